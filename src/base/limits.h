@@ -1,0 +1,99 @@
+// Every bound in raftd, in one file. Everything has a limit; if it is not here it is a bug.
+// What happens at the bound stands beside it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace raftd::limits {
+
+inline constexpr std::size_t kKiB = 1024;
+inline constexpr std::size_t kMiB = 1024 * kKiB;
+
+// Members. A joint configuration may hold two whole sets of voters.
+inline constexpr std::size_t kVotersMax = 9;
+inline constexpr std::size_t kLearnersMax = 8;
+inline constexpr std::size_t kMembersMax = 2 * kVotersMax + kLearnersMax;
+inline constexpr std::size_t kAddressBytesMax = 256;
+inline constexpr std::size_t kNameBytesMax = 64;
+inline constexpr std::size_t kConfigurationBytesMax =
+    8 + (2 * kVotersMax + kLearnersMax) * 8 + kMembersMax * (10 + kAddressBytesMax);
+inline constexpr std::uint64_t kNodeIdMax = (1ULL << 53) - 1;  // Exact in JSON numbers.
+
+// Key-value store.
+inline constexpr std::size_t kKeyBytesMax = 2 * kKiB;          // 413.
+inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, encoded: 413.
+inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
+inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
+inline constexpr std::size_t kTidyVersionsPerSliceMax = 4096;  // Freed per loop iteration.
+
+// Log.
+inline constexpr std::size_t kEntryBytesMax = kRequestBytesMax + 4 * kKiB;
+inline constexpr std::size_t kBlockBytes = 4 * kKiB;     // Unit of alignment in a segment.
+inline constexpr std::size_t kFrameBytesMax = 4 * kMiB;  // One fsync writes at most this.
+inline constexpr std::size_t kSegmentBytesMin = 8 * kMiB;
+inline constexpr std::size_t kSegmentBytesMax = 1024 * kMiB;
+inline constexpr std::size_t kBatchBytesMax = 3 * kMiB;         // Entries in one PersistBatch.
+inline constexpr std::size_t kBatchEntriesMax = 16384;          // The same.
+inline constexpr std::size_t kUnpersistedBytesMax = 16 * kMiB;  // Then propose() says kBusy.
+inline constexpr std::size_t kLogCacheBytesMin = 32 * kMiB;     // Lower bound of the ceiling.
+inline constexpr std::size_t kLogCacheIdleBytes = 2 * kMiB;     // Kept when nobody needs more.
+inline constexpr std::size_t kLogReadBytesMax = 1 * kMiB;       // One read of old entries.
+inline constexpr std::size_t kLogReadsInFlightMax = 4;
+inline constexpr std::size_t kTornFilesMax = 4;  // Kept aside; older ones go.
+
+// Peers.
+inline constexpr std::size_t kAppendBytesMax = 1 * kMiB;           // Entries in one AppendRequest,
+inline constexpr std::size_t kAppendEntriesMax = 8192;             //   and their number.
+inline constexpr std::size_t kAppendGatherBytes = 64 * kKiB;       // Or after kAppendGatherDelay.
+inline constexpr std::size_t kAppendsInFlightMax = 256;            // Per peer, and in bytes:
+inline constexpr std::size_t kAppendsInFlightBytesMax = 8 * kMiB;  // max_inflight_bytes.
+inline constexpr std::chrono::milliseconds kAppendGatherDelay{1};  // With others unanswered.
+inline constexpr std::chrono::milliseconds kCommitAnnounceDelay{2};  // To peers nobody waits at.
+inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;        // Connection closed.
+inline constexpr std::size_t kHelloBytesMax = 1 * kKiB;              // Connection closed.
+inline constexpr std::size_t kPeerQueueBytesMax = 16 * kMiB;         // Then messages are dropped.
+inline constexpr std::size_t kPeerStrangersMax = 64;  // Connections before their hello.
+
+// Clients.
+inline constexpr std::size_t kProposalsPendingMax = 65536;         // 429.
+inline constexpr std::size_t kForwardsPendingMax = 65536;          // 429.
+inline constexpr std::size_t kReadsPendingMax = 65536;             // 429.
+inline constexpr std::size_t kApplyBytesPerPumpMax = 2 * kMiB;     // Holds any entry;
+inline constexpr std::size_t kApplyEntriesPerPumpMax = 2048;       // of small ones, a few ms.
+inline constexpr std::size_t kHttpConnectionsMax = 65536;          // 503 too_many_clients.
+inline constexpr std::size_t kHttpRequestLineBytesMax = 8 * kKiB;  // 414.
+inline constexpr std::size_t kHttpHeaderBytesMax = 16 * kKiB;      // 431.
+inline constexpr std::size_t kHttpHeaderFieldsMax = 64;            // 431.
+inline constexpr std::size_t kHttpPipelineMax = 16;                // Then no more is read.
+inline constexpr std::size_t kHttpOutputBytesMax = 4 * kMiB;       // Then no more is read.
+inline constexpr std::size_t kHttpStreamBytes = 64 * kKiB;         // A stream waits above this.
+inline constexpr std::size_t kHttpDrainBytesMax = 64 * kKiB;       // Of a refused body, then close.
+inline constexpr std::size_t kJsonDepthMax = 32;
+
+// Configuration file.
+inline constexpr std::size_t kConfigFileBytesMax = 1 * kMiB;
+inline constexpr std::size_t kConfigDepthMax = 64;
+
+static_assert(kSegmentBytesMin % kBlockBytes == 0);
+static_assert(kFrameBytesMax % kBlockBytes == 0);
+static_assert(kFrameBytesMax + 2 * kBlockBytes <= kSegmentBytesMin,
+              "header block, largest frame, and a block for the seal fit in a segment");
+static_assert(kEntryBytesMax + kBlockBytes <= kFrameBytesMax, "any entry fits in a frame");
+static_assert(kEntryBytesMax <= kBatchBytesMax, "any entry fits in a batch");
+static_assert(kBatchBytesMax + kBatchEntriesMax * 40 + kBlockBytes <= kFrameBytesMax,
+              "a batch with its record headers and padding fits in a frame");
+static_assert(kConfigurationBytesMax <= kEntryBytesMax, "a configuration is an entry");
+static_assert(kAppendBytesMax + kEntryBytesMax + kAppendEntriesMax * 64 <= kWireMessageBytesMax,
+              "an append fits the wire");
+static_assert(kAppendBytesMax + kEntryBytesMax <= kAppendsInFlightBytesMax);
+static_assert(kAppendsInFlightBytesMax <= kUnpersistedBytesMax,
+              "a follower takes what a leader may send");
+static_assert(kEntryBytesMax <= kApplyBytesPerPumpMax);
+static_assert(kLogReadBytesMax <= kAppendBytesMax, "a read of old entries fits an append");
+static_assert(kWireMessageBytesMax <= kPeerQueueBytesMax);
+static_assert(kUnpersistedBytesMax + kFrameBytesMax <= kLogCacheBytesMin,
+              "what may not be evicted fits in the smallest cache");
+
+}  // namespace raftd::limits

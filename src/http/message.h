@@ -1,0 +1,70 @@
+// HTTP/1.1 requests and responses as values (RFC 9110, RFC 9112).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace raftd::http {
+
+enum class Method : std::uint8_t { kGet, kHead, kPut, kPost, kDelete, kOptions, kOther };
+
+struct Header {
+  std::string name;   // Lower case.
+  std::string value;  // Without space around it.
+};
+
+struct Request {
+  Method method = Method::kGet;
+  std::string method_name;  // As received: PUT, PATCH.
+  std::string target;       // Origin form ("/kv/a?meta") or "*"; an absolute form is cut to that.
+  std::vector<Header> headers;
+  std::string body;
+  bool http_1_0 = false;
+  bool keep_alive = true;
+  bool expects_continue = false;
+
+  std::string_view path() const;   // Up to the first '?', not decoded.
+  std::string_view query() const;  // After it; empty if there is none.
+  // The first header of that lower-case name; nullptr: absent.
+  const std::string* header(std::string_view name) const;
+  std::size_t header_count(std::string_view name) const;
+};
+
+// A body that is made while it is sent. The connection asks for more whenever its output is below
+// kHttpStreamBytes.
+class BodySource {
+ public:
+  enum class Next : std::uint8_t {
+    kMore,    // Something was appended: ask again when there is room.
+    kLater,   // Nothing now; Responder::wake() follows.
+    kEnd,     // That was all.
+    kBroken,  // The stream cannot be finished: close without the end mark.
+  };
+  virtual ~BodySource() = default;
+  virtual Next next(std::string& out) = 0;
+};
+
+struct Response {
+  int status = 200;
+  std::string fields;  // Whole header lines "Name: value\r\n"; Date, Content-Length or
+                       // Transfer-Encoding, and Connection are added by the connection.
+  std::string body;
+  std::unique_ptr<BodySource> stream;  // Not null: instead of body.
+  bool close = false;
+};
+
+// Why a request was refused before it was one. The front end makes the response of it.
+struct Refusal {
+  int status = 400;
+  std::string error;    // "bad_request", "headers_too_large"...
+  std::string message;  // A sentence.
+  std::string limit;    // Name of the limit that was hit; empty: none.
+  std::uint64_t max = 0;
+};
+
+const char* reason_phrase(int status);
+
+}  // namespace raftd::http

@@ -1,0 +1,43 @@
+// The key-value store as a replicated state machine: keys with all their versions within the
+// history window (etcd's data model: one global revision, mod, create and version of a key).
+#pragma once
+
+#include <memory>
+
+#include "kv/command.h"
+#include "kv/query.h"
+#include "machine/state_machine.h"
+
+namespace raftd::kv {
+
+// When the leader proposes to drop history. Local: what was dropped is in the log.
+struct HistoryLimits {
+  std::uint64_t age_ms = 0;
+  std::uint64_t bytes = 0;
+};
+
+class Store final : public machine::StateMachine {
+ public:
+  explicit Store(const HistoryLimits& history);
+  ~Store() override;
+
+  machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override;
+  machine::Outcome apply_slice() override;
+  std::unique_ptr<machine::Reply> query(const machine::Query& query) const override;
+  std::optional<Bytes> chore(machine::ClusterTime now) const override;
+  std::optional<machine::ClusterTime> next_chore() const override;
+  bool tidy_slice() override;
+
+  void set_history_limits(const HistoryLimits& history);
+  StoreStats stats() const;
+  const std::vector<PublishedMember>& members() const;  // By id.
+  std::uint64_t digest() const;  // Of everything replicated; equal at equal applied index. Slow.
+
+  void check_invariants() const;  // Slow.
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace raftd::kv

@@ -1,0 +1,54 @@
+// What replicas say to each other: the cores' messages, and clients' requests passed to the leader.
+#pragma once
+
+#include <variant>
+
+#include "base/result.h"
+#include "raft/message.h"
+
+namespace raftd::node {
+
+// The first machine::kStampBytes of a command are room for the leader's time stamp.
+struct Propose {
+  Bytes command;
+};
+struct Transfer {
+  raft::NodeId target;  // 0: whoever is furthest.
+};
+using WriteOp = std::variant<Propose, Transfer>;
+
+// Unique over restarts of the sender, so that no answer matches a question of another life.
+struct ForwardId {
+  raft::Incarnation incarnation;
+  std::uint64_t seq = 0;
+  auto operator<=>(const ForwardId&) const = default;
+};
+
+struct Forward {
+  raft::NodeId from;
+  raft::NodeId to;
+  ForwardId id;
+  WriteOp op;
+};
+
+// The answer says where the operation is in the log. Its result is what the asking node computes
+// when it applies that entry itself; if another term is there, the operation did not happen.
+struct Forwarded {
+  struct Appended {
+    raft::Index index;
+    raft::Term term;
+  };
+  struct Begun {};  // A transfer: answered at the next change of leader.
+  struct Refused {
+    Errc code{};
+    raft::NodeId leader;  // As the refusing node knows it; 0: nobody.
+  };
+  raft::NodeId from;
+  raft::NodeId to;
+  ForwardId id;
+  std::variant<Appended, Begun, Refused> result;
+};
+
+using PeerMessage = std::variant<raft::Message, Forward, Forwarded>;
+
+}  // namespace raftd::node

@@ -1,0 +1,144 @@
+// One raftd node without its operating system: ties the core, the journal and a state machine
+// together and keeps the order of things. Still no I/O: effects go out through three small
+// interfaces. uv/ implements them for production, tests/sim for the simulator.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+
+#include "base/histogram.h"
+#include "base/log.h"
+#include "machine/state_machine.h"
+#include "node/peer_message.h"
+#include "raft/core.h"
+#include "storage/disk_plan.h"
+#include "storage/journal.h"
+#include "storage/recovery.h"
+
+namespace raftd::node {
+
+using ClientToken = Strong<struct ClientTokenTag>;  // Never reused.
+
+enum class Consistency : std::uint8_t { kLinearizable, kLocal };
+
+// On a node that is not leader a write is forwarded over the peer link.
+struct Write {
+  WriteOp op;
+};
+struct Read {
+  std::unique_ptr<machine::Query> query;
+  Consistency consistency = Consistency::kLinearizable;
+};
+using ClientOp = std::variant<Write, Read>;
+
+// A write is Done or Refused when an entry is applied at its index; Unknown at its deadline, or
+// when the node stops. Losing leadership, or the tail of the log, decides nothing.
+struct Done {
+  raft::Index index;  // Of the entry; for a read: applied when it was answered.
+  raft::Term term;    // Of the entry; for a read: the current one.
+  bool forwarded = false;
+  std::unique_ptr<machine::Reply> reply;  // Null: a transfer.
+};
+struct Refused {  // It did not and will not happen.
+  Error error;    // kNotLeader kBusy kTransferring kDiskFull kSuperseded kTimeout kTooBig kBadInput
+                  // kConflict (a transfer failed) kShuttingDown
+};
+struct Unknown {             // It may or may not have happened.
+  bool leader_lost = false;  // The leader changed while it waited.
+};
+using ClientResult = std::variant<Done, Refused, Unknown>;
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual void send(PeerMessage message) = 0;  // Best effort; may drop; never blocks.
+  virtual void members(const raft::ConfigurationAt& configuration) = 0;  // Open and close links.
+};
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual void submit(storage::DiskPlan plan) = 0;  // Later: Replica::on_disk_done(...).
+};
+
+class Clients {
+ public:
+  virtual ~Clients() = default;
+  virtual void complete(ClientToken token, ClientResult result) = 0;
+};
+
+struct Outside {
+  Network& network;
+  Disk& disk;
+  Clients& clients;
+  machine::StateMachine& machine;
+  Log& log;
+};
+
+// For /status, /metrics, logs and tests.
+struct ReplicaStatus {
+  raft::RoleView role;
+  raft::HardState hard_state;
+  raft::Index commit;
+  raft::Index applied;
+  raft::Index persisted;
+  raft::Index first;
+  raft::Index last;
+  raft::ConfigurationAt configuration;
+  std::vector<raft::PeerProgress> progress;  // Empty unless leader.
+  std::optional<Instant> leader_contact;
+  raft::Counters counters;
+  std::size_t pending_bytes = 0;
+  std::size_t waiting_writes = 0;
+  std::size_t waiting_reads = 0;
+  std::uint64_t forwarded_total = 0;
+  bool disk_full = false;
+  bool recovered = false;  // What was committed at the start has been applied.
+  bool transferring = false;
+  machine::ClusterTime cluster_time;
+  std::uint64_t log_bytes_on_disk = 0;
+};
+
+class Replica {
+ public:
+  Replica(const raft::CoreConfig& config, const storage::JournalOptions& journal,
+          storage::Recovered recovered, std::uint64_t seed, Instant now, Outside outside);
+  ~Replica();
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+  // Events. Each only records and steps the core; pump() acts.
+  void on_time(Instant now);
+  void on_message(Instant now, PeerMessage message);
+  void on_peer_connected(Instant now, raft::NodeId peer, std::int32_t priority);
+  void on_peer_disconnected(Instant now, raft::NodeId peer);  // The connection ended.
+  void on_peer_dropped(raft::NodeId peer);                    // A message to it did not leave.
+  // Exactly one Clients::complete(token) follows, in a pump; at the deadline at the latest, unless
+  // on_client_gone(token) comes before it.
+  void on_client(Instant now, ClientToken token, ClientOp op, Instant deadline);
+  void on_client_gone(ClientToken token);
+  void on_disk_done(Instant now, storage::DiskResult result);
+
+  // Stopping: takes no more clients (kShuttingDown), hands leadership over if it has it. stopped()
+  // when nothing is in flight any more and the segment is sealed as clean.
+  void stop(Instant now);
+  bool stopped() const;
+
+  void pump(Instant now);  // Once per loop iteration: this is the group commit.
+  bool has_more() const;   // A slice waits: do not sleep in the next poll.
+  Instant next_wakeup() const;
+
+  ReplicaStatus status(Instant now) const;
+  const RecentHistogram& sync_times() const;    // Of journal plans.
+  const RecentHistogram& commit_times() const;  // From propose to apply, where a client waits.
+  const RecentHistogram& apply_times() const;   // Of one pump's applies.
+
+  void check_invariants() const;  // Expensive; the core's too.
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace raftd::node

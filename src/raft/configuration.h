@@ -1,0 +1,42 @@
+// Who takes part. A configuration is the payload of a log entry; the newest one in the log is in
+// effect from the moment it is appended, committed or not, and the one before it is in effect
+// again if it is overwritten.
+#pragma once
+
+#include "base/result.h"
+#include "raft/types.h"
+
+namespace raftd::raft {
+
+struct MemberAddress {
+  NodeId id;
+  std::string peer;  // "host:port". Opaque to the core.
+  bool operator==(const MemberAddress&) const = default;
+};
+
+// Every list is sorted by id, without duplicates.
+// Invariants: voters and learners are disjoint; voters is empty only on a node that has not joined
+// yet; addresses names each member exactly once; sizes are within base/limits.h.
+// A node in voters_outgoing and learners is being demoted: it votes until the joint phase ends.
+struct Configuration {
+  std::vector<NodeId> voters;           // Incoming half.
+  std::vector<NodeId> voters_outgoing;  // Not empty: joint. Majorities of both halves are needed.
+  std::vector<NodeId> learners;         // Receive the log; never counted, never campaign.
+  std::vector<MemberAddress> addresses;
+
+  bool joint() const { return !voters_outgoing.empty(); }
+  bool operator==(const Configuration&) const = default;
+};
+
+struct ConfigurationAt {
+  Index index;
+  Configuration configuration;
+};
+
+// Fixed little-endian layout (disk-format: entry payload of kind 3): the core reads configurations
+// out of entries without any library. Precondition of encode: the invariants above. decode checks
+// them: a peer or a disk may lie; its error names the first rule that does not hold.
+Bytes encode(const Configuration& configuration);
+Result<Configuration> decode_configuration(ByteView payload);
+
+}  // namespace raftd::raft

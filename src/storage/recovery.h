@@ -1,0 +1,82 @@
+// Reads a data directory into raft::Durable, or says exactly why it must not be used.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "raft/core.h"
+#include "storage/disk_plan.h"
+
+namespace raftd::storage {
+
+using ClusterId = std::array<std::uint8_t, 16>;
+
+// The few reads that recovery needs. Blocking: it runs before the event loop does.
+class DirectoryReader {
+ public:
+  virtual ~DirectoryReader() = default;
+  virtual Result<std::vector<FileName>> list() = 0;  // In any order.
+  virtual Result<std::uint64_t> size(const FileName& name) = 0;
+  // Fewer bytes only at the end of the file.
+  virtual Result<Bytes> read(const FileName& name, std::uint64_t offset, std::uint64_t bytes) = 0;
+};
+
+// Where a frame's entries are. One per frame, not per entry. A later frame overrides an earlier.
+struct FrameAt {
+  std::uint64_t segment_seq = 0;
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0;  // Header, records and padding.
+  raft::Index first;        // Both 0: no entries.
+  raft::Index last;
+};
+
+struct SegmentInfo {
+  std::uint64_t seq = 0;
+  std::uint64_t bytes = 0;
+  raft::Index first;  // Of its entries; both 0: none.
+  raft::Index last;
+};
+
+// Where the journal goes on.
+struct JournalPosition {
+  std::uint64_t next_segment_seq = 1;
+  std::uint64_t next_frame_seq = 1;
+  raft::Incarnation incarnation;  // The new one.
+  std::uint32_t prev_seal_crc32c = 0;
+  raft::Index first_index;
+  raft::Index last_index;
+  raft::Term last_term;
+  raft::HardState hard_state;
+  std::uint64_t prepared_bytes = 0;  // Of the next segment, which is there, all zeros; 0: is not.
+  bool reserve = false;              // Else: disk full until there is one.
+  std::vector<FrameAt> frames;
+  std::vector<SegmentInfo> segments;
+};
+
+struct Recovered {
+  raft::Durable durable;
+  JournalPosition position;
+  std::vector<DiskOp> repairs;     // Execute first: trim, seal, remove, sync (always).
+  std::vector<std::string> notes;  // What was repaired and why; logged at start.
+};
+
+struct Identity {
+  ClusterId cluster_id{};
+  raft::NodeId node_id;
+  std::uint64_t instance = 0;  // Random, drawn once: the same id on an empty disk is another.
+};
+
+struct RecoverOptions {
+  Identity identity;               // Segments of another cluster or node are refused.
+  raft::Incarnation incarnation;   // Drawn for this start.
+  std::size_t tail_bytes_max = 0;  // Of entries to keep in Durable.tail.
+};
+
+// kCorrupt: the directory must not be used; the message names file, offset, index and what was
+// expected (exit status 65).
+Result<Recovered> recover(DirectoryReader& directory, const RecoverOptions& options);
+
+}  // namespace raftd::storage
