@@ -7,32 +7,12 @@
 #include <optional>
 #include <string>
 
-#include "base/histogram.h"
-#include "base/strong.h"
-#include "http/message.h"
+#include "api/front.h"
+#include "base/log.h"
 #include "kv/store.h"
 #include "node/replica.h"
 
 namespace raftd::api {
-
-using RequestId = Strong<struct RequestIdTag>;  // Given by the connection; never reused.
-
-class Responder {
- public:
-  virtual ~Responder() = default;
-  virtual void respond(RequestId id, http::Response response) = 0;
-  virtual void wake(RequestId id) = 0;  // The request's BodySource has more.
-};
-
-// What the operating system side knows and /status and /metrics show.
-struct Vitals {
-  RecentHistogram loop_stalls;  // From the end of poll to the start of the next one.
-  std::uint64_t clients = 0;    // Open connections.
-  std::uint64_t bad_peer_messages = 0;
-  std::vector<raft::NodeId> connected_peers;
-  bool data_dir_writable = true;
-  bool stopping = false;
-};
 
 // Changed by SIGHUP.
 struct ServiceLimits {
@@ -66,7 +46,7 @@ struct ServiceOptions {
   std::function<std::vector<std::pair<std::string, std::string>>()> limits_shown;
 };
 
-class Service final : public node::Clients {
+class Service final : public Front, public node::Clients {
  public:
   Service(const ServiceOptions& options, const ServiceLimits& limits, const kv::Store& store,
           const Vitals& vitals, Log& log);
@@ -74,13 +54,10 @@ class Service final : public node::Clients {
   void bind(node::Replica& replica, Responder& responder);  // Once, before the first request.
   void set_limits(const ServiceLimits& limits);
 
-  // Once the head of a request with a body is complete: a response (413, 307, 405...) that does
-  // not wait for the body, or nothing.
-  std::optional<http::Response> on_head(Instant now, const http::Request& head);
-  // Exactly one Responder::respond(id) follows, now or later, unless on_gone(id) comes first.
-  void on_request(Instant now, RequestId id, http::Request request);
-  void on_gone(RequestId id);  // The connection closed.
-  http::Response refusal(Instant now, const http::Refusal& refusal);
+  std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
+  void on_request(Instant now, RequestId id, http::Request request) override;
+  void on_gone(RequestId id) override;
+  http::Response refusal(Instant now, const http::Refusal& refusal) override;
 
   void complete(node::ClientToken token, node::ClientResult result) override;
 

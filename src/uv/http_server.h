@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "api/service.h"
+#include "api/front.h"
 #include "base/log.h"
 #include "uv/handle.h"
 
@@ -22,8 +22,8 @@ struct HttpServerOptions {
 
 class HttpServer final : public api::Responder {
  public:
-  HttpServer(Loop& loop, const HttpServerOptions& options, api::Service& service,
-             api::Vitals& vitals, Log& log);
+  HttpServer(Loop& loop, const HttpServerOptions& options, api::Front& front, api::Vitals& vitals,
+             Log& log);
   ~HttpServer() override;
 
   // "HOST:PORT", "[::1]:PORT" or "unix:PATH". kIo: the address cannot be listened on, and why.

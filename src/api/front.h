@@ -1,0 +1,49 @@
+// Where HTTP connections and the front end meet: requests go in through Front, responses come out
+// through Responder. Neither side knows how the other works.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/strong.h"
+#include "base/time.h"
+#include "http/message.h"
+#include "raft/types.h"
+
+namespace raftd::api {
+
+using RequestId = Strong<struct RequestIdTag>;  // Given by the connection; never reused.
+
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  virtual void respond(RequestId id, http::Response response) = 0;
+  virtual void wake(RequestId id) = 0;  // The request's BodySource has more.
+};
+
+class Front {
+ public:
+  virtual ~Front() = default;
+  // Once the head of a request with a body is complete: a response (413, 307, 405...) that does
+  // not wait for the body, or nothing.
+  virtual std::optional<http::Response> on_head(Instant now, const http::Request& head) = 0;
+  // Exactly one Responder::respond(id) follows, now or later, unless on_gone(id) comes first.
+  virtual void on_request(Instant now, RequestId id, http::Request request) = 0;
+  // The connection closed before the whole answer was given. A stream of it is destroyed already.
+  virtual void on_gone(RequestId id) = 0;
+  virtual http::Response refusal(Instant now, const http::Refusal& refusal) = 0;
+};
+
+// What the operating system side knows and /status and /metrics show.
+struct Vitals {
+  RecentHistogram loop_stalls;  // From the end of poll to the start of the next one.
+  std::uint64_t clients = 0;    // Open connections.
+  std::uint64_t bad_peer_messages = 0;
+  std::vector<raft::NodeId> connected_peers;
+  bool data_dir_writable = true;
+  bool stopping = false;
+};
+
+}  // namespace raftd::api
