@@ -1,0 +1,51 @@
+"""Many requests from one thread: keep-alive connections under one epoll, every answer accounted for."""
+
+import re
+import select
+import socket
+import time
+
+
+def put_many(port, keys, value, connections=32, seconds=120.0):
+    """PUTs value at each key once; returns how many were acknowledged with 200 or 201."""
+    keys = iter(keys)
+    poll = select.epoll()
+    state = {}
+    acknowledged = 0
+    outstanding = 0
+
+    def send_next(s):
+        nonlocal outstanding
+        key = next(keys, None)
+        if key is not None:
+            s.sendall(b"PUT /kv/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (key.encode(), len(value), value))
+            outstanding += 1
+
+    for _ in range(connections):
+        s = socket.create_connection(("127.0.0.1", port))
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(s.fileno(), select.EPOLLIN)
+        state[s.fileno()] = [s, b""]
+        send_next(s)
+    end = time.monotonic() + seconds
+    while outstanding and time.monotonic() < end:
+        for fd, _ in poll.poll(1.0):
+            entry = state[fd]
+            data = entry[0].recv(65536)
+            assert data, "the node closed a connection under load"
+            entry[1] += data
+            head = entry[1].find(b"\r\n\r\n")
+            if head < 0:
+                continue
+            length = int(re.search(rb"[Cc]ontent-[Ll]ength: (\d+)", entry[1][:head])[1])
+            if len(entry[1]) < head + 4 + length:
+                continue
+            status = int(entry[1][9:12])
+            entry[1] = b""
+            outstanding -= 1
+            acknowledged += status in (200, 201)
+            send_next(entry[0])
+    for s, _ in state.values():
+        s.close()
+    assert outstanding == 0, f"{outstanding} requests without an answer"
+    return acknowledged
