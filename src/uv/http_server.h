@@ -7,6 +7,7 @@
 
 #include "api/front.h"
 #include "base/log.h"
+#include "base/result.h"
 #include "uv/handle.h"
 
 namespace raftd::uv {
