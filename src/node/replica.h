@@ -68,12 +68,20 @@ class Clients {
   virtual void complete(ClientToken token, ClientResult result) = 0;
 };
 
+// For measuring alone: nothing that a replica does depends on what it says.
+class Stopwatch {
+ public:
+  virtual ~Stopwatch() = default;
+  virtual Instant read() = 0;
+};
+
 struct Outside {
   Network& network;
   Disk& disk;
   Clients& clients;
   machine::StateMachine& machine;
   Log& log;
+  Stopwatch* stopwatch = nullptr;  // Null: apply_times() stays empty.
 };
 
 // For /status, /metrics, logs and tests.

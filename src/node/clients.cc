@@ -1,0 +1,293 @@
+// Requests of clients and of peers on behalf of theirs, and the answers to them. Each client gets
+// exactly one answer, at the end of a pump: what it then asks next cannot disturb what is going on.
+#include <algorithm>
+
+#include "base/endian.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "node/replica_state.h"
+
+namespace raftd::node {
+namespace {
+
+Error no_leader() {
+  return {Errc::kNotLeader, "no leader is known"};
+}
+
+Error busy(const char* what) {
+  return {Errc::kBusy, strf("too many %s are waiting", what)};
+}
+
+// Propose only. kBadInput: there is no room for the stamp. kTooBig.
+Status check_command(const Bytes& command) {
+  if (command.size() < machine::kStampBytes) {
+    return Error{Errc::kBadInput, "a command without room for its time stamp"};
+  }
+  if (command.size() > limits::kEntryBytesMax) {
+    return Error{Errc::kTooBig, strf("a command of %zu bytes; the log takes %zu", command.size(),
+                                     limits::kEntryBytesMax)};
+  }
+  return raftd::Done();
+}
+
+SharedBytes stamped(Bytes command, machine::ClusterTime time) {
+  store_le<std::uint64_t>(command, 0, time.value);
+  return share(std::move(command));
+}
+
+}  // namespace
+
+void Replica::State::refuse(ClientToken token, Error error) {
+  answers.emplace_back(token, Refused{std::move(error)});
+}
+
+void Replica::State::unknown(ClientToken token, raft::Term asked_in) {
+  const bool leader_lost = asked_in != role.term || !role.leader;
+  answers.emplace_back(token, Unknown{.leader_lost = leader_lost});
+}
+
+std::size_t Replica::State::waiting() const {
+  return writes.size() + forwards.size() + transfers.size() + reads.size();
+}
+
+void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Instant deadline) {
+  if (auto* command = std::get_if<Propose>(&op)) {
+    if (Status status = check_command(command->command); !status) {
+      return refuse(token, std::move(status).error());
+    }
+  }
+  if (writes.size() + forwards.size() + transfers.size() >= limits::kProposalsPendingMax) {
+    return refuse(token, busy("writes"));
+  }
+  const raft::RoleView view = core.role();
+  if (view.role == raft::Role::kLeader) {
+    if (auto* command = std::get_if<Propose>(&op)) {
+      return propose(now, token, std::move(command->command), deadline);
+    }
+    return transfer(now, token, std::get<Transfer>(op).target, deadline);
+  }
+  if (!view.leader) return refuse(token, no_leader());
+  if (const auto* wanted = std::get_if<Transfer>(&op); wanted && wanted->target == view.leader) {
+    answers.emplace_back(token, node::Done{applied, view.term, false, nullptr});
+    return;
+  }
+  forward({token, {}, view.term, deadline, now, std::move(op)}, view.leader);
+}
+
+void Replica::State::propose(Instant now, ClientToken token, Bytes command, Instant deadline) {
+  const raft::Term term = core.role().term;
+  Result<raft::Index> index = core.propose(now, stamped(std::move(command), clock.reading()));
+  if (!index) return refuse(token, std::move(index).error());
+  writes.add(term, {*index, token, deadline, now});
+}
+
+void Replica::State::transfer(Instant now, ClientToken token, raft::NodeId target,
+                              Instant deadline) {
+  const raft::Term term = core.role().term;
+  if (target == config.self) {
+    answers.emplace_back(token, node::Done{applied, term, false, nullptr});
+    return;
+  }
+  if (Status status = core.transfer(now, target); !status) {
+    return refuse(token, std::move(status).error());
+  }
+  transferring = true;
+  transfers.push_back({token, deadline, target, config.self, term, true});
+}
+
+// Puts it on its way. It is sent in the next pump.
+void Replica::State::forward(Forwards::Pending pending, raft::NodeId leader) {
+  ASSERT(leader);
+  ASSERT(leader != config.self);
+  if (std::ranges::find(links, leader) == links.end()) {
+    return refuse(pending.token,
+                  {Errc::kNotLeader, strf("no connection to the leader, node %llu",
+                                          static_cast<unsigned long long>(leader.value))});
+  }
+  if (!forwards.has_room(pending.op)) return refuse(pending.token, busy("forwarded writes"));
+  pending.to = leader;
+  WriteOp op = pending.op;
+  const ForwardId id = forwards.add(std::move(pending));
+  outbox.emplace_back(Forward{config.self, leader, id, std::move(op)});
+  ++forwarded_total;
+}
+
+// On the leader: a peer's client wants this. Answered in the next pump. Never forwarded again.
+void Replica::State::lead_forward(Instant now, Forward request) {
+  Forwarded answer{config.self, request.from, request.id, Forwarded::Begun{}};
+  const raft::RoleView view = core.role();
+  Status status = raftd::Done();
+  if (view.role != raft::Role::kLeader) {
+    status = no_leader();
+  } else if (stop != Stop::kNo) {
+    status = Error{Errc::kTransferring, "the leader is shutting down"};
+  } else if (auto* command = std::get_if<Propose>(&request.op)) {
+    status = check_command(command->command);
+    if (status) {
+      Result<raft::Index> index =
+          core.propose(now, stamped(std::move(command->command), clock.reading()));
+      if (index) {
+        answer.result = Forwarded::Appended{*index, view.term};
+        core.announce(request.from, *index);
+      } else {
+        status = std::move(index).error();
+      }
+    }
+  } else if (const raft::NodeId target = std::get<Transfer>(request.op).target;
+             target != config.self) {
+    status = core.transfer(now, target);
+    if (status) transferring = true;
+  }
+  if (!status) answer.result = Forwarded::Refused{status.error().code, view.leader};
+  outbox.emplace_back(std::move(answer));
+}
+
+void Replica::State::forward_ended(Instant now, Forwards::Pending pending,
+                                   const Forwarded& answer) {
+  const bool is_transfer = std::holds_alternative<Transfer>(pending.op);
+  if (const auto* refused = std::get_if<Forwarded::Refused>(&answer.result)) {
+    forward_refused(now, std::move(pending), answer.from, *refused);
+  } else if (const auto* at = std::get_if<Forwarded::Appended>(&answer.result);
+             at != nullptr && !is_transfer && at->index > applied) {
+    writes.add(at->term, {at->index, pending.token, pending.deadline, pending.since, true});
+  } else if (at == nullptr && is_transfer) {
+    const raft::NodeId target = std::get<Transfer>(pending.op).target;
+    transfers.push_back({pending.token, pending.deadline, target, answer.from, pending.term});
+    end_transfers(role);
+  } else {
+    // Applied before the answer came: its result is gone. Or an answer that fits no question.
+    unknown(pending.token, pending.term);
+  }
+}
+
+void Replica::State::forward_refused(Instant now, Forwards::Pending pending, raft::NodeId from,
+                                     const Forwarded::Refused& refused) {
+  if (refused.code == Errc::kNotLeader && !pending.repeated) {
+    const raft::RoleView view = core.role();
+    if (view.role == raft::Role::kLeader) {
+      return start_write(now, pending.token, std::move(pending.op), pending.deadline);
+    }
+    raft::NodeId next = refused.leader;
+    if (!next || next == from || next == config.self) next = view.leader;
+    if (next && next != from && next != config.self) {
+      pending.repeated = true;
+      pending.term = view.term;
+      return forward(std::move(pending), next);
+    }
+  }
+  refuse(pending.token,
+         {refused.code, strf("refused by node %llu", static_cast<unsigned long long>(from.value))});
+}
+
+void Replica::State::start_read(Instant now, WaitingReads::Waiter waiter) {
+  if (reads.size() + fresh_reads.size() >= limits::kReadsPendingMax) {
+    return refuse(waiter.token, busy("reads"));
+  }
+  if (Status status = core.read(now, reads.next_read()); !status) {
+    return refuse(waiter.token, std::move(status).error());
+  }
+  reads.asked(std::move(waiter));
+}
+
+// Reads that no leader confirmed, while one is known.
+void Replica::State::ask_again(Instant now) {
+  for (WaitingReads::Waiter& waiter : reads.take_unasked(now)) {
+    if (core.role().leader) {
+      start_read(now, std::move(waiter));
+    } else {
+      refuse(waiter.token, no_leader());
+    }
+  }
+}
+
+void Replica::State::confirm_read(const raft::ReadDone& read) {
+  reads.answered(read.token, read.at);
+}
+
+void Replica::State::serve_reads() {
+  const auto serve = [&](WaitingReads::Waiter& waiter) {
+    std::unique_ptr<machine::Reply> reply = outside.machine.query(*waiter.query);
+    if (reply == nullptr) {
+      reads.park(std::move(waiter));
+      return;
+    }
+    answers.emplace_back(waiter.token, node::Done{applied, role.term, false, std::move(reply)});
+  };
+  if (applied_something) {
+    applied_something = false;
+    for (WaitingReads::Waiter& waiter : reads.take_parked())
+      serve(waiter);
+  }
+  WaitingReads::Waiter ready;
+  while (reads.next_ready(applied, ready))
+    serve(ready);
+  for (WaitingReads::Waiter& waiter : std::exchange(fresh_reads, {}))
+    serve(waiter);
+}
+
+// Who waits for another leader has got one.
+void Replica::State::end_transfers(const raft::RoleView& view) {
+  if (!view.leader) return;
+  std::erase_if(transfers, [&](const WaitingTransfer& transfer) {
+    if (view.leader == transfer.leader && view.term == transfer.term) return false;
+    const bool done =
+        transfer.target ? view.leader == transfer.target : view.leader != transfer.leader;
+    if (done) {
+      answers.emplace_back(transfer.token, node::Done{applied, view.term, !transfer.here, nullptr});
+    } else {
+      refuse(transfer.token,
+             {Errc::kConflict, strf("another node leads now: %llu",
+                                    static_cast<unsigned long long>(view.leader.value))});
+    }
+    return true;
+  });
+}
+
+void Replica::State::fail_transfers() {
+  transferring = false;
+  std::erase_if(transfers, [&](const WaitingTransfer& transfer) {
+    if (!transfer.here) return false;
+    refuse(transfer.token,
+           {Errc::kConflict, "the transfer took an election timeout and was given up"});
+    return true;
+  });
+}
+
+void Replica::State::scan_deadlines(Instant now) {
+  const bool gone_due = !gone.empty() && now >= gone_scan_at;
+  const auto transfer_due = [&](const WaitingTransfer& t) { return t.deadline <= now; };
+  if (!gone_due && !writes.scan_due(now) && !reads.scan_due(now) && !forwards.scan_due(now) &&
+      std::ranges::none_of(transfers, transfer_due)) {
+    return;
+  }
+  const auto timed_out = [&](ClientToken token) {
+    refuse(token, {Errc::kTimeout, "nothing was decided before the deadline"});
+  };
+  writes.scan(now, gone, [&](const WaitingWrites::Waiter& waiter, raft::Term term) {
+    unknown(waiter.token, term);
+  });
+  forwards.scan(now, gone,
+                [&](const Forwards::Pending& pending) { unknown(pending.token, pending.term); });
+  reads.scan(now, gone, timed_out);
+  std::erase_if(transfers, [&](const WaitingTransfer& transfer) {
+    if (gone.contains(transfer.token)) return true;
+    if (transfer.deadline > now) return false;
+    unknown(transfer.token, transfer.term);
+    return true;
+  });
+  std::erase_if(answers, [&](const auto& answer) { return gone.contains(answer.first); });
+  std::erase_if(fresh_reads, [&](const auto& waiter) { return gone.contains(waiter.token); });
+  gone.clear();
+  gone_scan_at = now + kDeadlineScanInterval;
+}
+
+void Replica::State::deliver_answers() {
+  std::swap(answers, delivering);
+  for (auto& [token, result] : delivering) {
+    if (!gone.empty() && gone.contains(token)) continue;
+    outside.clients.complete(token, std::move(result));
+  }
+  delivering.clear();
+}
+
+}  // namespace raftd::node

@@ -1,0 +1,107 @@
+// What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
+// everything), clients.cc (requests and their answers), applying.cc (committed entries).
+#pragma once
+
+#include "node/cluster_time.h"
+#include "node/disk_lanes.h"
+#include "node/forwarding.h"
+#include "node/replica.h"
+#include "node/waiting.h"
+
+namespace raftd::node {
+
+struct Replica::State {
+  State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
+        storage::Recovered recovered, std::uint64_t seed, Instant now, const Outside& out);
+
+  // replica.cc
+  void act(Instant now, raft::Output output);
+  void change_role(const raft::RoleView& after);
+  void send_outbox();
+  void tell_disk_full();
+  void continue_stop();
+  void note_recovery();
+  bool hears_leader(Instant now) const;
+
+  // clients.cc
+  void start_write(Instant now, ClientToken token, WriteOp op, Instant deadline);
+  void propose(Instant now, ClientToken token, Bytes command, Instant deadline);
+  void transfer(Instant now, ClientToken token, raft::NodeId target, Instant deadline);
+  void forward(Forwards::Pending pending, raft::NodeId leader);
+  void forward_ended(Instant now, Forwards::Pending pending, const Forwarded& answer);
+  void forward_refused(Instant now, Forwards::Pending pending, raft::NodeId from,
+                       const Forwarded::Refused& refused);
+  void lead_forward(Instant now, Forward request);
+  void start_read(Instant now, WaitingReads::Waiter waiter);
+  void ask_again(Instant now);
+  void confirm_read(const raft::ReadDone& read);
+  void serve_reads();
+  void end_transfers(const raft::RoleView& view);
+  void fail_transfers();
+  void scan_deadlines(Instant now);
+  void refuse(ClientToken token, Error error);
+  void unknown(ClientToken token, raft::Term asked_in);
+  void deliver_answers();
+  std::size_t waiting() const;
+
+  // applying.cc
+  void apply(Instant now);
+  bool apply_front(Instant now);
+  void applied_entry(Instant now, const raft::Entry& entry, std::unique_ptr<machine::Reply> reply);
+  void propose_chore(Instant now);
+
+  raft::CoreConfig config;
+  Outside outside;
+  raft::Core core;
+  DiskLanes lanes;
+  ClusterClock clock;
+
+  WaitingWrites writes;
+  WaitingReads reads;
+  Forwards forwards;
+  std::vector<WaitingReads::Waiter> fresh_reads;  // Of local state: answered in the next pump.
+  struct WaitingTransfer {
+    ClientToken token;
+    Instant deadline;
+    raft::NodeId target;
+    raft::NodeId leader;  // Who handed it over.
+    raft::Term term;
+    bool here = false;  // This node was the leader.
+  };
+  std::vector<WaitingTransfer> transfers;  // Few: the core takes one at a time.
+  GoneClients gone;                        // Their waiters go at the next scan.
+  Instant gone_scan_at{};
+
+  std::vector<PeerMessage> outbox;  // Forwards and answers to them.
+  std::vector<std::pair<ClientToken, ClientResult>> answers;
+  std::vector<std::pair<ClientToken, ClientResult>> delivering;
+  std::vector<raft::NodeId> links;  // Connected peers.
+  raft::NodeId sending_to;          // While network.send runs with a Forward.
+  bool sending_failed = false;      // It was dropped at once.
+
+  Ring<raft::Entry> applying;          // Committed, handed out by the core, not applied.
+  bool slicing = false;                // Its front is applied in slices.
+  std::size_t apply_entries_left = 0;  // In this pump.
+  std::size_t apply_bytes_left = 0;
+  raft::Index applied;
+  bool applied_something = false;  // Since parked reads were tried.
+  bool tidy_more = false;
+  raft::Index chore_at;  // The outstanding chore; 0: none.
+  bool leading = false;  // And an entry of the own term is applied.
+
+  raft::RoleView role;
+  bool members_told = false;
+  bool disk_full_told = false;
+  bool transferring = false;
+  raft::Index recover_to;  // What was committed when this node first heard of it; 0: not yet.
+  bool recovered = false;
+  std::uint64_t forwarded_total = 0;
+
+  enum class Stop : std::uint8_t { kNo, kDraining, kSealing };
+  Stop stop = Stop::kNo;
+
+  RecentHistogram commit_times;
+  RecentHistogram apply_times;
+};
+
+}  // namespace raftd::node
