@@ -37,7 +37,7 @@ struct Config {
 
   struct Client {
     std::vector<std::string> listen{"127.0.0.1:2379"};
-    std::string advertise;  // Empty: derived, see effective_client_url.
+    std::string advertise;  // Empty: derived, see client_url().
     std::uint64_t max_connections = 20'000;
     milliseconds header_timeout{10'000};
     milliseconds body_timeout{60'000};
@@ -48,7 +48,7 @@ struct Config {
 
   struct Peer {
     std::string listen = "127.0.0.1:2380";
-    std::string advertise;  // Empty: derived.
+    std::string advertise;  // Empty: derived, see peer_address().
   } peer;
 
   struct Cluster {
@@ -108,6 +108,15 @@ struct Sources {
   std::vector<std::string> set;                                  // --set KEY=VALUE, in order.
   std::vector<std::pair<std::string, std::string>> environment;  // RAFTD_* variables.
 };
+
+// What this node is called: name, else that of its entry in [cluster] members, else "n<id>".
+std::string node_name(const Config& config);
+
+// What others are told: advertise; else this node's entry in [cluster] members; else the first TCP
+// address of listen, with host_name in place of 0.0.0.0 or ::. Empty: it listens on Unix sockets
+// only.
+std::string client_url(const Config& config, const std::string& host_name);
+std::string peer_address(const Config& config, const std::string& host_name);
 
 // --set over environment over file over default. kBadInput: one sentence that begins with
 // FILE:LINE:COLUMN (or the variable, or --set), names the key, what was found and what is allowed.
