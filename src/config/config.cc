@@ -1,5 +1,7 @@
 #include "config/config.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -9,6 +11,7 @@
 #include "config/keys.h"
 #include "config/rules.h"
 #include "config/toml_reader.h"
+#include "config/units.h"
 #include "config/value.h"
 
 namespace raftd::config {
@@ -43,6 +46,12 @@ Result<Value> parse_word(const std::string& word, const std::string& origin) {
     return Error{Errc::kBadInput, origin + ": found bytes that are not UTF-8 (expected text)"};
   }
   return value;
+}
+
+std::string machine_name() {
+  char name[256] = {};
+  const bool known = gethostname(name, sizeof name - 1) == 0 && name[0] != '\0';
+  return known ? name : "localhost";
 }
 
 class Loader {
@@ -116,13 +125,15 @@ class Loader {
     return Done{};
   }
 
-  Result<Loaded> finish() {
+  Result<Loaded> finish(const std::string& host_name) {
     if (!origins_.contains("data_dir")) {
       return Error{Errc::kBadInput, file_ +
                                         ":1:1: data_dir: found nothing (expected the path of "
                                         "a directory)"};
     }
     if (const auto found = contradiction(config_)) return contradicted(*found);
+    config_.client.advertise = client_url(config_, host_name);
+    config_.peer.advertise = peer_address(config_, host_name);
     Loaded loaded;
     for (const Key& key : keys_) {
       if (!key.in_release) continue;
@@ -253,6 +264,31 @@ class Loader {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> limits_as_json(const Config& config) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const auto number = [&](const char* key, std::uint64_t value) {
+    out.emplace_back(key, std::to_string(value));
+  };
+  const auto duration = [&](const char* key, milliseconds value) {
+    out.emplace_back(key, "\"" + duration_text(value) + "\"");
+  };
+  number("limits.key_bytes", config.limits.key_bytes);
+  number("limits.value_bytes", config.limits.value_bytes);
+  number("limits.request_bytes", config.limits.request_bytes);
+  number("limits.header_bytes", config.limits.header_bytes);
+  number("limits.page_items", config.limits.page_items);
+  number("limits.page_bytes", config.limits.page_bytes);
+  number("limits.store_bytes", config.limits.store_bytes);
+  number("raft.max_pending_bytes", config.raft.max_pending_bytes);
+  number("client.max_connections", config.client.max_connections);
+  duration("history.age", config.history.age);
+  number("history.bytes", config.history.bytes);
+  duration("client.header_timeout", config.client.header_timeout);
+  duration("client.body_timeout", config.client.body_timeout);
+  duration("client.idle_timeout", config.client.idle_timeout);
+  return out;
+}
+
 Result<Loaded> load(const Sources& sources) {
   Loader loader(sources.file);
   if (Status taken = loader.take_file(); !taken) return std::move(taken).error();
@@ -260,7 +296,7 @@ Result<Loaded> load(const Sources& sources) {
     return std::move(taken).error();
   }
   if (Status taken = loader.take_set(sources.set); !taken) return std::move(taken).error();
-  return loader.finish();
+  return loader.finish(sources.host_name.empty() ? machine_name() : sources.host_name);
 }
 
 }  // namespace raftd::config

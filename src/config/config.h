@@ -37,7 +37,7 @@ struct Config {
 
   struct Client {
     std::vector<std::string> listen{"127.0.0.1:2379"};
-    std::string advertise;  // Empty: derived, see client_url().
+    std::string advertise;  // load() fills it in: see client_url().
     std::uint64_t max_connections = 20'000;
     milliseconds header_timeout{10'000};
     milliseconds body_timeout{60'000};
@@ -48,7 +48,7 @@ struct Config {
 
   struct Peer {
     std::string listen = "127.0.0.1:2380";
-    std::string advertise;  // Empty: derived, see peer_address().
+    std::string advertise;  // Filled in by load(): see peer_address().
   } peer;
 
   struct Cluster {
@@ -107,6 +107,7 @@ struct Sources {
   std::string file;                                              // Path of the TOML file.
   std::vector<std::string> set;                                  // --set KEY=VALUE, in order.
   std::vector<std::pair<std::string, std::string>> environment;  // RAFTD_* variables.
+  std::string host_name;  // For addresses that listen everywhere; empty: the machine's.
 };
 
 // What this node is called: name, else that of its entry in [cluster] members, else "n<id>".
@@ -117,6 +118,9 @@ std::string node_name(const Config& config);
 // only.
 std::string client_url(const Config& config, const std::string& host_name);
 std::string peer_address(const Config& config, const std::string& host_name);
+
+// The limits that GET /status?limits shows: dotted key and value as JSON.
+std::vector<std::pair<std::string, std::string>> limits_as_json(const Config& config);
 
 // --set over environment over file over default. kBadInput: one sentence that begins with
 // FILE:LINE:COLUMN (or the variable, or --set), names the key, what was found and what is allowed.

@@ -138,11 +138,6 @@ std::vector<std::string> doubts(const Config& config) {
         "there is neither TLS nor a token: " +
         open);
   }
-  if (config.log.sync == Sync::kNone) {
-    out.push_back(
-        "log.sync = \"none\": nothing is synced to the disk, and a power failure LOSES "
-        "ACKNOWLEDGED WRITES; this is for tests only");
-  }
   return out;
 }
 
