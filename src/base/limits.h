@@ -66,6 +66,12 @@ inline constexpr std::size_t kHttpConnectionsMax = 65536;          // 503 too_ma
 inline constexpr std::size_t kHttpRequestLineBytesMax = 8 * kKiB;  // 414.
 inline constexpr std::size_t kHttpHeaderBytesMax = 16 * kKiB;      // 431.
 inline constexpr std::size_t kHttpHeaderFieldsMax = 64;            // 431.
+inline constexpr std::size_t kHttpMethodBytesMax = 32;             // 400.
+inline constexpr std::size_t kHttpTrailerFieldsMax = 8;            // 400.
+inline constexpr std::size_t kHttpChunkExtensionBytesMax = 256;    // Of a whole body: 400.
+inline constexpr std::size_t kHttpWaitingBytesMax = 4 * kMiB;      // Bodies of one connection that
+                                                                   // wait their turn: read no more.
+inline constexpr std::size_t kHttpTurnedAwayMax = 256;             // Hear their 503; others: close.
 inline constexpr std::size_t kHttpPipelineMax = 16;                // Then no more is read.
 inline constexpr std::size_t kHttpOutputBytesMax = 4 * kMiB;       // Then no more is read.
 inline constexpr std::size_t kHttpStreamBytes = 64 * kKiB;         // A stream waits above this.
@@ -92,6 +98,7 @@ static_assert(kAppendsInFlightBytesMax <= kUnpersistedBytesMax,
               "a follower takes what a leader may send");
 static_assert(kEntryBytesMax <= kApplyBytesPerPumpMax);
 static_assert(kLogReadBytesMax <= kAppendBytesMax, "a read of old entries fits an append");
+static_assert(kRequestBytesMax <= kHttpWaitingBytesMax, "any request can wait its turn");
 static_assert(kWireMessageBytesMax <= kPeerQueueBytesMax);
 static_assert(kUnpersistedBytesMax + kFrameBytesMax <= kLogCacheBytesMin,
               "what may not be evicted fits in the smallest cache");
