@@ -111,6 +111,7 @@ struct Counters {
   std::uint64_t leader_changes = 0;     // A leader became known that was not the one before.
   std::uint64_t elections_started = 0;  // Real ones, not PreVotes.
   std::uint64_t entries_overwritten = 0;
+  std::uint64_t entries_unavailable = 0;  // Reads for a follower that found nothing.
 };
 
 class Core {

@@ -1,0 +1,84 @@
+// What must hold after every step, and what must not have gone back since the last look.
+#include "base/limits.h"
+#include "raft/state.h"
+
+namespace raftd::raft {
+
+void Core::State::check_leader(const Leader& leader) const {
+  ASSERT(durable_hard_state == hard_state);
+  ASSERT(hard_state.voted_for == config.self);
+  ASSERT(term_leader == config.self);
+  ASSERT(gated.empty());
+  ASSERT(log.term_at(leader.first_index) == hard_state.term);
+  std::size_t pending_bytes = 0;
+  Index own = std::max(log.commit().next(), leader.first_index);
+  for (; own <= log.last(); own = own.next())
+    pending_bytes += memory_bytes(log.at(own));
+  ASSERT_CMP(pending_bytes, ==, leader.pending_bytes);
+  NodeId before;
+  for (const Progress& peer : leader.peers) {
+    ASSERT_CMP(peer.id(), >, before);
+    before = peer.id();
+    peer.check_invariants(log.last());
+    ASSERT_CMP(peer.read_acked(), <=, leader.read_seq);
+  }
+  if (log.commit() >= leader.first_index) {
+    const auto match = [&](NodeId id) { return match_of(leader, id); };
+    ASSERT_CMP(log.commit(), ==, quorum_value<Index>(configuration(), match));
+  }
+  if (observed.leader && observed.hard_state.term == hard_state.term) {
+    // Leader Append-Only (Raft paper, figure 3); and what a follower has acked stays acked.
+    ASSERT_CMP(observed.last, <=, log.last());
+    ASSERT_CMP(observed.progress.size(), ==, leader.peers.size());
+    for (std::size_t i = 0; i < leader.peers.size(); ++i) {
+      ASSERT_CMP(observed.progress[i].match, <=, leader.peers[i].match());
+    }
+  }
+}
+
+void Core::State::check_follower(const Follower& follower) const {
+  ASSERT_CMP(follower.verified, <=, log.last());
+  ASSERT_CMP(follower.acked, <=, std::min(follower.verified, log.durable()));
+  if (follower.leader) {
+    ASSERT(follower.leader == term_leader);
+    ASSERT(follower.leader != config.self);
+    ASSERT(follower.heard.has_value());
+  }
+}
+
+void Core::State::check_invariants() {
+  log.check_invariants();
+  ASSERT_CMP(hard_state.term, >=, log.last_term());
+  ASSERT_CMP(durable_hard_state.term, <=, batched_hard_state.term);
+  ASSERT_CMP(batched_hard_state.term, <=, hard_state.term);
+  if (!batch) ASSERT(durable_hard_state == batched_hard_state);
+  ASSERT_CMP(log_reads.size(), <=, limits::kLogReadsInFlightMax);
+  for (const GatedMessage& each : gated) {
+    ASSERT(each.message.term == hard_state.term);
+    ASSERT(!durable_enough(each.gate));
+  }
+  if (!apply_buffer.empty()) ASSERT(apply_buffer.front().index == log.handed().next());
+
+  // Term and commit index never fall; there is one vote in a term.
+  ASSERT_CMP(observed.hard_state.term, <=, hard_state.term);
+  if (observed.hard_state.term == hard_state.term && observed.hard_state.voted_for) {
+    ASSERT(observed.hard_state.voted_for == hard_state.voted_for);
+  }
+  ASSERT_CMP(observed.commit, <=, log.commit());
+  ASSERT_CMP(observed.applied, <=, log.applied());
+
+  Observed seen{hard_state, log.commit(), log.applied(), false, log.last(), {}};
+  if (const auto* leader = as<Leader>()) {
+    check_leader(*leader);
+    seen.leader = true;
+    for (const Progress& peer : leader->peers)
+      seen.progress.push_back(peer.view());
+  } else if (const auto* follower = as<Follower>()) {
+    check_follower(*follower);
+  } else {
+    ASSERT(!term_leader);
+  }
+  observed = std::move(seen);
+}
+
+}  // namespace raftd::raft

@@ -1,0 +1,189 @@
+#include "raft/log.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace raftd::raft {
+
+EntryLog::EntryLog(Durable durable)
+    : first_(durable.first_index),
+      last_(durable.last_index),
+      runs_(std::move(durable.terms)),
+      configurations_(std::move(durable.configurations)),
+      cache_(std::make_move_iterator(durable.tail.begin()),
+             std::make_move_iterator(durable.tail.end())),
+      cache_first_{last_.value + 1 - cache_.size()},
+      durable_(last_),
+      writing_(last_),
+      commit_(first_.prev()),
+      handed_(commit_),
+      applied_(commit_) {
+  for (const Entry& entry : cache_)
+    cache_bytes_ += memory_bytes(entry);
+  check_invariants();
+}
+
+std::vector<TermRun>::const_iterator EntryLog::run_of(Index index) const {
+  ASSERT_CMP(index, >=, first_);
+  ASSERT_CMP(index, <=, last_);
+  if (runs_.back().first <= index) return runs_.end() - 1;
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), index,
+                       [](Index wanted, const TermRun& run) { return wanted < run.first; });
+  ASSERT(after != runs_.begin());
+  return after - 1;
+}
+
+std::optional<Term> EntryLog::term_at(Index index) const {
+  if (!index) return Term{};
+  if (index < first_ || index > last_) return std::nullopt;
+  return run_of(index)->term;
+}
+
+Index EntryLog::first_of_term_at(Index index) const {
+  return run_of(index)->first;
+}
+
+Index EntryLog::last_up_to(Term term) const {
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), term,
+                       [](Term wanted, const TermRun& run) { return wanted < run.term; });
+  return after == runs_.end() ? last_ : after->first.prev();
+}
+
+void EntryLog::append(Entry entry) {
+  ASSERT_CMP(entry.index, ==, last_.next());
+  ASSERT_CMP(entry.term, >=, last_term());
+  ASSERT_CMP(entry.term.value, >, 0U);
+  if (entry.term != last_term()) runs_.push_back({entry.index, entry.term});
+  if (entry.kind == EntryKind::kConfiguration) {
+    Result<Configuration> configuration = decode_configuration(entry.payload.bytes);
+    ASSERT(configuration);
+    configurations_.push_back({entry.index, *std::move(configuration)});
+  }
+  last_ = entry.index;
+  const std::size_t bytes = memory_bytes(entry);
+  cache_bytes_ += bytes;
+  unpersisted_bytes_ += bytes;
+  cache_.push_back(std::move(entry));
+}
+
+std::uint64_t EntryLog::truncate(Index index) {
+  ASSERT_CMP(index, >, commit_);
+  ASSERT_CMP(index, >=, first_);
+  if (index > last_) return 0;
+  const std::uint64_t dropped = last_ - index + 1;
+  while (!cache_.empty() && cache_.back().index >= index) {
+    const std::size_t bytes = memory_bytes(cache_.back());
+    cache_bytes_ -= bytes;
+    if (cache_.back().index > durable_) unpersisted_bytes_ -= bytes;
+    cache_.pop_back();
+  }
+  cache_first_ = std::min(cache_first_, index);
+  while (!runs_.empty() && runs_.back().first >= index)
+    runs_.pop_back();
+  while (!configurations_.empty() && configurations_.back().index >= index) {
+    configurations_.pop_back();
+  }
+  last_ = index.prev();
+  durable_ = std::min(durable_, last_);
+  writing_ = std::min(writing_, last_);
+  return dropped;
+}
+
+std::vector<Entry> EntryLog::begin_batch() {
+  ASSERT_CMP(writing_, ==, durable_);
+  std::vector<Entry> batch;
+  if (durable_ == last_) return batch;
+  const std::size_t count_max = std::min<std::size_t>(last_ - durable_, limits::kBatchEntriesMax);
+  batch.reserve(count_max);
+  std::size_t bytes = 0;
+  while (batch.size() < count_max) {
+    const Entry& entry = at(writing_.next());
+    bytes += entry.payload.bytes.size();
+    if (bytes > limits::kBatchBytesMax && !batch.empty()) break;
+    batch.push_back(entry);
+    writing_ = entry.index;
+  }
+  return batch;
+}
+
+void EntryLog::finish_batch() {
+  while (durable_ < writing_) {
+    durable_ = durable_.next();
+    unpersisted_bytes_ -= memory_bytes(at(durable_));
+  }
+}
+
+const Entry& EntryLog::at(Index index) const {
+  ASSERT(cached(index));
+  return cache_[index - cache_first_];
+}
+
+void EntryLog::evict(Index keep_from, std::size_t bytes_max) {
+  const Index end = std::min(keep_from, durable_.next());
+  while (cache_bytes_ > bytes_max && !cache_.empty() && cache_first_ < end) {
+    cache_bytes_ -= memory_bytes(cache_.front());
+    cache_.pop_front();
+    cache_first_ = cache_first_.next();
+  }
+}
+
+void EntryLog::commit_to(Index index) {
+  ASSERT_CMP(index, >=, commit_);
+  ASSERT_CMP(index, <=, last_);
+  commit_ = index;
+}
+
+void EntryLog::hand_to(Index index) {
+  ASSERT_CMP(index, >=, handed_);
+  ASSERT_CMP(index, <=, commit_);
+  handed_ = index;
+}
+
+void EntryLog::apply_to(Index index) {
+  ASSERT_CMP(index, >=, applied_);
+  ASSERT_CMP(index, <=, handed_);
+  applied_ = index;
+}
+
+void EntryLog::check_invariants() const {
+  ASSERT_CMP(first_.value, >=, 1U);
+  ASSERT_CMP(first_.prev(), <=, applied_);
+  ASSERT_CMP(applied_, <=, handed_);
+  ASSERT_CMP(handed_, <=, commit_);
+  ASSERT_CMP(commit_, <=, last_);
+  ASSERT_CMP(durable_, <=, writing_);
+  ASSERT_CMP(writing_, <=, last_);
+  ASSERT_CMP(cache_first_, <=, durable_.next());
+  ASSERT_CMP(cache_first_, >=, first_);
+  ASSERT_CMP(cache_first_.value + cache_.size(), ==, last_.value + 1);
+  ASSERT_CMP(runs_.empty(), ==, last_ < first_);
+  if (!runs_.empty()) {
+    ASSERT_CMP(runs_.front().first, ==, first_);
+    ASSERT_CMP(runs_.back().first, <=, last_);
+  }
+  for (std::size_t i = 1; i < runs_.size(); ++i) {
+    ASSERT_CMP(runs_[i - 1].first, <, runs_[i].first);
+    ASSERT_CMP(runs_[i - 1].term, <, runs_[i].term);
+  }
+  for (std::size_t i = 1; i < configurations_.size(); ++i) {
+    ASSERT_CMP(configurations_[i - 1].index, <, configurations_[i].index);
+  }
+  if (!configurations_.empty()) ASSERT_CMP(configurations_.back().index, <=, last_);
+  std::size_t cache_bytes = 0;
+  std::size_t unpersisted_bytes = 0;
+  Index expected = cache_first_;
+  for (const Entry& entry : cache_) {
+    ASSERT_CMP(entry.index, ==, expected);
+    ASSERT_CMP(entry.term, ==, *term_at(entry.index));
+    expected = expected.next();
+    cache_bytes += memory_bytes(entry);
+    if (entry.index > durable_) unpersisted_bytes += memory_bytes(entry);
+  }
+  ASSERT_CMP(cache_bytes, ==, cache_bytes_);
+  ASSERT_CMP(unpersisted_bytes, ==, unpersisted_bytes_);
+}
+
+}  // namespace raftd::raft

@@ -1,0 +1,89 @@
+// The log as the core sees it: the term of every entry as runs, the configurations, the newest
+// entries themselves, and the marks. Entries that are not cached are on disk only.
+#pragma once
+
+#include <deque>
+
+#include "raft/core.h"
+
+namespace raftd::raft {
+
+// What an entry costs in memory; the measure of every bound that is about memory.
+inline std::size_t memory_bytes(const Entry& entry) {
+  return entry.payload.bytes.size() + sizeof(Entry);
+}
+
+// Invariants, with first - 1 standing for "nothing":
+//   applied <= handed <= commit <= last;  durable <= writing <= last;  cached from <= durable + 1.
+class EntryLog {
+ public:
+  // Everything in it is durable; commit, handed and applied are first - 1.
+  explicit EntryLog(Durable durable);
+
+  Index first() const { return first_; }
+  Index last() const { return last_; }
+  Term last_term() const { return runs_.empty() ? Term{} : runs_.back().term; }
+  // Index 0 has term 0; nullopt: outside of the log.
+  std::optional<Term> term_at(Index index) const;
+  // Of the entries that have the same term as the one at index. Precondition: index is in the log.
+  Index first_of_term_at(Index index) const;
+  // The last entry whose term is at most this one; first - 1 if there is none.
+  Index last_up_to(Term term) const;
+
+  // Preconditions: index is last + 1; the term is not below the last one; a configuration decodes.
+  void append(Entry entry);
+  // Drops the entries from index on. What an outstanding batch may still prove shrinks with it:
+  // the entries that come in their place are not those which it writes (the ABA case).
+  // Precondition: index > commit. Gives how many were dropped.
+  std::uint64_t truncate(Index index);
+
+  // Cut to kBatchBytesMax and kBatchEntriesMax; empty if all is durable. One at a time.
+  std::vector<Entry> begin_batch();
+  void finish_batch();
+  Index durable() const { return durable_; }
+  std::size_t unpersisted_bytes() const { return unpersisted_bytes_; }
+
+  bool cached(Index index) const { return index >= cache_first_ && index <= last_; }
+  Index cache_first() const { return cache_first_; }
+  std::size_t cache_bytes() const { return cache_bytes_; }
+  const Entry& at(Index index) const;  // Precondition: cached.
+  // Drops the oldest entries below keep_from that are durable until at most bytes_max are left.
+  void evict(Index keep_from, std::size_t bytes_max);
+
+  Index commit() const { return commit_; }
+  void commit_to(Index index);
+  Index handed() const { return handed_; }  // Given out to be applied.
+  void hand_to(Index index);
+  Index applied() const { return applied_; }
+  void apply_to(Index index);
+
+  const ConfigurationAt& configuration() const {
+    return configurations_.empty() ? nothing_ : configurations_.back();
+  }
+  // The one before the newest; nullptr if there is none.
+  const ConfigurationAt* configuration_before() const {
+    return configurations_.size() < 2 ? nullptr : &configurations_[configurations_.size() - 2];
+  }
+
+  void check_invariants() const;
+
+ private:
+  std::vector<TermRun>::const_iterator run_of(Index index) const;
+
+  Index first_;
+  Index last_;
+  std::vector<TermRun> runs_;                    // Ascending in both fields.
+  std::vector<ConfigurationAt> configurations_;  // Ascending.
+  ConfigurationAt nothing_;                      // Index 0 and no members.
+  std::deque<Entry> cache_;                      // [cache_first_, last_].
+  Index cache_first_;
+  std::size_t cache_bytes_ = 0;
+  std::size_t unpersisted_bytes_ = 0;  // Of (durable_, last_].
+  Index durable_;                      // On disk as the log stands here.
+  Index writing_;                      // durable_ once the outstanding batch is.
+  Index commit_;
+  Index handed_;
+  Index applied_;
+};
+
+}  // namespace raftd::raft

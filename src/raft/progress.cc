@@ -1,0 +1,121 @@
+#include "raft/progress.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace raftd::raft {
+
+PeerProgress Progress::view() const {
+  return {id_, state_, match_, next_, inflight_.size(), inflight_bytes_, last_contact_};
+}
+
+void Progress::heard(Instant now, ReadSeq seq) {
+  last_contact_ = now;
+  read_acked_ = std::max(read_acked_, seq);
+}
+
+bool Progress::accepted(Index match) {
+  const bool news = match > match_;
+  match_ = std::max(match_, match);
+  next_ = std::max(next_, match_.next());
+  while (!inflight_.empty() && inflight_.front().last <= match_) {
+    inflight_bytes_ -= inflight_.front().bytes;
+    inflight_.pop_front();
+  }
+  if (!replicating()) {
+    // It agrees at next - 1, or did: if it no longer does, the next request is rejected.
+    state_ = PeerProgress::State::kReplicate;
+    cut_ = false;
+  }
+  return news;
+}
+
+void Progress::become_probe(Index next) {
+  ASSERT_CMP(next, >, match_);
+  state_ = PeerProgress::State::kProbe;
+  next_ = next;
+  inflight_.clear();
+  inflight_bytes_ = 0;
+  commit_sent_ = std::min(commit_sent_, match_);  // What told of more may be lost.
+}
+
+void Progress::rejected(Index next) {
+  become_probe(next);
+  probe_sent_ = false;
+}
+
+void Progress::lost() {
+  become_probe(match_.next());
+  probe_sent_ = true;
+}
+
+bool Progress::has_room(std::size_t entry_bytes, std::size_t inflight_bytes_max) const {
+  if (inflight_.empty()) return true;
+  return inflight_.size() < limits::kAppendsInFlightMax &&
+         inflight_bytes_ + entry_bytes <= inflight_bytes_max;
+}
+
+bool Progress::gathered(Instant now, std::uint64_t appended) const {
+  return inflight_.empty() || cut_ || appended - appended_then_ >= limits::kAppendGatherBytes ||
+         now >= gather_deadline();
+}
+
+Instant Progress::gather_deadline() const {
+  return requested_ + limits::kAppendGatherDelay;
+}
+
+void Progress::sent(Instant now, const Sent& request) {
+  ASSERT_CMP(request.prev, ==, next_.prev());
+  const Index end = request.prev + request.entries;
+  commit_sent_ = std::max(commit_sent_, std::min(request.commit, end));
+  announce_deadline_ = Instant::never();
+  read_sent_ = std::max(read_sent_, request.read_seq);
+  if (!replicating()) {
+    probe_sent_ = true;
+    return;
+  }
+  if (request.entries == 0) return;
+  next_ = end.next();
+  inflight_.push_back({end, request.bytes});
+  inflight_bytes_ += request.bytes;
+  cut_ = end < request.last;
+  appended_then_ = request.appended;
+  requested_ = now;
+}
+
+void Progress::committed(Instant now) {
+  if (announce_deadline_ == Instant::never()) {
+    announce_deadline_ = now + limits::kCommitAnnounceDelay;
+  }
+}
+
+bool Progress::announce_due(Instant now, Index commit) const {
+  const Index index = announceable(commit);
+  if (!replicating() || index <= commit_sent_) return false;
+  return (announce_ > commit_sent_ && announce_ <= index) || now >= announce_deadline_;
+}
+
+Instant Progress::announce_deadline(Index commit) const {
+  const bool news = replicating() && announceable(commit) > commit_sent_;
+  return news ? announce_deadline_ : Instant::never();
+}
+
+void Progress::check_invariants(Index last) const {
+  ASSERT_CMP(match_, <=, last);
+  ASSERT_CMP(next_, >, match_);
+  ASSERT_CMP(next_, <=, last.next());
+  ASSERT_CMP(inflight_.size(), <=, limits::kAppendsInFlightMax);
+  if (!replicating()) ASSERT(inflight_.empty());
+  std::size_t bytes = 0;
+  Index before = match_;
+  for (const Request& request : inflight_) {
+    ASSERT_CMP(request.last, >, before);
+    before = request.last;
+    bytes += request.bytes;
+  }
+  ASSERT_CMP(before, <, next_);
+  ASSERT_CMP(bytes, ==, inflight_bytes_);
+}
+
+}  // namespace raftd::raft

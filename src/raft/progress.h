@@ -1,0 +1,100 @@
+// One follower as its leader sees it, and what may be sent to it when. Transitions happen here
+// only: probe (its log is being searched for where it agrees) and replicate (a pipeline).
+#pragma once
+
+#include <deque>
+
+#include "raft/core.h"
+
+namespace raftd::raft {
+
+class Progress {
+ public:
+  // A new leader knows nothing of the follower's log but its own end (Raft paper, figure 2).
+  Progress(NodeId id, Index last) : id_(id), next_(last.next()) {}
+
+  NodeId id() const { return id_; }
+  Index match() const { return match_; }
+  Index next() const { return next_; }  // Invariant: next > match.
+  bool replicating() const { return state_ == PeerProgress::State::kReplicate; }
+  std::optional<Instant> last_contact() const { return last_contact_; }
+  ReadSeq read_acked() const { return read_acked_; }
+  ReadSeq read_sent() const { return read_sent_; }
+  PeerProgress view() const;
+
+  // Something of this term came from it, which echoed seq.
+  void heard(Instant now, ReadSeq seq);
+  // It has the leader's log up to match. Gives whether that is news.
+  bool accepted(Index match);
+  // Its log does not agree at prev: look at next, which was clamped to (match, prev].
+  void rejected(Index next);
+  // Whether an answer "no" for prev says something new.
+  bool believes_rejection(Index prev) const {
+    return replicating() ? prev > match_ : prev == next_.prev();
+  }
+  // What was sent may not arrive. Waits for a heartbeat's answer, or resume().
+  void lost();
+  void resume() { probe_sent_ = false; }
+
+  // Probe: the one request is not out yet.
+  bool probe_due() const { return !replicating() && !probe_sent_; }
+  // Room for an entry of this size among those not answered. One entry always has room.
+  bool has_room(std::size_t entry_bytes, std::size_t inflight_bytes_max) const;
+  std::size_t inflight_bytes() const { return inflight_bytes_; }
+  // Whether waiting entries may go now: none is unanswered, the last request could not hold them
+  // all, enough have gathered (appended: bytes that the leader has ever appended) or for long
+  // enough.
+  bool gathered(Instant now, std::uint64_t appended) const;
+  Instant gather_deadline() const;
+
+  struct Sent {
+    Index prev;
+    std::size_t entries = 0;
+    std::size_t bytes = 0;  // Of the entries, in memory.
+    Index last;             // Of the leader's log.
+    Index commit;           // As the message says.
+    ReadSeq read_seq;
+    std::uint64_t appended = 0;
+  };
+  void sent(Instant now, const Sent& request);
+
+  // The commit index that it could learn of by an empty request now: no more than was sent.
+  Index announceable(Index commit) const { return std::min(commit, next_.prev()); }
+  void announce(Index index) { announce_ = std::max(announce_, index); }
+  void committed(Instant now);  // The commit index has grown.
+  bool announce_due(Instant now, Index commit) const;
+  Instant announce_deadline(Index commit) const;
+
+  std::optional<LogReadId> reading() const { return reading_; }
+  void set_reading(std::optional<LogReadId> id) { reading_ = id; }
+
+  void check_invariants(Index last) const;
+
+ private:
+  struct Request {
+    Index last;
+    std::size_t bytes = 0;
+  };
+
+  void become_probe(Index next);
+
+  NodeId id_;
+  PeerProgress::State state_ = PeerProgress::State::kProbe;
+  Index match_;
+  Index next_;
+  bool probe_sent_ = false;
+  std::deque<Request> inflight_;  // Ascending; none at or below match_.
+  std::size_t inflight_bytes_ = 0;
+  bool cut_ = false;                 // The last request did not hold all there was.
+  std::uint64_t appended_then_ = 0;  // appended, at the last request with entries.
+  Instant requested_{};              // When that was.
+  Index commit_sent_;
+  Index announce_;  // Somebody waits there for this index.
+  Instant announce_deadline_ = Instant::never();
+  std::optional<Instant> last_contact_;
+  ReadSeq read_sent_;
+  ReadSeq read_acked_;
+  std::optional<LogReadId> reading_;
+};
+
+}  // namespace raftd::raft
