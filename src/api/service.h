@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "api/backend.h"
 #include "api/front.h"
 #include "base/log.h"
 #include "kv/store.h"
@@ -42,6 +43,7 @@ struct ServiceOptions {
   Duration election_timeout_min{};
   Instant started;
   std::vector<MemberInfo> listed_members;
+  bool config_differs = false;  // The listed members are not those of the log: a warning.
   // Shown by /status?limits: dotted key and its value as JSON.
   std::function<std::vector<std::pair<std::string, std::string>>()> limits_shown;
 };
@@ -51,8 +53,10 @@ class Service final : public Front, public node::Clients {
   Service(const ServiceOptions& options, const ServiceLimits& limits, const kv::Store& store,
           const Vitals& vitals, Log& log);
   ~Service() override;
-  void bind(node::Replica& replica, Responder& responder);  // Once, before the first request.
+  void bind(Backend& backend, Responder& responder);  // Once, before the first request.
   void set_limits(const ServiceLimits& limits);
+  // Before each pump: complete() is not told what time it is, and durations are measured by this.
+  void on_turn(Instant now);
 
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
   void on_request(Instant now, RequestId id, http::Request request) override;

@@ -1,0 +1,57 @@
+// What the front end asks of the replica behind it: an interface, so that the front end is tested
+// without one.
+#pragma once
+
+#include <optional>
+
+#include "node/replica.h"
+
+namespace raftd::api {
+
+// Who leads, as this node knows it. Cheap to ask for: each request does.
+struct Standing {
+  raft::RoleView role;
+  std::optional<Instant> leader_contact;  // When the leader was last heard; now if it is this node.
+};
+
+struct ReplicaTimes {
+  const RecentHistogram& sync;
+  const RecentHistogram& commit;
+  const RecentHistogram& apply;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // As node::Replica: one Clients::complete(token) follows, later, unless on_client_gone(token).
+  virtual void on_client(Instant now, node::ClientToken token, node::ClientOp op,
+                         Instant deadline) = 0;
+  virtual void on_client_gone(node::ClientToken token) = 0;
+  virtual Standing standing(Instant now) const = 0;
+  virtual node::ReplicaStatus status(Instant now) const = 0;  // Not cheap.
+  virtual ReplicaTimes times() const = 0;
+};
+
+// node::Replica as a Backend.
+class ReplicaBackend final : public Backend {
+ public:
+  explicit ReplicaBackend(node::Replica& replica) : replica_(replica) {}
+
+  void on_client(Instant now, node::ClientToken token, node::ClientOp op,
+                 Instant deadline) override;
+  void on_client_gone(node::ClientToken token) override;
+  // Up to kStandingAge old: the replica itself decides what it takes, this is for header lines
+  // and for refusals that are early rather than late.
+  Standing standing(Instant now) const override;
+  node::ReplicaStatus status(Instant now) const override;
+  ReplicaTimes times() const override;
+
+ private:
+  static constexpr Duration kStandingAge = std::chrono::milliseconds(1);
+
+  node::Replica& replica_;
+  mutable std::optional<Instant> standing_at_;
+  mutable Standing standing_;
+};
+
+}  // namespace raftd::api

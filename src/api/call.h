@@ -1,0 +1,111 @@
+// What handlers are given and what they give back. A handler is a function of the request; what
+// waits for the replica is a Call, kept by the service until the result is there.
+#pragma once
+
+#include <memory>
+#include <variant>
+
+#include "api/backend.h"
+#include "api/errors.h"
+#include "api/node_headers.h"
+#include "api/parameters.h"
+#include "api/request_headers.h"
+#include "api/router.h"
+#include "api/service.h"
+
+namespace raftd::api {
+
+// A stream that is being sent and asks the replica for its next piece.
+class Feed {
+ public:
+  virtual ~Feed() = default;
+  virtual void on_result(node::ClientResult result) = 0;
+};
+
+class Feeder {
+ public:
+  virtual ~Feeder() = default;
+  // feed.on_result() follows once, later, unless drop() comes first. Local reads only.
+  virtual node::ClientToken ask(Feed& feed, node::ClientOp op) = 0;
+  virtual void drop(node::ClientToken token) = 0;
+  virtual void wake(RequestId request) = 0;
+};
+
+class Metrics;
+
+// The node around a handler. References outlive every call.
+struct Site {
+  const ServiceOptions& options;
+  const ServiceLimits& limits;
+  const kv::Store& store;
+  const Vitals& vitals;
+  const Backend& backend;
+  const NodeHeaders& headers;
+  const Metrics& metrics;
+  Feeder& feeder;
+};
+
+// A request, taken apart. References and views are valid while the handler runs.
+struct Context {
+  Instant now;
+  const http::Request& request;
+  bool head_only = false;  // The body is not here yet: check what can be checked.
+  Routed routed{};
+  RequestHeaders headers{};
+  Parameters parameters{};
+  Duration timeout{};
+  bool redirect = false;
+  std::optional<Instant> leader_contact{};
+
+  bool is_read() const {
+    return request.method == http::Method::kGet || request.method == http::Method::kHead;
+  }
+};
+
+// The replica's result is there: the answer, or the next operation.
+using Step = std::variant<http::Response, node::ClientOp>;
+
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual Asked asked() const = 0;
+  virtual Step on_done(const Site& site, RequestId request, node::Done done) = 0;
+};
+
+struct Started {
+  std::unique_ptr<Call> call;
+  node::ClientOp op;
+};
+struct AwaitBody {};  // Only if head_only.
+using Handled = std::variant<http::Response, Started, AwaitBody>;
+
+inline Handled refuse(const Site& site, const ApiError& error) {
+  return to_response(error, site.headers);
+}
+
+// For what only the leader does, and reads that it confirms: 503 without a leader, 307 if the
+// request wants that instead of being forwarded. Nothing: go on.
+std::optional<http::Response> refuse_by_leader(const Site& site, const Context& context);
+
+Handled handle_index(const Site& site, const Context& context);
+Handled handle_kv(const Site& site, const Context& context);
+Handled handle_list(const Site& site, const Context& context, std::string prefix);
+Handled handle_status(const Site& site, const Context& context);
+Handled handle_livez(const Site& site, const Context& context);
+Handled handle_readyz(const Site& site, const Context& context);
+Handled handle_health(const Site& site, const Context& context);
+Handled handle_version(const Site& site, const Context& context);
+Handled handle_metrics(const Site& site, const Context& context);
+Handled handle_cluster(const Site& site, const Context& context);
+Handled handle_transfer(const Site& site, const Context& context);
+Handled handle_debug(const Site& site, const Context& context);
+
+// The reply of a read or write, which is of this type by what was asked.
+template <class T>
+T& reply_as(node::Done& done) {
+  auto* reply = dynamic_cast<T*>(done.reply.get());
+  ASSERT(reply != nullptr);
+  return *reply;
+}
+
+}  // namespace raftd::api

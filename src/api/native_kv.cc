@@ -1,0 +1,102 @@
+#include "api/native_kv.h"
+
+#include "api/answer.h"
+#include "base/text.h"
+#include "http/base64.h"
+#include "http/uri.h"
+
+namespace raftd::api {
+namespace {
+
+// Either alphabet, padded or not.
+std::optional<std::string> decode_any_base64(std::string_view text) {
+  for (int i = 0; i < 2 && text.size() % 4 == 0 && text.ends_with('='); ++i)
+    text.remove_suffix(1);
+  std::string url_safe(text);
+  for (char& c : url_safe)
+    c = c == '+' ? '-' : c == '/' ? '_' : c;
+  return http::base64_decode(url_safe, http::Base64::kUrlSafe);
+}
+
+}  // namespace
+
+std::optional<ApiError> read_key(const Context& context, std::string& key) {
+  if (context.parameters.has(Param::kKey64)) {
+    if (!context.routed.rest.empty()) {
+      return bad_parameter("key64", "with key64 the path must be /kv/");
+    }
+    std::optional<std::string> decoded = decode_any_base64(context.parameters.value(Param::kKey64));
+    if (!decoded) return bad_parameter("key64", "key64 is not base64");
+    key = *std::move(decoded);
+    return std::nullopt;
+  }
+  Result<std::string> decoded = http::percent_decode(context.routed.rest);
+  if (!decoded) return bad_request("the path: " + decoded.error().message);
+  key = *std::move(decoded);
+  return std::nullopt;
+}
+
+std::optional<ApiError> check_key_size(const Site& site, const std::string& key) {
+  if (key.size() <= site.limits.key_bytes) return std::nullopt;
+  return too_large("limits.key_bytes", site.limits.key_bytes, key.size());
+}
+
+std::optional<ApiError> check_key(const Site& site, const std::string& key) {
+  if (key.empty()) return bad_request("the key is empty");
+  return check_key_size(site, key);
+}
+
+std::optional<ApiError> check_value(const Site& site, const Context& context) {
+  std::uint64_t bytes = context.request.body.size();
+  if (context.head_only && context.headers.content_length != nullptr) {
+    if (!parse_u64(*context.headers.content_length, bytes)) bytes = 0;  // The parser refuses it.
+  }
+  if (bytes <= site.limits.value_bytes) return std::nullopt;
+  ApiError error = too_large("limits.value_bytes", site.limits.value_bytes, bytes);
+  error.close = context.head_only;  // The body is not wanted any more.
+  return error;
+}
+
+std::optional<ApiError> check_quota(const Site& site, const kv::Put& put) {
+  const std::uint64_t bytes = put.key.size() + put.value.size();
+  const std::uint64_t stored = site.store.stats().bytes;
+  if (stored + bytes <= site.limits.store_bytes) return std::nullopt;
+  // Near the quota: a value that replaces one of at least its size is not growth.
+  kv::GetQuery query;
+  query.key = put.key;
+  const std::unique_ptr<machine::Reply> reply = site.store.query(query);
+  const auto* present = dynamic_cast<const kv::GetReply*>(reply.get());
+  if (present != nullptr && present->result == kv::GetReply::Result::kFound) {
+    const std::uint64_t replaced = present->item.key.size() + present->item.value.size();
+    if (bytes <= replaced || stored - replaced + bytes <= site.limits.store_bytes) {
+      return std::nullopt;
+    }
+  }
+  ApiError error = too_large("limits.store_bytes", site.limits.store_bytes, stored + bytes);
+  error.status = 507;
+  error.code = "quota";
+  error.message = "the store is full; deletes always work";
+  return error;
+}
+
+void add_item_or_null(std::string& json, std::string_view name,
+                      const std::optional<kv::Item>& item) {
+  add_name(json, name);
+  if (item) {
+    add_item(json, *item, true);
+  } else {
+    json += "null";
+  }
+}
+
+void add_write_headers(std::string& fields, const Site& site, const node::Done& done) {
+  add_header(fields, "Raftd-Index", done.index.value);
+  add_forwarded(fields, site, done);
+  fields += site.headers.block();
+}
+
+void add_forwarded(std::string& fields, const Site& site, const node::Done& done) {
+  if (done.forwarded) add_header(fields, "Raftd-Forwarded", site.options.self.value);
+}
+
+}  // namespace raftd::api

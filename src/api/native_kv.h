@@ -1,0 +1,36 @@
+// What the calls under /kv share: where the key is read from, its limits, and pieces of answers.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/call.h"
+#include "api/read_options.h"
+#include "kv/command.h"
+
+namespace raftd::api {
+
+// The bytes between the root's slash and the query, decoded once; or key64 in their place.
+std::optional<ApiError> read_key(const Context& context, std::string& key);
+
+std::optional<ApiError> check_key_size(const Site& site, const std::string& key);
+std::optional<ApiError> check_key(const Site& site, const std::string& key);  // Nor empty.
+// Of the body that is here or, before it is, of its announced length.
+std::optional<ApiError> check_value(const Site& site, const Context& context);
+// Writes that make the store larger than limits.store_bytes.
+std::optional<ApiError> check_quota(const Site& site, const kv::Put& put);
+
+void add_item_or_null(std::string& json, std::string_view name,
+                      const std::optional<kv::Item>& item);
+// Raftd-Index, Raftd-Forwarded, and those of every answer.
+void add_write_headers(std::string& fields, const Site& site, const node::Done& done);
+void add_forwarded(std::string& fields, const Site& site, const node::Done& done);
+
+// {"revision":N,"count":N}, or what a DELETE ?prefix would delete.
+struct CountShape {
+  bool would_delete = false;
+  std::uint64_t limit = 0;  // Of would_delete; 0: none.
+};
+Started start_count(const ReadOptions& options, std::string prefix, const CountShape& shape);
+
+}  // namespace raftd::api

@@ -1,0 +1,126 @@
+// Query parameters of the native API: which there are, and how each kind of value is read. An
+// unknown, repeated or misread parameter is a refusal: a misspelt "cas" must not become an
+// unconditional write.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/errors.h"
+#include "base/time.h"
+#include "http/uri.h"
+
+namespace raftd::api {
+
+enum class Param : std::uint8_t {
+  kAll,
+  kCas,
+  kConsistency,
+  kCount,
+  kCursor,
+  kDelimiter,
+  kDryRun,
+  kExclude,
+  kFormat,
+  kIf,
+  kKey64,
+  kKeys,
+  kLimit,
+  kLimits,
+  kList,
+  kMaxStale,
+  kMeta,
+  kMinRevision,
+  kPrefix,
+  kPrev,
+  kRedirect,
+  kRev,
+  kReverse,
+  kSerializable,
+  kTimeout,
+  kTo,
+};
+inline constexpr std::size_t kParams = static_cast<std::size_t>(Param::kTo) + 1;
+
+std::string_view param_name(Param param);
+
+class ParamSet {
+ public:
+  constexpr ParamSet(std::initializer_list<Param> params) {
+    for (const Param param : params)
+      add(param);
+  }
+  constexpr bool contains(Param param) const { return (bits_ & bit(param)) != 0; }
+  constexpr void add(Param param) { bits_ |= bit(param); }
+  constexpr ParamSet operator|(ParamSet other) const {
+    other.bits_ |= bits_;
+    return other;
+  }
+  // The first in this set that is not in the other one.
+  std::optional<Param> first_not_in(ParamSet other) const;
+
+ private:
+  static_assert(kParams <= 32);
+  static constexpr std::uint32_t bit(Param param) { return 1U << static_cast<unsigned>(param); }
+  std::uint32_t bits_ = 0;
+};
+
+inline constexpr ParamSet kCommonParams{Param::kTimeout, Param::kRedirect};
+
+// The query's parameters, decoded. Values are views into this object, which therefore stays where
+// it is.
+class Parameters {
+ public:
+  Parameters() = default;
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+
+  // Refuses what is malformed, unknown, given twice, or not in this release.
+  std::optional<ApiError> parse(std::string_view query);
+
+  bool has(Param param) const { return present_.contains(param); }
+  std::string_view value(Param param) const { return values_[static_cast<std::size_t>(param)]; }
+  // Refuses parameters that this call does not take.
+  std::optional<ApiError> only(ParamSet allowed) const;
+
+ private:
+  std::optional<ApiError> add(const http::QueryParameter& parameter);
+
+  std::vector<http::QueryParameter> given_;
+  ParamSet present_{};
+  std::array<std::string_view, kParams> values_;  // Of given_.
+};
+
+// Reads values one after the other and remembers the first refusal, so that callers read all they
+// need and then look once.
+class ParamReader {
+ public:
+  explicit ParamReader(const Parameters& parameters) : parameters_(parameters) {}
+
+  bool has(Param param) const { return parameters_.has(param); }
+  bool flag(Param param, bool otherwise = false);
+  std::uint64_t number(Param param, std::uint64_t otherwise, std::uint64_t min, std::uint64_t max);
+  Duration duration(Param param, Duration otherwise, Duration min, Duration max);
+  std::string_view text(Param param) const { return parameters_.value(param); }
+  // The two do not go together.
+  void exclude(Param one, Param other);
+  void fail(Param param, std::string message);
+  void fail(ApiError error);
+
+  bool failed() const { return error_.has_value(); }
+  ApiError take_error();  // Precondition: failed().
+
+ private:
+  const Parameters& parameters_;
+  std::optional<ApiError> error_;
+};
+
+// "500ms", "30s", "10m", "2h", "30", "1.5": one number, one unit, seconds if there is none.
+std::optional<Duration> parse_duration(std::string_view text);
+
+}  // namespace raftd::api

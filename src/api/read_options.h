@@ -1,0 +1,43 @@
+// How fresh an answer must be: the read parameters of the native API, section 5.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "api/call.h"
+
+namespace raftd::api {
+
+inline constexpr ParamSet kReadParams =
+    ParamSet{Param::kConsistency, Param::kMaxStale, Param::kMinRevision, Param::kRev} |
+    kCommonParams;
+
+struct ReadOptions {
+  node::Consistency consistency = node::Consistency::kLinearizable;
+  const char* level = "linearizable";  // What the answer says was used.
+  std::optional<Duration> max_stale;
+  kv::Revision min_revision = 0;
+  kv::Revision rev = 0;
+
+  bool local() const { return consistency == node::Consistency::kLocal; }
+};
+
+ReadOptions read_options(ParamReader& reader);
+
+// Before the replica is asked: no leader, redirect, too stale. Nothing: go on.
+std::optional<http::Response> refuse_read(const Site& site, const Context& context,
+                                          const ReadOptions& options);
+
+// The header lines of an answer that reflects the store.
+void add_read_headers(std::string& fields, const ReadOptions& options, kv::Revision revision,
+                      raft::Index at);
+
+ApiError compacted(kv::Revision compact_revision, kv::Revision revision);
+ApiError future_revision(kv::Revision revision);
+
+template <class Query>
+node::ClientOp read_op(Query query, node::Consistency consistency) {
+  return node::Read{std::make_unique<Query>(std::move(query)), consistency};
+}
+
+}  // namespace raftd::api
