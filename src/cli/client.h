@@ -1,0 +1,72 @@
+// Asks a cluster: endpoints in turn, follows the leader, asks again only what is safe to ask again
+// until the time is up.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "cli/transport.h"
+
+namespace raftd::cli {
+
+struct Endpoint {
+  std::string url;  // As in messages: http://127.0.0.1:2379, unix:/run/x
+  config::Address address;
+};
+
+// A comma-separated list of http://HOST:PORT, HOST:PORT, unix:PATH. kBadInput: the sentence.
+Result<std::vector<Endpoint>> parse_endpoints(std::string_view text);
+
+struct Question {
+  std::string method;
+  std::string target;  // Path and query.
+  std::string body;
+  bool changes = false;        // A write: not repeated unless it is known to have had no effect.
+  bool takes_timeout = false;  // The call knows ?timeout=.
+};
+
+struct Answer {
+  HttpAnswer http;
+  Endpoint endpoint;  // Who gave it.
+};
+
+class Client {
+ public:
+  struct Options {
+    std::vector<Endpoint> endpoints;  // At least one.
+    Duration timeout{};               // For everything this client does.
+    std::string token;                // Empty: none.
+  };
+  Client(Options options, Transport& transport);  // transport outlives it.
+
+  const std::vector<Endpoint>& endpoints() const { return options_.endpoints; }
+
+  // An answer that says something: 2xx, 4xx, 507, 500 of a read. Errors (exit status 2) say that
+  // nobody could be asked, or that the outcome of a write is unknown.
+  Result<Answer> ask(const Question& question);
+  // One try at one endpoint, whatever it answers, with its share of the time that is left: 1 of
+  // shares. kIo: it did not answer, and why.
+  Result<HttpAnswer> ask_one(const Endpoint& endpoint, const Question& question, int shares);
+
+ private:
+  enum class Verdict : unsigned char { kFinal, kAgain, kUnknown };
+  static Verdict judge(const Question& question, const HttpAnswer& answer);
+  std::string request_text(const Endpoint& endpoint, const Question& question, Instant deadline);
+  Instant attempt_deadline(const Question& question);
+  Error unknown_outcome(const std::string& why) const;
+  Error nobody(const std::string& why) const;
+
+  Options options_;
+  Transport& transport_;
+  Instant deadline_;
+  std::size_t next_ = 0;  // The endpoint whose turn it is.
+};
+
+// Of an error's JSON; empty if it has none.
+std::string error_message(const HttpAnswer& answer);
+std::string error_outcome(const HttpAnswer& answer);
+
+}  // namespace raftd::cli

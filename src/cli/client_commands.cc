@@ -1,0 +1,127 @@
+// From arguments to a client, and from its errors to words and exit statuses.
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <system_error>
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/sockets.h"
+#include "config/units.h"
+
+namespace raftd::cli {
+namespace {
+
+constexpr const char* kDefaultEndpoint = "http://127.0.0.1:2379";
+constexpr const char* kDefaultTimeout = "5s";
+constexpr std::size_t kInputBytesMax = 16 * limits::kMiB;  // More than any node takes.
+constexpr std::size_t kTokenBytesMax = 4 * limits::kKiB;
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+Result<std::string> read_standard_input() {
+  std::string text;
+  std::string buffer(64 * limits::kKiB, '\0');
+  for (;;) {
+    const ssize_t got = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got == 0) return text;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return Error{Errc::kIo, "standard input: " + std::generic_category().message(errno)};
+    }
+    text.append(buffer, 0, static_cast<std::size_t>(got));
+    if (text.size() > kInputBytesMax) {
+      return Error{Errc::kTooBig, "standard input: more than 16MiB is no value"};
+    }
+  }
+}
+
+Result<std::string> token_of(const Arguments& arguments) {
+  std::string token = variable("RAFTD_TOKEN");
+  if (arguments.has("--token-file")) {
+    const std::string path = arguments.value("--token-file");
+    std::ifstream in(path, std::ios::binary);
+    token.assign(kTokenBytesMax + 1, '\0');
+    if (in) in.read(token.data(), static_cast<std::streamsize>(token.size()));
+    if (in.bad() || in.gcount() == 0) {
+      return Error{Errc::kBadInput, "--token-file: " + percent_escape(path) + " cannot be read"};
+    }
+    token.resize(static_cast<std::size_t>(in.gcount()));
+    token.erase(token.find_last_not_of("\r\n \t") + 1);
+  }
+  const bool printable =
+      std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!printable || token.size() > kTokenBytesMax) {
+    return Error{Errc::kBadInput, "the token is not one word of printable characters"};
+  }
+  return token;
+}
+
+Result<Client::Options> client_options(const Arguments& arguments) {
+  Client::Options options;
+  std::string endpoints = variable("RAFTD_ENDPOINTS");
+  if (endpoints.empty()) endpoints = kDefaultEndpoint;
+  if (arguments.has("--endpoints")) endpoints = arguments.value("--endpoints");
+  if (arguments.command->id == CommandId::kDescribeNode) endpoints = arguments.words[0];
+  TRY(options.endpoints, parse_endpoints(endpoints));
+  TRY(options.token, token_of(arguments));
+  const std::string timeout = arguments.value("--timeout", kDefaultTimeout);
+  std::chrono::milliseconds duration{};
+  constexpr std::chrono::hours kTimeoutMax{24};
+  if (!config::parse_duration(timeout, duration) || duration.count() == 0 ||
+      duration > kTimeoutMax) {
+    return Error{Errc::kBadInput, "--timeout: found " + percent_escape(timeout) +
+                                      " (expected a duration from 1ms to 24h)"};
+  }
+  options.timeout = duration;
+  const std::string format = arguments.value("--output", "table");
+  if (format != "table" && format != "json") {
+    return Error{Errc::kBadInput,
+                 "--output: found " + percent_escape(format) + " (expected table or json)"};
+  }
+  return options;
+}
+
+bool is_key_command(CommandId id) {
+  return id == CommandId::kGet || id == CommandId::kPut || id == CommandId::kDelete ||
+         id == CommandId::kList;
+}
+
+}  // namespace
+
+int refused(const HttpAnswer& answer, const Output& output) {
+  output.error(error_message(answer));
+  const bool no = (answer.status >= 400 && answer.status < 500) || answer.status == 507;
+  return no ? kExitNo : kExitCannotAsk;
+}
+
+int not_asked(const Error& error, const Output& output) {
+  output.error(error.message);
+  return kExitCannotAsk;
+}
+
+int ask_and_print(const Arguments& arguments, Client& client, const Input& input,
+                  const Output& output) {
+  return is_key_command(arguments.command->id) ? key_command(arguments, client, input, output)
+                                               : cluster_command(arguments, client, output);
+}
+
+int client_command(const Arguments& arguments, const Output& output) {
+  Result<Client::Options> options = client_options(arguments);
+  if (!options) {
+    output.error(options.error().message);
+    return kExitUsage;
+  }
+  SocketTransport transport;
+  Client client(std::move(*options), transport);
+  return ask_and_print(arguments, client, read_standard_input, output);
+}
+
+}  // namespace raftd::cli

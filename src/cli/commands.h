@@ -1,0 +1,31 @@
+// What the subcommands do. Each takes the checked arguments and gives the exit status.
+#pragma once
+
+#include "cli/client.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "http/json.h"
+
+namespace raftd::cli {
+
+// get put del ls status members health transfer, describe node: makes the client and asks.
+int client_command(const Arguments& arguments, const Output& output);
+
+// The same with the client given, for tests. input reads standard input.
+using Input = std::function<Result<std::string>()>;
+int ask_and_print(const Arguments& arguments, Client& client, const Input& input,
+                  const Output& output);
+
+// One family each.
+int key_command(const Arguments& arguments, Client& client, const Input& input,
+                const Output& output);
+int cluster_command(const Arguments& arguments, Client& client, const Output& output);
+
+// The blocks of describe node, from the body of GET /admin/debug.
+std::string node_text(const http::JsonValue& body);
+
+// Prints why a question has no good answer: exit status 1 for a no, 2 for everything else.
+int refused(const HttpAnswer& answer, const Output& output);
+int not_asked(const Error& error, const Output& output);
+
+}  // namespace raftd::cli

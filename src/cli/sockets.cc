@@ -1,0 +1,161 @@
+// The happy path is: resolve, connect without blocking, send all, receive until the answer is
+// complete, each wait bounded by the deadline. Possible failure modes are: no address, nobody
+// listens, the deadline, the connection breaks before or after the request has left. Whether it
+// had left decides if the caller may ask again.
+#include "cli/sockets.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <thread>
+
+#include "base/text.h"
+
+namespace raftd::cli {
+namespace {
+
+constexpr std::chrono::seconds kConnectTimeout{2};  // So that the next endpoint gets its turn.
+
+std::string error_text(int code) {
+  return std::error_code(code, std::generic_category()).message();
+}
+
+class Socket {
+ public:
+  Socket(int domain, Transport& clock)
+      : fd_(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), clock_(clock) {}
+  ~Socket() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  // Each: an empty text, or why not.
+  std::string connect_to(const sockaddr* address, socklen_t bytes, Instant deadline) {
+    if (fd_ < 0) return error_text(errno);
+    if (connect(fd_, address, bytes) == 0) return "";
+    if (errno != EINPROGRESS) return error_text(errno);
+    if (!ready(POLLOUT, deadline)) return "no connection in time";
+    int code = 0;
+    socklen_t size = sizeof code;
+    if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
+    return code == 0 ? "" : error_text(code);
+  }
+
+  std::string send_all(std::string_view bytes, Instant deadline) {
+    while (!bytes.empty()) {
+      const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent >= 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(sent));
+      } else if (errno == EAGAIN) {
+        if (!ready(POLLOUT, deadline)) return "the request was not taken in time";
+      } else if (errno != EINTR) {
+        return error_text(errno);
+      }
+    }
+    return "";
+  }
+
+  std::string receive(ResponseReader& reader, Instant deadline) {
+    std::string buffer(64 * limits::kKiB, '\0');
+    while (!reader.complete()) {
+      const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
+      Status status = Done{};
+      if (got > 0) {
+        status = reader.feed(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
+      } else if (got == 0) {
+        status = reader.closed();
+      } else if (errno == EAGAIN) {
+        if (!ready(POLLIN, deadline)) return "no answer in time";
+      } else if (errno != EINTR) {
+        return error_text(errno);
+      }
+      if (!status) return status.error().message;
+    }
+    return "";
+  }
+
+ private:
+  bool ready(short events, Instant deadline) {
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.now());
+      if (left.count() <= 0) return false;
+      pollfd wanted{fd_, events, 0};
+      const int wait_ms = static_cast<int>(std::min<std::int64_t>(left.count(), 60'000));
+      if (poll(&wanted, 1, wait_ms) > 0) return true;
+    }
+  }
+
+  int fd_;
+  Transport& clock_;
+};
+
+Exchange talk(Socket& socket, std::string_view request, Instant deadline) {
+  Exchange result;
+  ResponseReader reader;
+  result.problem = socket.send_all(request, deadline);
+  // A server may refuse before it has read everything, and close: then its answer counts.
+  const bool sent = result.problem.empty();
+  const std::string why_no_answer = socket.receive(reader, deadline);
+  if (reader.complete()) return {Exchange::Stage::kAnswered, reader.answer(), ""};
+  result.stage = sent ? Exchange::Stage::kSent : Exchange::Stage::kNotSent;
+  if (sent) result.problem = why_no_answer;
+  return result;
+}
+
+struct AddressesDeleter {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+}  // namespace
+
+Instant SocketTransport::now() {
+  return {std::chrono::steady_clock::now().time_since_epoch()};
+}
+
+void SocketTransport::pause(Duration duration) {
+  std::this_thread::sleep_for(duration);
+}
+
+Exchange SocketTransport::exchange(const config::Address& address, std::string_view request,
+                                   Instant deadline) {
+  const Instant connect_deadline = std::min(deadline, now() + kConnectTimeout);
+  Exchange failed;
+  if (address.is_unix()) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    if (address.unix_path.size() >= sizeof name.sun_path) return failed;
+    std::memcpy(name.sun_path, address.unix_path.data(), address.unix_path.size());
+    Socket socket(AF_UNIX, *this);
+    failed.problem =
+        socket.connect_to(reinterpret_cast<const sockaddr*>(&name), sizeof name, connect_deadline);
+    return failed.problem.empty() ? talk(socket, request, deadline) : failed;
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int code =
+      getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+  if (code != 0) {
+    failed.problem = gai_strerror(code);
+    return failed;
+  }
+  const std::unique_ptr<addrinfo, AddressesDeleter> list(found);
+  for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
+    Socket socket(one->ai_family, *this);
+    failed.problem = socket.connect_to(one->ai_addr, one->ai_addrlen, connect_deadline);
+    if (failed.problem.empty()) return talk(socket, request, deadline);
+  }
+  return failed;
+}
+
+}  // namespace raftd::cli

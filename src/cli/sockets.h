@@ -1,0 +1,16 @@
+// The transport of real life: one TCP or Unix connection per question.
+#pragma once
+
+#include "cli/transport.h"
+
+namespace raftd::cli {
+
+class SocketTransport final : public Transport {
+ public:
+  Instant now() override;
+  void pause(Duration duration) override;
+  Exchange exchange(const config::Address& address, std::string_view request,
+                    Instant deadline) override;
+};
+
+}  // namespace raftd::cli

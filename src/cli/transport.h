@@ -1,0 +1,34 @@
+// One question to one address. The sockets implement it; tests put a script in their place.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "cli/response_reader.h"
+#include "config/address.h"
+
+namespace raftd::cli {
+
+struct Exchange {
+  enum class Stage : unsigned char {
+    kNotSent,  // The request did not leave whole: it has no effect.
+    kSent,     // It left, and no whole answer came: it may have had its effect.
+    kAnswered,
+  };
+  Stage stage = Stage::kNotSent;
+  HttpAnswer answer;    // If kAnswered.
+  std::string problem;  // Else: why, for a person.
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual Instant now() = 0;
+  virtual void pause(Duration duration) = 0;
+  // request is the whole text of one. Returns at the deadline at the latest.
+  virtual Exchange exchange(const config::Address& address, std::string_view request,
+                            Instant deadline) = 0;
+};
+
+}  // namespace raftd::cli
