@@ -42,8 +42,8 @@ std::string assert_text(const T& value) {
 // Comparisons whose values the report must show: ASSERT_CMP(match, <=, last_index).
 #define ASSERT_CMP(left, op, right)                                                \
   do {                                                                             \
-    const auto& assert_left_ = (left);                                             \
-    const auto& assert_right_ = (right);                                           \
+    const auto assert_left_ = (left);                                              \
+    const auto assert_right_ = (right);                                            \
     if (!__builtin_expect(static_cast<bool>(assert_left_ op assert_right_), 1)) {  \
       ::raftd::assert_compare_failed(#left " " #op " " #right, __FILE__, __LINE__, \
                                      ::raftd::assert_text(assert_left_),           \

@@ -27,6 +27,7 @@ inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, e
 inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
 inline constexpr std::size_t kTidyVersionsPerSliceMax = 4096;  // Freed per loop iteration.
+inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
 
 // Log.
 inline constexpr std::size_t kEntryBytesMax = kRequestBytesMax + 4 * kKiB;

@@ -1,0 +1,81 @@
+// Old versions: kept for reads at a revision and for watches, within the window that the log
+// decides (Compact), and freed a slice at a time.
+#include "base/limits.h"
+#include "kv/store_state.h"
+
+namespace raftd::kv {
+namespace {
+
+constexpr std::uint64_t kTimeMarkIntervalMs = 1000;
+
+}  // namespace
+
+void Store::State::note_time(machine::ClusterTime time) {
+  if (!times.empty() && time.value < times.back().time.value + kTimeMarkIntervalMs) return;
+  if (!times.empty() && times.back().revision == stats.revision) return;
+  times.push_back({time, stats.revision});
+}
+
+// The revision up to which history should go; compact_revision: nothing is to be dropped.
+Revision Store::State::compaction_target(machine::ClusterTime now) const {
+  Revision target = stats.compact_revision;
+  for (const TimeMark& mark : times) {
+    if (mark.time.value + history.age_ms > now.value) break;
+    target = std::max(target, mark.revision);
+  }
+  // What is dropped already but not freed yet must not be counted again.
+  const bool tidy = changes.empty() || changes.front().revision > stats.compact_revision;
+  if (tidy && stats.history_bytes > history.bytes && !changes.empty()) {
+    // Down to three quarters, so that this is not needed again at once.
+    const double keep =
+        0.75 * static_cast<double>(history.bytes) / static_cast<double>(stats.history_bytes);
+    const auto kept = static_cast<std::size_t>(keep * static_cast<double>(changes.size()));
+    target =
+        std::max(target, changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
+  }
+  return std::min(target, stats.revision);
+}
+
+bool Store::State::tidy_slice() {
+  while (!times.empty() && times.front().revision < stats.compact_revision)
+    times.pop_front();
+  std::size_t freed = 0;
+  while (!changes.empty() && changes.front().revision <= stats.compact_revision) {
+    if (freed >= limits::kTidyVersionsPerSliceMax) return true;
+    const Change change = changes.front();
+    changes.pop_front();
+    ++freed;
+    const std::uint64_t newest_mod = change.key->second.newest().mod;
+    stats.history_bytes -= sizeof(Change);
+    change.key->second.drop_before(change.revision, [&](const Version& version) {
+      ++freed;
+      // The newest version is no history; it is dropped only as a tombstone.
+      if (version.mod != newest_mod) stats.history_bytes -= history_weight(version);
+    });
+    if (change.key->second.empty()) keys.erase(change.key);
+  }
+  return false;
+}
+
+std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
+  const Revision target = state_->compaction_target(now);
+  if (target <= state_->stats.compact_revision) return std::nullopt;
+  return encode(Compact{target});
+}
+
+std::optional<machine::ClusterTime> Store::next_chore() const {
+  const State& s = *state_;
+  if (s.compaction_target({0}) > s.stats.compact_revision) return machine::ClusterTime{0};
+  for (const State::TimeMark& mark : s.times) {
+    if (mark.revision > s.stats.compact_revision) {
+      return machine::ClusterTime{mark.time.value + s.history.age_ms};
+    }
+  }
+  return std::nullopt;
+}
+
+bool Store::tidy_slice() {
+  return state_->tidy_slice();
+}
+
+}  // namespace raftd::kv

@@ -1,0 +1,343 @@
+#include "kv/store.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "kv/store_state.h"
+
+namespace raftd::kv {
+namespace {
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+WriteReply bad_command(std::string why) {
+  WriteReply reply;
+  reply.result = WriteReply::Result::kBadCommand;
+  reply.message = std::move(why);
+  return reply;
+}
+
+// FNV-1a, for digest() alone: equal states, equal digests; no adversary takes part.
+class Digest {
+ public:
+  void add(std::string_view text) {
+    add(text.size());
+    for (const char c : text)
+      mix(static_cast<unsigned char>(c));
+  }
+  void add(std::uint64_t value) {
+    for (int i = 0; i < 8; ++i)
+      mix(static_cast<unsigned char>(value >> (8 * i)));
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  void mix(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001b3; }
+  std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+}  // namespace
+
+Item make_item(std::string_view key, const Version& version, bool with_value) {
+  Item item;
+  item.key = key;
+  if (with_value) item.value = version.value.view();
+  item.mod = version.mod;
+  item.create = version.create;
+  item.version = version.version;
+  return item;
+}
+
+Store::Store(const HistoryLimits& history) : state_(std::make_unique<State>(history)) {}
+Store::~Store() = default;
+
+machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted) {
+  State& s = *state_;
+  ASSERT(!s.deleting);
+  s.note_time(applied.time);
+  if (applied.command.empty()) return {};  // A no-op or a configuration.
+  const Result<Command> command = decode(applied.command);
+  if (!command) {
+    machine::Outcome outcome;
+    if (reply_wanted) {
+      WriteReply reply = bad_command(command.error().message);
+      reply.revision = s.stats.revision;
+      outcome.reply = std::make_unique<WriteReply>(std::move(reply));
+    }
+    return outcome;
+  }
+  return s.apply(*command, applied.time, reply_wanted);
+}
+
+machine::Outcome Store::apply_slice() {
+  ASSERT(state_->deleting);
+  return state_->delete_slice();
+}
+
+machine::Outcome Store::State::apply(const Command& command, machine::ClusterTime /*time*/,
+                                     bool reply_wanted) {
+  WriteReply reply;
+  if (const auto* del = std::get_if<DeletePrefix>(&command)) {
+    deleting.emplace();
+    deleting->prefix = del->prefix;
+    deleting->next = del->prefix;
+    deleting->limit = del->limit;
+    deleting->reply_wanted = reply_wanted;
+    return delete_slice();
+  }
+  std::visit(overloaded{
+                 [&](const Put& body) { reply = put(body, reply_wanted); },
+                 [&](const Delete& body) { reply = remove(body, reply_wanted); },
+                 [&](const DeletePrefix&) {},
+                 [&](const PublishMember& body) { reply = publish(body); },
+                 [&](const Compact& body) { reply = compact(body); },
+             },
+             command);
+  machine::Outcome outcome;
+  if (!reply_wanted) return outcome;
+  reply.revision = stats.revision;
+  outcome.reply = std::make_unique<WriteReply>(std::move(reply));
+  return outcome;
+}
+
+// True: the condition does not hold; reply says which.
+bool Store::State::refused(const Condition& condition, const Version* present,
+                           WriteReply& reply) const {
+  switch (condition.kind) {
+    case Condition::Kind::kNone:
+      return false;
+    case Condition::Kind::kModIs:
+      if (present != nullptr && present->mod == condition.mod) return false;
+      reply.result = WriteReply::Result::kModDiffers;
+      return true;
+    case Condition::Kind::kExists:
+      if (present != nullptr) return false;
+      reply.result = WriteReply::Result::kAbsent;
+      return true;
+    case Condition::Kind::kAbsent:
+      if (present == nullptr) return false;
+      reply.result = WriteReply::Result::kExists;
+      return true;
+  }
+  return false;
+}
+
+void Store::State::add_version(Keys::iterator at, Version version) {
+  Versions& versions = at->second;
+  if (!versions.empty()) stats.history_bytes += history_weight(versions.newest());
+  stats.history_bytes += sizeof(Change);
+  changes.push_back({version.mod, at});
+  versions.push(std::move(version));
+}
+
+WriteReply Store::State::put(const Put& put, bool reply_wanted) {
+  if (put.key.empty()) return bad_command("the key is empty");
+  WriteReply reply;
+  const auto found = keys.lower_bound(put.key);
+  const bool known = found != keys.end() && found->first == put.key;
+  const Version* present =
+      known && found->second.newest().live() ? &found->second.newest() : nullptr;
+  const bool refuse = refused(put.condition, present, reply);
+  if (reply_wanted && present != nullptr && (refuse || put.want_prev)) {
+    reply.prev = make_item(put.key, *present, true);
+  }
+  if (refuse) return reply;
+
+  Version next;
+  next.mod = stats.revision + 1;
+  next.create = present == nullptr ? next.mod : present->create;
+  next.version = present == nullptr ? 1 : present->version + 1;
+  next.value = Value(put.value);
+  reply.created = present == nullptr;
+  if (present == nullptr) {
+    ++stats.keys;
+    stats.bytes += put.key.size();
+  } else {
+    stats.bytes -= present->value.view().size();
+  }
+  stats.bytes += put.value.size();
+  const auto at = known ? found : keys.emplace_hint(found, std::string(put.key), Versions());
+  add_version(at, std::move(next));
+  ++stats.revision;
+  return reply;
+}
+
+WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
+  WriteReply reply;
+  const auto found = keys.find(del.key);
+  const Version* present =
+      found != keys.end() && found->second.newest().live() ? &found->second.newest() : nullptr;
+  const bool refuse = refused(del.condition, present, reply);
+  if (reply_wanted && present != nullptr && (refuse || del.want_prev)) {
+    reply.prev = make_item(del.key, *present, true);
+  }
+  if (refuse || present == nullptr) return reply;
+
+  --stats.keys;
+  stats.bytes -= found->first.size() + present->value.view().size();
+  Version tombstone;
+  tombstone.mod = stats.revision + 1;
+  add_version(found, std::move(tombstone));
+  ++stats.revision;
+  reply.deleted = 1;
+  return reply;
+}
+
+// At most kApplyKeysPerSliceMax keys; the last slice makes all of it visible at once.
+machine::Outcome Store::State::delete_slice() {
+  Deleting& d = *deleting;
+  std::size_t visited = 0;
+  auto it = keys.lower_bound(d.next);
+  bool finished = true;
+  for (; it != keys.end() && it->first.starts_with(d.prefix); ++it) {
+    if (visited++ == limits::kApplyKeysPerSliceMax) {
+      finished = false;
+      break;
+    }
+    const Version& newest = it->second.newest();
+    if (!newest.live()) continue;
+    if (d.limit != 0 && d.deleted == d.limit) {
+      d.more = true;
+      break;
+    }
+    ++d.deleted;
+    d.deleted_bytes += it->first.size() + newest.value.view().size();
+    Version tombstone;
+    tombstone.mod = stats.revision + 1;
+    add_version(it, std::move(tombstone));
+  }
+  if (!finished) {
+    d.next = it->first;
+    machine::Outcome outcome;
+    outcome.finished = false;
+    return outcome;
+  }
+  if (d.deleted > 0) ++stats.revision;
+  stats.keys -= d.deleted;
+  stats.bytes -= d.deleted_bytes;
+  machine::Outcome outcome;
+  if (d.reply_wanted) {
+    auto reply = std::make_unique<WriteReply>();
+    reply->revision = stats.revision;
+    reply->deleted = d.deleted;
+    reply->more = d.more;
+    outcome.reply = std::move(reply);
+  }
+  deleting.reset();
+  return outcome;
+}
+
+WriteReply Store::State::publish(const PublishMember& member) {
+  if (member.id == 0 || member.name.size() > limits::kNameBytesMax ||
+      member.client.size() > limits::kAddressBytesMax ||
+      member.version.size() > limits::kNameBytesMax) {
+    return bad_command(
+        "a member with id 0, or with a longer name, address or version than allowed");
+  }
+  PublishedMember published{member.id, member.instance, std::string(member.name),
+                            std::string(member.client), std::string(member.version)};
+  const auto at = std::ranges::lower_bound(members, member.id, {}, &PublishedMember::id);
+  if (at != members.end() && at->id == member.id) {
+    *at = std::move(published);
+  } else if (members.size() == limits::kPublishedMembersMax) {
+    return bad_command("too many members have published themselves");
+  } else {
+    members.insert(at, std::move(published));
+  }
+  return {};
+}
+
+WriteReply Store::State::compact(const Compact& compact) {
+  if (compact.revision > stats.revision) return bad_command("a compaction of the future");
+  stats.compact_revision = std::max(stats.compact_revision, compact.revision);
+  return {};
+}
+
+std::unique_ptr<machine::Reply> Store::query(const machine::Query& query) const {
+  if (const auto* get = dynamic_cast<const GetQuery*>(&query)) return state_->get(*get);
+  const auto* range = dynamic_cast<const RangeQuery*>(&query);
+  ASSERT(range != nullptr);
+  return state_->range(*range);
+}
+
+void Store::set_history_limits(const HistoryLimits& history) {
+  state_->history = history;
+}
+
+StoreStats Store::stats() const {
+  return state_->stats;
+}
+
+const std::vector<PublishedMember>& Store::members() const {
+  return state_->members;
+}
+
+// What a reader may see: it does not depend on how far tidy_slice() has come.
+std::uint64_t Store::digest() const {
+  const State& s = *state_;
+  Digest digest;
+  digest.add(s.stats.revision);
+  digest.add(s.stats.compact_revision);
+  const auto add = [&](const std::string& key, const Version& version) {
+    digest.add(key);
+    digest.add(version.mod);
+    digest.add(version.create);
+    digest.add(version.version);
+    digest.add(version.value.view());
+  };
+  for (const auto& [key, versions] : s.keys) {
+    if (const Version* base = versions.at(s.stats.compact_revision)) add(key, *base);
+    const auto in_window = [&](const Version& version) {
+      if (version.mod > s.stats.compact_revision) add(key, version);
+    };
+    for (std::size_t i = 0; i < versions.older_count(); ++i)
+      in_window(versions.older(i));
+    in_window(versions.newest());
+  }
+  for (const PublishedMember& member : s.members) {
+    digest.add(member.id);
+    digest.add(member.instance);
+    digest.add(member.name);
+    digest.add(member.client);
+    digest.add(member.version);
+  }
+  return digest.value();
+}
+
+void Store::check_invariants() const {
+  const State& s = *state_;
+  std::uint64_t live = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t weight = s.changes.size() * sizeof(State::Change);
+  for (const auto& [key, versions] : s.keys) {
+    ASSERT(!versions.empty());
+    Revision before = 0;
+    for (std::size_t i = 0; i < versions.older_count(); ++i) {
+      ASSERT_CMP(versions.older(i).mod, >, before);
+      before = versions.older(i).mod;
+      weight += history_weight(versions.older(i));
+    }
+    ASSERT_CMP(versions.newest().mod, >, before);
+    if (const Version* version = versions.at(s.stats.revision)) {
+      ++live;
+      bytes += key.size() + version->value.view().size();
+    }
+  }
+  ASSERT_CMP(live, ==, s.stats.keys);
+  ASSERT_CMP(bytes, ==, s.stats.bytes);
+  ASSERT_CMP(weight, ==, s.stats.history_bytes);
+  ASSERT_CMP(s.stats.compact_revision, <=, s.stats.revision);
+  Revision before = 0;
+  for (const State::Change& change : s.changes) {
+    ASSERT_CMP(change.revision, >=, before);
+    before = change.revision;
+  }
+}
+
+}  // namespace raftd::kv

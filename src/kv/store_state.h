@@ -1,0 +1,76 @@
+// What a store consists of. Included by the store's own files alone: store.cc (apply), range.cc
+// (queries), history.cc (dropping old versions).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "kv/store.h"
+#include "kv/versions.h"
+
+namespace raftd::kv {
+
+using Keys = std::map<std::string, Versions, std::less<>>;
+
+struct Store::State {
+  explicit State(const HistoryLimits& limits) : history(limits) {}
+
+  // store.cc
+  machine::Outcome apply(const Command& command, machine::ClusterTime time, bool reply_wanted);
+  WriteReply put(const Put& put, bool reply_wanted);
+  WriteReply remove(const Delete& del, bool reply_wanted);
+  WriteReply publish(const PublishMember& member);
+  WriteReply compact(const Compact& compact);
+  machine::Outcome delete_slice();
+  bool refused(const Condition& condition, const Version* present, WriteReply& reply) const;
+  void add_version(Keys::iterator at, Version version);
+
+  // range.cc
+  std::unique_ptr<machine::Reply> get(const GetQuery& query) const;
+  std::unique_ptr<machine::Reply> range(const RangeQuery& query) const;
+
+  // history.cc
+  void note_time(machine::ClusterTime time);
+  Revision compaction_target(machine::ClusterTime now) const;
+  bool tidy_slice();
+
+  // One write of one key, oldest first: who may have versions to drop once history passes it.
+  struct Change {
+    Revision revision;
+    Keys::iterator key;
+  };
+  // The revision was the latest at that time; at most one a second.
+  struct TimeMark {
+    machine::ClusterTime time;
+    Revision revision;
+  };
+  // A DeletePrefix under way. Its tombstones have a revision that no reader sees before it ends.
+  struct Deleting {
+    std::string prefix;
+    std::string next;
+    std::uint64_t limit = 0;
+    std::uint64_t deleted = 0;
+    std::uint64_t deleted_bytes = 0;
+    bool more = false;
+    bool reply_wanted = false;
+  };
+
+  HistoryLimits history;
+  Keys keys;
+  std::deque<Change> changes;
+  std::deque<TimeMark> times;
+  std::optional<Deleting> deleting;
+  std::vector<PublishedMember> members;
+  StoreStats stats;
+};
+
+// Memory that a version which only history sees takes, roughly: itself, its value, the allocator.
+inline std::uint64_t history_weight(const Version& version) {
+  return sizeof(Version) + version.value.view().size() + 16;
+}
+
+Item make_item(std::string_view key, const Version& version, bool with_value);
+
+}  // namespace raftd::kv
