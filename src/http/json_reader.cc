@@ -102,6 +102,11 @@ Result<JsonValue> parse_json(std::string_view text) {
   if (text.substr(0, 3) == "\xef\xbb\xbf") {
     return Error{Errc::kBadInput, "no JSON at byte 0: a byte order mark"};
   }
+  // A NUL byte would end the text for nlohmann, whatever follows.
+  const std::size_t nul = text.find('\0');
+  if (nul != std::string_view::npos) {
+    return Error{Errc::kBadInput, strf("no JSON at byte %zu: a NUL byte", nul)};
+  }
   Builder builder;
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
     return Error{Errc::kBadInput, builder.problem()};

@@ -13,8 +13,8 @@ namespace raftd::http {
 struct ResponseContext {
   bool head_request = false;
   bool http_1_0 = false;
-  bool keep_alive = true;  // False: the connection closes after this response.
-  std::string_view date;   // "Sun, 06 Nov 1994 08:49:37 GMT".
+  bool keep_alive = true;      // False: the connection closes after this response.
+  std::string_view date = {};  // "Sun, 06 Nov 1994 08:49:37 GMT".
 };
 
 enum class BodyForm : std::uint8_t {
