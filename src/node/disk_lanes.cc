@@ -45,7 +45,7 @@ void DiskLanes::start_write(Instant now) {
   if (writing_ != Writing::kNothing || sealed_) return;
   if (sealing_) {
     // A batch that still waits was promised to nobody.
-    if (journal_.ready_to_mark()) write(now, Writing::kCleanMark, journal_.mark_clean());
+    if (journal_.idle()) write(now, Writing::kCleanMark, journal_.mark_clean());
     return;
   }
   if (waiting_) {
@@ -94,12 +94,10 @@ DiskLanes::Finished DiskLanes::on_done(Instant now, const storage::DiskResult& r
     case storage::Lane::kBackground: {
       ASSERT(background_);
       background_ = false;
-      const bool had_reserve = journal_.has_reserve();
       const bool was_full = full();
       journal_.finish(result);
-      lacks_space_ = result.no_space || (lacks_space_ && !journal_.has_reserve());
-      // With a reserve the journal's next plan needs no space: it is renamed, at once.
-      if (result.no_space && !had_reserve) retry_space_at_ = now + kSpaceRetryInterval;
+      // The first time the journal has a reserve, which becomes the next segment at once.
+      if (result.no_space && was_full) retry_space_at_ = now + kSpaceRetryInterval;
       if (full() && !was_full) {
         log_.error(
             "disk: no space left for the log: this node takes no writes until there is; it "
@@ -136,7 +134,7 @@ void DiskLanes::note_time(Instant now, Duration took) {
 Instant DiskLanes::next_wakeup() const {
   Instant wakeup = idle_mark_at_;
   if (sealed_ || writing_ != Writing::kNothing || waiting_) wakeup = Instant::never();
-  if (lacks_space_ && !background_ && !sealed_) wakeup = std::min(wakeup, retry_space_at_);
+  if (full() && !background_ && !sealed_) wakeup = std::min(wakeup, retry_space_at_);
   return wakeup;
 }
 

@@ -44,7 +44,7 @@ class DiskLanes {
   bool sealed() const { return sealed_; }
   bool running() const { return writing_ != Writing::kNothing || background_ || !reads_.empty(); }
 
-  bool full() const { return lacks_space_ && !journal_.has_reserve(); }
+  bool full() const { return !journal_.has_reserve(); }
   const storage::Journal& journal() const { return journal_; }
   const RecentHistogram& sync_times() const { return sync_times_; }
 
@@ -69,7 +69,6 @@ class DiskLanes {
   bool sealed_ = false;
 
   bool background_ = false;  // A plan runs.
-  bool lacks_space_ = false;
   Instant retry_space_at_{};
   Instant slow_warning_at_{};  // Not before.
   std::vector<std::pair<storage::PlanId, raft::LogRead>> reads_;

@@ -35,6 +35,7 @@ Replica::State::State(const raft::CoreConfig& core_config, const storage::Journa
       core(core_config, found.durable, seed, now),
       lanes(journal, std::move(found.position), core_config.election_timeout_min, out.disk,
             out.log),
+      latest(now),
       clock(2 * core_config.heartbeat_interval, now),
       forwards(core_config.incarnation, core_config.max_pending_bytes),
       applied(found.durable.first_index.prev()),
@@ -46,12 +47,19 @@ Replica::Replica(const raft::CoreConfig& config, const storage::JournalOptions& 
 
 Replica::~Replica() = default;
 
+// The events of one iteration may have been stamped after the moment at which its pump began.
+Instant Replica::State::at(Instant now) {
+  latest = std::max(latest, now);
+  return latest;
+}
+
 void Replica::on_time(Instant now) {
-  state_->core.tick(now);
+  state_->core.tick(state_->at(now));
 }
 
 void Replica::on_message(Instant now, PeerMessage message) {
   State& s = *state_;
+  now = s.at(now);
   std::visit(overloaded{
                  [&](raft::Message& body) { s.core.step(now, std::move(body)); },
                  [&](Forward& body) {
@@ -75,6 +83,7 @@ void Replica::on_peer_connected(Instant /*now*/, raft::NodeId peer, std::int32_t
 
 void Replica::on_peer_disconnected(Instant now, raft::NodeId peer) {
   State& s = *state_;
+  now = s.at(now);
   std::erase(s.links, peer);
   s.core.disconnected(now, peer);
   // The answers to these will never come; whether the leader has appended them nobody knows.
@@ -90,6 +99,7 @@ void Replica::on_peer_dropped(raft::NodeId peer) {
 
 void Replica::on_client(Instant now, ClientToken token, ClientOp op, Instant deadline) {
   State& s = *state_;
+  now = s.at(now);
   ASSERT(token);
   if (s.stop != State::Stop::kNo) {
     s.refuse(token, {Errc::kShuttingDown, "this node is shutting down"});
@@ -119,6 +129,7 @@ void Replica::on_client_gone(ClientToken token) {
 
 void Replica::on_disk_done(Instant now, storage::DiskResult result) {
   State& s = *state_;
+  now = s.at(now);
   DiskLanes::Finished finished = s.lanes.on_done(now, result);
   if (finished.persisted) s.core.persisted(now, *finished.persisted);
   if (finished.read) s.core.log_read_done(now, *finished.read, std::move(finished.entries));
@@ -128,6 +139,7 @@ void Replica::on_disk_done(Instant now, storage::DiskResult result) {
 void Replica::stop(Instant now) {
   State& s = *state_;
   if (s.stop != State::Stop::kNo) return;
+  now = s.at(now);
   s.stop = State::Stop::kDraining;
   // What a parked read waits for may never come.
   for (const WaitingReads::Waiter& waiter : s.reads.take_parked()) {
@@ -144,6 +156,7 @@ bool Replica::stopped() const {
 
 void Replica::pump(Instant now) {
   State& s = *state_;
+  now = s.at(now);
   s.clock.advance(now, s.hears_leader(now));
   if (!s.members_told) {
     s.members_told = true;

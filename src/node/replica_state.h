@@ -15,6 +15,7 @@ struct Replica::State {
         storage::Recovered recovered, std::uint64_t seed, Instant now, const Outside& out);
 
   // replica.cc
+  Instant at(Instant now);
   void act(Instant now, raft::Output output);
   void change_role(const raft::RoleView& after);
   void send_outbox();
@@ -54,6 +55,7 @@ struct Replica::State {
   Outside outside;
   raft::Core core;
   DiskLanes lanes;
+  Instant latest;  // No event was later.
   ClusterClock clock;
 
   WaitingWrites writes;

@@ -1,0 +1,228 @@
+// How to put another state machine on the replica: a counter, on one node, with files in memory.
+// Nothing here knows the key-value store, HTTP or libuv.
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <map>
+
+#include "base/endian.h"
+#include "node/replica.h"
+
+namespace raftd {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// The machine: a command is a number to add; a query asks for the sum.
+struct SumQuery final : machine::Query {};
+struct Sum final : machine::Reply {
+  explicit Sum(std::uint64_t sum) : value(sum) {}
+  std::uint64_t value;
+};
+
+class Counter final : public machine::StateMachine {
+ public:
+  machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override {
+    if (applied.command.size() == sizeof(std::uint64_t)) {
+      sum_ += load_le<std::uint64_t>(applied.command);
+    }
+    return {true, reply_wanted ? std::make_unique<Sum>(sum_) : nullptr};
+  }
+  machine::Outcome apply_slice() override { return {}; }  // Never asked: apply always finishes.
+  std::unique_ptr<machine::Reply> query(const machine::Query&) const override {
+    return std::make_unique<Sum>(sum_);
+  }
+  std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
+  std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
+  bool tidy_slice() override { return false; }
+
+ private:
+  std::uint64_t sum_ = 0;
+};
+
+Bytes add(std::uint64_t number) {
+  Bytes command(machine::kStampBytes);  // Room for the leader's time stamp, then the command.
+  append_le(command, number);
+  return command;
+}
+
+// The disk: a real one runs plans on a thread; this one when it is told to.
+class Files final : public node::Disk, public storage::DirectoryReader {
+ public:
+  void submit(storage::DiskPlan plan) override { plans.push_back(std::move(plan)); }
+
+  storage::DiskResult run_next() {
+    const storage::DiskPlan plan = std::move(plans.front());
+    plans.pop_front();
+    storage::DiskResult result{plan.id, plan.lane, {}, false, {}};
+    for (const storage::DiskOp& op : plan.ops)
+      run(op, result);
+    return result;
+  }
+  void run(const storage::DiskOp& operation, storage::DiskResult& result) {
+    if (const auto* made = std::get_if<storage::CreateFile>(&operation)) {
+      files[made->name].resize(made->bytes);
+    } else if (const auto* written = std::get_if<storage::WriteFile>(&operation)) {
+      Bytes& file = files[written->name];
+      const ByteView data = written->data.bytes;
+      if (file.size() < written->offset + data.size()) file.resize(written->offset + data.size());
+      std::copy(data.begin(), data.end(),
+                file.begin() + static_cast<std::ptrdiff_t>(written->offset));
+    } else if (const auto* renamed = std::get_if<storage::RenameFile>(&operation)) {
+      auto moved = files.extract(renamed->from);
+      moved.key() = renamed->to;
+      files.insert(std::move(moved));
+    } else if (const auto* wanted = std::get_if<storage::ReadFile>(&operation)) {
+      result.reads.emplace_back(*read(wanted->name, wanted->offset, wanted->bytes));
+    } else if (const auto* cut = std::get_if<storage::TruncateFile>(&operation)) {
+      files[cut->name].resize(cut->bytes);
+    } else if (const auto* removed = std::get_if<storage::RemoveFile>(&operation)) {
+      files.erase(removed->name);
+    }
+  }
+
+  Result<std::vector<storage::FileName>> list() override {
+    std::vector<storage::FileName> names;
+    for (const auto& [name, bytes] : files)
+      names.push_back(name);
+    return names;
+  }
+  Result<std::uint64_t> size(const storage::FileName& name) override {
+    return std::uint64_t{files.at(name).size()};
+  }
+  Result<Bytes> read(const storage::FileName& name, std::uint64_t offset,
+                     std::uint64_t bytes) override {
+    const Bytes& file = files.at(name);
+    const std::uint64_t end = std::min<std::uint64_t>(file.size(), offset + bytes);
+    if (offset >= end) return Bytes();
+    return Bytes(file.begin() + static_cast<std::ptrdiff_t>(offset),
+                 file.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+
+  std::map<storage::FileName, Bytes> files;
+  std::deque<storage::DiskPlan> plans;
+};
+
+// No peers; and the clients: their answers, by token.
+struct World final : node::Network, node::Clients {
+  void send(node::PeerMessage) override {}
+  void members(const raft::ConfigurationAt&) override {}
+  void complete(node::ClientToken token, node::ClientResult result) override {
+    answers.emplace(token, std::move(result));
+  }
+  std::map<node::ClientToken, node::ClientResult> answers;
+};
+
+constexpr storage::JournalOptions kJournal{{{}, {1}, 1}, 64 * 1024, 64 * 1024, 0};
+
+// The first frame of a new node says who the members are: this one, alone.
+void format(Files& files) {
+  storage::JournalPosition position;
+  position.incarnation = {1};
+  position.first_index = {1};
+  storage::Journal journal(kJournal, std::move(position));
+  files.submit(*journal.prepare_next_segment());
+  journal.finish(files.run_next());
+  const raft::Configuration alone{{{1}}, {}, {}, {{{1}, "here:1"}}};
+  raft::PersistBatch batch;
+  batch.hard_state = raft::HardState{{1}, {}};
+  batch.entries.push_back({{1}, {1}, raft::EntryKind::kConfiguration, share(raft::encode(alone))});
+  files.submit(journal.begin(batch));
+  journal.finish(files.run_next());
+}
+
+// One life of the process.
+struct Life {
+  Life(Files& disk, std::uint64_t incarnation)
+      : files(disk), log(LogLevel::kError, [](LogLevel, std::string_view) {}) {
+    storage::RecoverOptions options{kJournal.identity, {incarnation}};
+    options.prepared_bytes_min = 3 * limits::kBlockBytes;
+    storage::Recovered recovered = *storage::recover(files, options);
+    storage::DiskResult ignored;
+    for (const storage::DiskOp& op : recovered.repairs)
+      files.run(op, ignored);
+    raft::CoreConfig core;
+    core.self = {1};
+    core.incarnation = {incarnation};
+    core.heartbeat_interval = milliseconds(50);
+    core.election_timeout_min = milliseconds(500);
+    core.log_cache_bytes = limits::kLogCacheBytesMin;
+    core.max_pending_bytes = limits::kMiB;
+    core.max_inflight_bytes = limits::kAppendsInFlightBytesMax;
+    replica =
+        std::make_unique<node::Replica>(core, kJournal, std::move(recovered), incarnation, now,
+                                        node::Outside{world, files, world, counter, log});
+  }
+
+  void turn() {
+    now = now + milliseconds(1);
+    replica->on_time(now);
+    while (!files.plans.empty())
+      replica->on_disk_done(now, files.run_next());
+    replica->pump(now);
+  }
+  template <class Fn>
+  bool until(Fn reached) {
+    for (int i = 0; i < 5000 && !reached(); ++i)
+      turn();
+    return reached();
+  }
+  std::uint64_t ask(node::ClientToken token, node::ClientOp op) {
+    replica->on_client(now, token, std::move(op), now + seconds(1));
+    if (!until([&] { return world.answers.contains(token); })) return ~0ULL;
+    const auto* done = std::get_if<node::Done>(&world.answers.at(token));
+    return done == nullptr ? ~0ULL : dynamic_cast<const Sum&>(*done->reply).value;
+  }
+
+  Files& files;
+  World world;
+  Counter counter;
+  Log log;
+  Instant now{seconds(1)};
+  std::unique_ptr<node::Replica> replica;
+};
+
+}  // namespace
+
+TEST_CASE("a counter on the replica counts, answers linearizable reads and survives a restart") {
+  Files files;
+  format(files);
+  {
+    Life life(files, 11);
+    REQUIRE(life.until(
+        [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; }));
+    CHECK(life.ask({1}, node::Write{node::Propose{add(40)}}) == 40);
+    CHECK(life.ask({2}, node::Write{node::Propose{add(2)}}) == 42);
+    CHECK(life.ask({3}, node::Read{std::make_unique<SumQuery>()}) == 42);
+  }  // As a crash: nothing was said to the replica.
+  {
+    Life life(files, 12);
+    REQUIRE(life.until(
+        [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; }));
+    CHECK(life.ask({1}, node::Read{std::make_unique<SumQuery>()}) == 42);
+    CHECK(life.ask({2}, node::Write{node::Propose{add(1)}}) == 43);
+    life.replica->stop(life.now);
+    CHECK(life.until([&] { return life.replica->stopped(); }));
+  }
+  {
+    Life life(files, 13);
+    REQUIRE(life.until(
+        [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; }));
+    CHECK(life.ask({1}, node::Read{std::make_unique<SumQuery>()}) == 43);
+  }
+}
+
+TEST_CASE("a command without room for its stamp is refused, and does nothing") {
+  Files files;
+  format(files);
+  Life life(files, 11);
+  REQUIRE(
+      life.until([&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; }));
+  CHECK(life.ask({1}, node::Write{node::Propose{Bytes(machine::kStampBytes - 1)}}) == ~0ULL);
+  const auto& refused = std::get<node::Refused>(life.world.answers.at({1}));
+  CHECK(refused.error.code == Errc::kBadInput);
+  CHECK(life.ask({2}, node::Read{std::make_unique<SumQuery>()}) == 0);
+}
+
+}  // namespace raftd

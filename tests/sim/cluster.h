@@ -1,0 +1,139 @@
+// A whole cluster in one thread and in virtual time: the daemon's own replica, core, journal,
+// recovery and store, on simulated disks, network and clocks, all from one seed. Everything that
+// can be known to be wrong is looked for after every event of a node; what is found is thrown as a
+// Violation, and the same seed finds it again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "kv/store.h"
+#include "sim/disk.h"
+#include "sim/network.h"
+#include "sim/oracle.h"
+
+namespace raftd::sim {
+
+// Events that the run is worth its time for; a swarm in which one never happens is blind.
+struct Coverage {
+  std::uint64_t events = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t leader_changes = 0;
+  std::uint64_t overwritten = 0;  // Entries.
+  std::uint64_t elections = 0;
+  std::uint64_t kills = 0;
+  std::uint64_t power_losses = 0;
+  std::uint64_t torn_sectors = 0;
+  std::uint64_t recoveries_with_notes = 0;
+  std::uint64_t interrupted_repairs = 0;
+  std::uint64_t clean_stops = 0;
+  std::uint64_t pauses = 0;
+  std::uint64_t partitions = 0;
+  std::uint64_t resets = 0;
+  std::uint64_t full_disks = 0;
+  std::uint64_t transfers = 0;
+  std::uint64_t forwarded = 0;
+  std::uint64_t writes_done = 0;
+  std::uint64_t writes_refused = 0;
+  std::uint64_t writes_superseded = 0;
+  std::uint64_t writes_unknown = 0;
+  std::uint64_t reads_done = 0;
+  std::uint64_t reads_refused = 0;
+  std::uint64_t abandoned = 0;
+  void add(const Coverage& other);
+};
+
+class Cluster final : private Peers {
+ public:
+  // nullopt: the node died before it answered.
+  using Answer = std::function<void(std::optional<node::ClientResult>)>;
+  using TraceSink = std::function<void(const std::string&)>;
+
+  Cluster(std::uint64_t seed, const Options& options, TraceSink trace = {});
+  ~Cluster() override;
+
+  const Options& options() const { return options_; }
+  Schedule& schedule() { return schedule_; }
+  Oracle& oracle() { return oracle_; }
+  SimNetwork& network() { return network_; }
+  Coverage& coverage() { return coverage_; }
+  std::size_t size() const { return nodes_.size(); }
+  std::uint64_t seed() const { return seed_; }
+  // The same for two runs of one seed, whatever compiled them.
+  std::uint64_t trace_hash() const { return trace_hash_; }
+  void collect_coverage();
+
+  void run_for(Duration duration);
+  // False: it was not so in time.
+  bool run_until(const std::function<bool()>& reached, Duration patience);
+
+  bool running(std::size_t node) const;
+  bool paused(std::size_t node) const;
+  // Of a running node.
+  node::ReplicaStatus status(std::size_t node) const;
+  const kv::Store& store(std::size_t node) const;
+  SimDisk& disk(std::size_t node);
+  std::optional<std::size_t> leader() const;  // Of the highest term.
+
+  void start(std::size_t node);
+  void kill(std::size_t node, bool power);
+  void stop(std::size_t node, Duration patience);  // Orderly.
+  void pause(std::size_t node, Duration duration);
+  void be_kind();  // No more faults of network and disks; everything heals.
+
+  // Nothing if the node does not run: its port is closed. timeout is by the node's clock.
+  std::optional<node::ClientToken> submit(std::size_t node, node::ClientOp op, Duration timeout,
+                                          Answer answer);
+  void gone(std::size_t node, node::ClientToken token);
+
+  // For what tests do by hand. Key and value of a put; the result is there when it is answered.
+  struct Asked {
+    bool answered = false;
+    std::optional<node::ClientResult> result;
+  };
+  std::shared_ptr<Asked> put(std::size_t node, const std::string& key, const std::string& value,
+                             Duration timeout = std::chrono::seconds(2));
+  std::shared_ptr<Asked> get(std::size_t node, const std::string& key,
+                             Duration timeout = std::chrono::seconds(2));
+
+ private:
+  struct Node;
+  class Machine;
+
+  void deliver(std::size_t to, node::PeerMessage message) override;
+  void connected(std::size_t node, std::size_t peer) override;
+  void disconnected(std::size_t node, std::size_t peer) override;
+  void dropped(std::size_t node, std::size_t peer) override;
+
+  using Event = std::function<void(node::Replica&, Instant)>;
+  void happen(std::size_t node, Event event);
+  void schedule_pump(std::size_t node);
+  void pump(std::size_t node);
+  void arm_timer(std::size_t node);
+  void resume(std::size_t node);
+  void check(std::size_t node);
+  void format_disk(std::size_t node);
+  storage::Recovered recover_disk(std::size_t node);
+  void complete(std::size_t node, node::ClientToken token, node::ClientResult result);
+  void watch_answer(std::size_t node, node::ClientToken token, Duration patience);
+  void poll_stop(std::size_t node, std::uint64_t life, Instant deadline);
+  Instant local(const Node& node) const;
+  Instant global(const Node& node, Instant local) const;
+  void trace(std::size_t node, std::uint64_t what, std::uint64_t detail);
+  void say(std::size_t node, const std::string& text);
+
+  std::uint64_t seed_;
+  Options options_;
+  TraceSink trace_sink_;
+  Rng rng_;
+  Schedule schedule_;
+  Oracle oracle_;
+  SimNetwork network_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::uint64_t next_token_ = 1;
+  std::uint64_t trace_hash_ = 0xcbf29ce484222325;
+  Coverage coverage_;
+};
+
+}  // namespace raftd::sim

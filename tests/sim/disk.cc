@@ -1,0 +1,248 @@
+#include "sim/disk.h"
+
+#include <algorithm>
+
+namespace raftd::sim {
+namespace {
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+}  // namespace
+
+Result<std::vector<storage::FileName>> DiskImage::list() {
+  std::vector<storage::FileName> names;
+  for (const auto& [name, file] : seen_)
+    names.push_back(name);
+  std::ranges::reverse(names);  // In any order: not in the one that would be convenient.
+  return names;
+}
+
+Result<std::uint64_t> DiskImage::size(const storage::FileName& name) {
+  return std::uint64_t{file(name).seen.size()};
+}
+
+Result<Bytes> DiskImage::read(const storage::FileName& name, std::uint64_t offset,
+                              std::uint64_t bytes) {
+  const Bytes& content = file(name).seen;
+  const std::uint64_t begin = std::min<std::uint64_t>(offset, content.size());
+  const std::uint64_t end = std::min<std::uint64_t>(begin + bytes, content.size());
+  return Bytes(content.begin() + static_cast<std::ptrdiff_t>(begin),
+               content.begin() + static_cast<std::ptrdiff_t>(end));
+}
+
+DiskImage::File& DiskImage::file(const storage::FileName& name) {
+  const auto found = seen_.find(name);
+  ASSERT(found != seen_.end());
+  return *found->second;
+}
+
+void DiskImage::change(DirectoryChange change) {
+  change(seen_);
+  unsynced_.push_back(std::move(change));
+}
+
+void DiskImage::create(const storage::FileName& name, Bytes content, bool synced) {
+  ASSERT(!seen_.contains(name));
+  auto file = std::make_shared<File>();
+  file->seen = std::move(content);
+  for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
+    file->dirty.insert(sector);
+  if (synced) sync(*file);
+  change([name, file](Directory& directory) { directory[name] = file; });
+}
+
+void DiskImage::write(const storage::WriteFile& op) {
+  File& target = file(op.name);
+  const ByteView data = op.data.bytes;
+  if (target.seen.size() < op.offset + data.size()) target.seen.resize(op.offset + data.size());
+  std::ranges::copy(data, target.seen.begin() + static_cast<std::ptrdiff_t>(op.offset));
+  for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
+    target.dirty.insert(at);
+}
+
+void DiskImage::sync(File& file) {
+  file.durable.resize(file.seen.size());
+  for (const std::size_t sector : file.dirty) {
+    const std::size_t begin = sector * kSector;
+    if (begin >= file.seen.size()) continue;
+    const std::size_t bytes = std::min(kSector, file.seen.size() - begin);
+    std::copy_n(file.seen.begin() + static_cast<std::ptrdiff_t>(begin), bytes,
+                file.durable.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
+  file.dirty.clear();
+}
+
+std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
+  return std::visit(overloaded{
+                        [&](const storage::CreateFile& op) -> std::optional<Bytes> {
+                          create(op.name, Bytes(op.bytes), true);
+                          return Bytes();
+                        },
+                        [&](const storage::WriteFile& op) -> std::optional<Bytes> {
+                          write(op);
+                          return Bytes();
+                        },
+                        [&](const storage::ReadFile& op) -> std::optional<Bytes> {
+                          if (!seen_.contains(op.name)) return std::nullopt;
+                          return *read(op.name, op.offset, op.bytes);
+                        },
+                        [&](const storage::SyncFile& op) -> std::optional<Bytes> {
+                          sync(file(op.name));
+                          return Bytes();
+                        },
+                        [&](const storage::TruncateFile& op) -> std::optional<Bytes> {
+                          file(op.name).seen.resize(op.bytes);
+                          sync(file(op.name));
+                          return Bytes();
+                        },
+                        [&](const storage::CopyFile& op) -> std::optional<Bytes> {
+                          create(op.to, *read(op.from, op.offset, file(op.from).seen.size()), true);
+                          return Bytes();
+                        },
+                        [&](const storage::RenameFile& op) -> std::optional<Bytes> {
+                          ASSERT(seen_.contains(op.from));
+                          change([op](Directory& directory) {
+                            directory[op.to] = directory.at(op.from);
+                            directory.erase(op.from);
+                          });
+                          return Bytes();
+                        },
+                        [&](const storage::RemoveFile& op) -> std::optional<Bytes> {
+                          change([op](Directory& directory) { directory.erase(op.name); });
+                          return Bytes();
+                        },
+                        [&](const storage::SyncDirectory&) -> std::optional<Bytes> {
+                          durable_ = seen_;
+                          unsynced_.clear();
+                          return Bytes();
+                        },
+                    },
+                    operation);
+}
+
+void DiskImage::execute_partly(const storage::DiskOp& op, Rng& rng) {
+  if (const auto* made = std::get_if<storage::CreateFile>(&op)) {
+    create(made->name, Bytes(rng.below(made->bytes + 1)), rng.one_in(2));
+  } else if (rng.one_in(2)) {
+    execute(op);  // A write is then as if it had been done and not synced.
+  }
+}
+
+void DiskImage::lose_power(Rng& rng) {
+  const std::size_t kept = unsynced_.empty() ? 0 : rng.below(unsynced_.size() + 1);
+  for (std::size_t i = 0; i < kept; ++i)
+    unsynced_[i](durable_);
+  unsynced_.clear();
+  const std::uint64_t survives = rng.below(101);
+  for (const auto& [name, file] : durable_) {
+    if (file->seen.size() > file->durable.size() && rng.one_in(2)) {
+      file->durable.resize(file->seen.size());
+    }
+    for (const std::size_t sector : file->dirty) {
+      const std::size_t begin = sector * kSector;
+      if (begin >= file->durable.size() || begin >= file->seen.size()) continue;
+      const std::size_t end = std::min({begin + kSector, file->durable.size(), file->seen.size()});
+      const bool garbage = rng.one_in(40);
+      if (!garbage && !chance(rng, survives)) continue;
+      ++torn_sectors_;
+      for (std::size_t at = begin; at < end; ++at)
+        file->durable[at] = garbage ? static_cast<std::byte>(rng.below(256)) : file->seen[at];
+    }
+    file->dirty.clear();
+    file->seen = file->durable;
+  }
+  seen_ = durable_;
+}
+
+SimDisk::SimDisk(Schedule& schedule, const Options& options, std::uint64_t seed, Done done)
+    : schedule_(schedule), options_(options), rng_(seed), done_(std::move(done)) {}
+
+void SimDisk::submit(storage::DiskPlan plan) {
+  const auto lane = static_cast<std::size_t>(plan.lane);
+  lanes_[lane].plans.push_back(std::move(plan));
+  if (lanes_[lane].plans.size() == 1) start(lane);
+}
+
+bool SimDisk::busy() const {
+  return std::ranges::any_of(lanes_, [](const Running& lane) { return !lane.plans.empty(); });
+}
+
+void SimDisk::start(std::size_t lane) {
+  Running& running = lanes_[lane];
+  const storage::DiskPlan& plan = running.plans.front();
+  running.op = 0;
+  running.since = schedule_.now();
+  running.result = {plan.id, plan.lane, {}, false, {}};
+  Duration wait{};
+  if (rng_.below(1000) < options_.stall_per_mille) {
+    wait = between(rng_, {}, std::chrono::seconds(3));
+  }
+  schedule_.after(wait, [this, lane, life = life_] {
+    if (life == life_) next_op(lane);
+  });
+}
+
+void SimDisk::next_op(std::size_t lane) {
+  Running& running = lanes_[lane];
+  const storage::DiskPlan& plan = running.plans.front();
+  if (running.op == plan.ops.size()) return end_plan(lane);
+  const storage::DiskOp& op = plan.ops[running.op];
+  const bool makes_file = std::holds_alternative<storage::CreateFile>(op) ||
+                          std::holds_alternative<storage::CopyFile>(op);
+  if (full_ && makes_file && plan.may_lack_space) {
+    running.result.no_space = true;
+    return end_plan(lane);
+  }
+  schedule_.after(latency(op), [this, lane, life = life_] {
+    if (life == life_) end_op(lane);
+  });
+}
+
+void SimDisk::end_op(std::size_t lane) {
+  Running& running = lanes_[lane];
+  const storage::DiskOp& op = running.plans.front().ops[running.op];
+  std::optional<Bytes> read = image_.execute(op);
+  if (std::holds_alternative<storage::ReadFile>(op)) {
+    running.result.reads.push_back(std::move(read));
+  }
+  ++running.op;
+  next_op(lane);
+}
+
+void SimDisk::end_plan(std::size_t lane) {
+  Running& running = lanes_[lane];
+  storage::DiskResult result = std::move(running.result);
+  result.took = schedule_.now() - running.since;
+  running.plans.pop_front();
+  if (!running.plans.empty()) start(lane);
+  done_(std::move(result));
+}
+
+Duration SimDisk::latency(const storage::DiskOp& op) {
+  using std::chrono::microseconds;
+  if (std::holds_alternative<storage::WriteFile>(op)) {
+    return between(rng_, microseconds(5), microseconds(60));
+  }
+  if (std::holds_alternative<storage::ReadFile>(op)) {
+    return between(rng_, microseconds(20), microseconds(500));
+  }
+  return between(rng_, options_.sync_min, options_.sync_max);
+}
+
+void SimDisk::crash(bool power) {
+  ++life_;
+  for (Running& lane : lanes_) {
+    if (!lane.plans.empty() && lane.op < lane.plans.front().ops.size()) {
+      image_.execute_partly(lane.plans.front().ops[lane.op], rng_);
+    }
+    lane.plans.clear();
+  }
+  if (power) image_.lose_power(rng_);
+}
+
+}  // namespace raftd::sim

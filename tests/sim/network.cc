@@ -1,0 +1,171 @@
+#include "sim/network.h"
+
+#include <algorithm>
+
+namespace raftd::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kHeldMax = 2000;  // As the buffers of a connection: then it does not drain.
+
+}  // namespace
+
+SimNetwork::SimNetwork(Schedule& schedule, const Options& options, std::uint64_t seed, Peers& peers)
+    : schedule_(schedule), options_(options), rng_(seed), peers_(peers), running_(options.nodes) {
+  for (std::size_t a = 0; a < options.nodes; ++a) {
+    for (std::size_t b = a + 1; b < options.nodes; ++b)
+      links_[{a, b}];
+  }
+}
+
+SimNetwork::Link& SimNetwork::link(std::size_t a, std::size_t b) {
+  return links_.at({std::min(a, b), std::max(a, b)});
+}
+
+SimNetwork::Side& SimNetwork::side(Link& link, std::size_t from, std::size_t to) {
+  return link.sides[from < to ? 0 : 1];
+}
+
+void SimNetwork::send(std::size_t from, std::size_t to, node::PeerMessage message) {
+  Link& connection = link(from, to);
+  Side& ours = side(connection, from, to);
+  if (!ours.up) return peers_.dropped(from, to);
+  if (!connection.alive) return;  // The other end is gone, and this one does not know yet.
+  if (std::holds_alternative<raft::Message>(message)) {
+    if (chance(rng_, options_.loss_percent)) return;
+    if (chance(rng_, options_.duplicate_percent)) transmit(from, to, message);
+  }
+  transmit(from, to, std::move(message));
+}
+
+void SimNetwork::transmit(std::size_t from, std::size_t to, node::PeerMessage message) {
+  Link& connection = link(from, to);
+  Side& ours = side(connection, from, to);
+  if (blocked_.contains({from, to}) || !ours.held.empty()) {
+    if (ours.held.size() >= kHeldMax) return peers_.dropped(from, to);
+    ours.held.push_back(std::move(message));
+    return;
+  }
+  Duration delay = between(rng_, options_.delay_min, options_.delay_max);
+  if (chance(rng_, options_.slow_percent)) delay += between(rng_, {}, milliseconds(200));
+  ours.last_arrival = std::max(ours.last_arrival, schedule_.now() + delay);
+  ++messages_;
+  const std::uint64_t epoch = connection.epoch;
+  schedule_.at(ours.last_arrival, [this, from, to, epoch, message = std::move(message)]() mutable {
+    Link& then = link(from, to);
+    if (!then.alive || then.epoch != epoch) return;
+    Side& end = side(then, from, to);
+    if (blocked_.contains({from, to}) || !end.held.empty()) {
+      end.held.push_back(std::move(message));
+      return;
+    }
+    peers_.deliver(to, std::move(message));
+  });
+}
+
+void SimNetwork::started(std::size_t node) {
+  running_[node] = true;
+  for (std::size_t peer = 0; peer < running_.size(); ++peer) {
+    if (peer != node) retry(node, peer);
+  }
+}
+
+void SimNetwork::ended(std::size_t node, bool told) {
+  running_[node] = false;
+  for (std::size_t peer = 0; peer < running_.size(); ++peer) {
+    if (peer == node) continue;
+    Link& connection = link(node, peer);
+    side(connection, node, peer).up = false;
+    if (connection.alive) {
+      break_link(node, peer, told ? milliseconds(5) : milliseconds(2000));
+    }
+  }
+}
+
+void SimNetwork::reset(std::size_t a, std::size_t b) {
+  if (!link(a, b).alive) return;
+  ++resets_;
+  break_link(a, b, milliseconds(20));
+  retry(a, b);
+}
+
+// Whatever is on its way is lost. Each end that still runs notices in its own time.
+void SimNetwork::break_link(std::size_t a, std::size_t b, Duration notice_max) {
+  Link& connection = link(a, b);
+  connection.alive = false;
+  ++connection.epoch;
+  for (Side& end : connection.sides)
+    end.held.clear();
+  for (const auto& [node, peer] : {std::pair{a, b}, std::pair{b, a}}) {
+    if (!side(connection, node, peer).up) continue;
+    schedule_.after(between(rng_, {}, notice_max),
+                    [this, n = node, p = peer, epoch = connection.epoch] { notice(n, p, epoch); });
+  }
+}
+
+void SimNetwork::notice(std::size_t node, std::size_t peer, std::uint64_t epoch) {
+  Link& connection = link(node, peer);
+  if (connection.epoch != epoch || !side(connection, node, peer).up) return;
+  side(connection, node, peer).up = false;
+  peers_.disconnected(node, peer);
+  retry(node, peer);
+}
+
+void SimNetwork::retry(std::size_t a, std::size_t b) {
+  schedule_.after(between(rng_, milliseconds(1), milliseconds(100)),
+                  [this, a, b] { try_connect(a, b); });
+}
+
+void SimNetwork::try_connect(std::size_t a, std::size_t b) {
+  Link& connection = link(a, b);
+  if (connection.alive || !running_[a] || !running_[b]) return;
+  if (blocked_.contains({a, b}) || blocked_.contains({b, a})) return retry(a, b);
+  // A new connection from a peer tells a node that the old one is dead.
+  for (const auto& [node, peer] : {std::pair{a, b}, std::pair{b, a}}) {
+    if (std::exchange(side(connection, node, peer).up, false)) peers_.disconnected(node, peer);
+  }
+  ++connection.epoch;
+  connection.alive = true;
+  for (Side& end : connection.sides)
+    end = {true, schedule_.now(), {}};
+  peers_.connected(a, b);
+  peers_.connected(b, a);
+}
+
+void SimNetwork::heal() {
+  blocked_.clear();
+  for (auto& [pair, connection] : links_) {
+    if (!connection.alive) continue;
+    const auto [a, b] = pair;
+    const bool waiting = !connection.sides[0].held.empty() || !connection.sides[1].held.empty();
+    if (waiting && chance(rng_, 40)) {
+      reset(a, b);
+      continue;
+    }
+    for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+      // Not before what is on its way: a connection keeps the order.
+      const Side& end = side(connection, from, to);
+      const Duration delay = between(rng_, options_.delay_min, options_.delay_max);
+      schedule_.at(std::max(end.last_arrival, schedule_.now() + delay),
+                   [this, f = from, t = to, epoch = connection.epoch] { release(f, t, epoch); });
+    }
+  }
+}
+
+void SimNetwork::release(std::size_t from, std::size_t to, std::uint64_t epoch) {
+  Link& connection = link(from, to);
+  if (!connection.alive || connection.epoch != epoch || blocked_.contains({from, to})) return;
+  for (node::PeerMessage& message : std::exchange(side(connection, from, to).held, {})) {
+    ++messages_;
+    peers_.deliver(to, std::move(message));
+  }
+}
+
+void SimNetwork::be_kind() {
+  options_.loss_percent = 0;
+  options_.duplicate_percent = 0;
+  options_.slow_percent = 0;
+}
+
+}  // namespace raftd::sim

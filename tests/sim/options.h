@@ -1,0 +1,68 @@
+// What one run is like. Each seed draws its own: rare combinations of sizes and faults are where
+// the bugs are, and in some runs each fault does not exist at all.
+#pragma once
+
+#include <cstdint>
+
+#include "base/limits.h"
+#include "base/time.h"
+
+namespace raftd::sim {
+
+struct Options {
+  std::size_t nodes = 3;
+  Duration chaos = std::chrono::seconds(20);   // Faults happen.
+  Duration settle = std::chrono::seconds(30);  // They have stopped; all must be well by then.
+
+  // Of the nodes.
+  Duration heartbeat = std::chrono::milliseconds(50);
+  Duration election = std::chrono::milliseconds(250);
+  bool pre_vote = true;
+  bool check_quorum = true;
+  std::size_t log_cache_bytes = limits::kLogCacheBytesMin;
+  std::size_t max_pending_bytes = 64 * limits::kMiB;
+  std::size_t max_inflight_bytes = limits::kAppendsInFlightBytesMax;
+  std::size_t segment_bytes = limits::kSegmentBytesMin;
+  bool priorities = false;
+
+  // Of the clients.
+  std::size_t clients = 6;
+  std::size_t keys = 4;
+  Duration key_life = std::chrono::seconds(2);  // Then clients go on to other keys.
+  Duration think = std::chrono::milliseconds(40);
+  Duration timeout = std::chrono::milliseconds(800);
+  std::size_t value_bytes = 32;
+  std::uint64_t reads_percent = 40;
+  std::uint64_t abandon_percent = 2;
+
+  // Of the network.
+  Duration delay_min = std::chrono::microseconds(100);
+  Duration delay_max = std::chrono::milliseconds(2);
+  std::uint64_t loss_percent = 0;       // Of raft messages.
+  std::uint64_t duplicate_percent = 0;  // The same.
+  std::uint64_t slow_percent = 0;       // Of messages take up to 200 ms.
+
+  // Of the disks.
+  Duration sync_min = std::chrono::microseconds(100);
+  Duration sync_max = std::chrono::milliseconds(3);
+  std::uint64_t stall_per_mille = 0;  // Of plans take up to three seconds.
+
+  // Of the processes.
+  std::int64_t clock_rate_spread = 0;  // Per mille.
+  Duration loop_delay = std::chrono::microseconds(200);
+
+  // How often, on average, a fault begins. Zero: never.
+  Duration crash_every{};
+  Duration power_loss_every{};  // Of a node, or of all at once.
+  Duration partition_every{};
+  Duration reset_every{};  // Of a connection.
+  Duration pause_every{};
+  Duration disk_full_every{};
+  Duration transfer_every{};
+  Duration stop_every{};  // Orderly, then started again.
+  std::uint64_t aim_at_leader_percent = 50;
+};
+
+Options draw_options(std::uint64_t seed);
+
+}  // namespace raftd::sim

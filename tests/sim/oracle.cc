@@ -1,0 +1,124 @@
+#include "sim/oracle.h"
+
+#include <charconv>
+
+#include "base/text.h"
+#include "kv/command.h"
+
+namespace raftd::sim {
+namespace {
+
+unsigned long long number(std::uint64_t value) {
+  return value;
+}
+
+[[noreturn]] void violated(const char* invariant, const std::string& why) {
+  throw Violation(std::string(invariant) + ": " + why);
+}
+
+std::uint64_t hash_of(ByteView bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const std::byte byte : bytes)
+    hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3;
+  return hash;
+}
+
+std::uint64_t value_of(ByteView command) {
+  if (command.empty()) return 0;
+  const auto decoded = kv::decode(command);
+  if (!decoded) return 0;
+  const auto* put = std::get_if<kv::Put>(&*decoded);
+  return put == nullptr ? 0 : value_number(put->value);
+}
+
+}  // namespace
+
+std::uint64_t value_number(std::string_view value) {
+  std::uint64_t number = 0;
+  if (!value.starts_with('v')) return 0;
+  std::from_chars(value.data() + 1, value.data() + value.size(), number);
+  return number;
+}
+
+void Oracle::node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status) {
+  if (status.role.role == raft::Role::kLeader) {
+    const auto [leader, first] = leaders_.try_emplace(status.role.term, node);
+    if (leader->second != node) {
+      violated("election safety", strf("nodes %zu and %zu lead in term %llu", leader->second + 1,
+                                       node + 1, number(status.role.term.value)));
+    }
+  }
+  Last& last = nodes_[node];
+  if (last.life == life) {
+    if (status.commit < last.commit) violated("delta", strf("commit of node %zu fell", node + 1));
+    if (status.applied < last.applied) violated("delta", strf("applied of %zu fell", node + 1));
+    if (status.hard_state.term < last.hard_state.term) {
+      violated("delta", strf("term of node %zu fell", node + 1));
+    }
+    if (status.hard_state.term == last.hard_state.term && last.hard_state.voted_for &&
+        status.hard_state.voted_for != last.hard_state.voted_for) {
+      violated("delta",
+               strf("node %zu voted for %llu and for %llu in term %llu", node + 1,
+                    number(last.hard_state.voted_for.value),
+                    number(status.hard_state.voted_for.value), number(last.hard_state.term.value)));
+    }
+  }
+  last = {life, status.hard_state, status.commit, status.applied};
+}
+
+void Oracle::applied(std::size_t node, const machine::Applied& entry) {
+  const Committed now{entry.term, entry.time, hash_of(entry.command), value_of(entry.command)};
+  if (entry.index.value == canonical_.size() + 1) {
+    canonical_.push_back(now);
+    return;
+  }
+  if (entry.index.value == 0 || entry.index.value > canonical_.size()) {
+    violated("state machine safety", strf("node %zu applied %llu, before it is %zu", node + 1,
+                                          number(entry.index.value), canonical_.size()));
+  }
+  const Committed& was = canonical_[entry.index.value - 1];
+  if (was.term == now.term && was.hash == now.hash && was.time == now.time) return;
+  violated(
+      "state machine safety",
+      strf("node %zu applied another entry at %llu: term %llu, was %llu; value %llu, was %llu; "
+           "time %llu, was %llu",
+           node + 1, number(entry.index.value), number(now.term.value), number(was.term.value),
+           number(now.value), number(was.value), number(now.time.value), number(was.time.value)));
+}
+
+void Oracle::state_is(std::size_t node, raft::Index index, std::uint64_t digest) {
+  const auto [known, first] = digests_.try_emplace(index, digest);
+  if (known->second != digest) {
+    violated("state machine safety",
+             strf("node %zu has another state after %llu", node + 1, number(index.value)));
+  }
+}
+
+void Oracle::acknowledged(raft::Index index, raft::Term term, std::uint64_t value) {
+  heard(index);
+  if (index.value == 0 || index.value > canonical_.size()) {
+    violated("acknowledged", strf("value %llu at %llu, which nobody has applied", number(value),
+                                  number(index.value)));
+  }
+  const Committed& was = canonical_[index.value - 1];
+  if (was.term != term || was.value != value) {
+    violated("acknowledged", strf("value %llu at %llu in term %llu, where value %llu of term %llu "
+                                  "was committed",
+                                  number(value), number(index.value), number(term.value),
+                                  number(was.value), number(was.term.value)));
+  }
+}
+
+void Oracle::heard(raft::Index index) {
+  heard_ = std::max(heard_, index);
+}
+
+void Oracle::check_refused() const {
+  for (const Committed& committed : canonical_) {
+    if (committed.value != 0 && refused_.contains(committed.value)) {
+      violated("refused", strf("value %llu was refused and is committed", number(committed.value)));
+    }
+  }
+}
+
+}  // namespace raftd::sim

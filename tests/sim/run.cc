@@ -1,0 +1,100 @@
+#include "sim/run.h"
+
+#include "base/text.h"
+#include "sim/nemesis.h"
+#include "sim/workload.h"
+
+namespace raftd::sim {
+namespace {
+
+unsigned long long number(std::uint64_t value) {
+  return value;
+}
+
+// All nodes have applied all that is committed, and have the same state.
+bool converged(Cluster& cluster) {
+  const raft::Index last = cluster.oracle().last();
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    const node::ReplicaStatus status = cluster.status(i);
+    if (status.applied != last || status.last != last || status.persisted != last) return false;
+  }
+  return true;
+}
+
+std::string state_of(const Cluster& cluster) {
+  std::string text;
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    if (!cluster.running(i)) {
+      text += strf("\n  node %zu is down", i + 1);
+      continue;
+    }
+    const node::ReplicaStatus s = cluster.status(i);
+    text += strf(
+        "\n  node %zu: role %d term %llu leader %llu last %llu commit %llu applied %llu "
+        "persisted %llu disk %s",
+        i + 1, static_cast<int>(s.role.role), number(s.role.term.value),
+        number(s.role.leader.value), number(s.last.value), number(s.commit.value),
+        number(s.applied.value), number(s.persisted.value), s.disk_full ? "full" : "ok");
+  }
+  return text;
+}
+
+void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
+  workload.start();
+  nemesis.start();
+  cluster.run_for(cluster.options().chaos);
+  nemesis.stop();
+  cluster.be_kind();
+  for (std::size_t i = 0; i < cluster.size(); ++i)
+    cluster.start(i);
+  // A node that was on its way to stop has stopped by then.
+  cluster.run_for(std::chrono::seconds(5));
+  for (std::size_t i = 0; i < cluster.size(); ++i)
+    cluster.start(i);
+  workload.forget_successes();
+  if (!cluster.run_until([&] { return workload.all_succeeded(); }, cluster.options().settle)) {
+    throw Violation("liveness: a client has not had a write done" + state_of(cluster));
+  }
+  workload.stop();
+  const auto quiet = [&] { return workload.idle() && converged(cluster); };
+  if (!cluster.run_until(quiet, cluster.options().settle)) {
+    throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));
+  }
+}
+
+void check_end(Cluster& cluster, const Workload& workload) {
+  const std::uint64_t digest = cluster.store(0).digest();
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    cluster.store(i).check_invariants();
+    if (cluster.store(i).digest() != digest) {
+      throw Violation(strf("state machine safety: node %zu ends with another state", i + 1));
+    }
+    if (!cluster.status(i).recovered) {
+      throw Violation(strf("liveness: node %zu never called itself recovered", i + 1));
+    }
+  }
+  cluster.oracle().check_refused();
+  workload.check_histories();
+}
+
+}  // namespace
+
+RunResult run(std::uint64_t seed, const Options& options, Cluster::TraceSink trace) {
+  RunResult result;
+  Cluster cluster(seed, options, std::move(trace));
+  Workload workload(cluster, seed + 1);
+  Nemesis nemesis(cluster, seed + 2);
+  try {
+    chaos_and_peace(cluster, workload, nemesis);
+    check_end(cluster, workload);
+  } catch (const Violation& violation) {
+    result.violation = violation.what();
+  }
+  cluster.collect_coverage();
+  result.coverage = cluster.coverage();
+  result.trace_hash = cluster.trace_hash();
+  result.simulated = cluster.schedule().now().since_origin;
+  return result;
+}
+
+}  // namespace raftd::sim
