@@ -1,0 +1,120 @@
+# A thin front: CMake builds, ctest tests. The targets are those of README.md.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+BUILD := build
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+PREFIX := /usr
+DESTDIR :=
+PYTHON := /usr/bin/python3
+
+BUILD_PACKAGES := g++ cmake ninja-build make pkg-config libuv1-dev node-llhttp \
+  libmsgpack-cxx-dev libtoml11-dev nlohmann-json3-dev
+TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl
+CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3
+
+# $(call need,PACKAGES): installs what is missing as root, else says what to type and stops. Where
+# there is no dpkg the packages are taken to be there: CMake names what is not.
+need = @command -v dpkg-query >/dev/null || exit 0; \
+  missing=; for p in $(1); do \
+    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+  done; \
+  [ -z "$$missing" ] && exit 0; \
+  if [ "$$(id -u)" != 0 ]; then \
+    echo "packages are missing; type: sudo apt-get install -y --no-install-recommends$$missing" >&2; \
+    exit 1; \
+  fi; \
+  export DEBIAN_FRONTEND=noninteractive; \
+  apt-get update -q && apt-get install -q -y --no-install-recommends$$missing
+
+CONFIGURE := cmake -S . -G Ninja
+NINJA := ninja -j$(JOBS)
+
+.PHONY: all deps run test check clean bench install
+.PHONY: check-format check-tidy check-sanitized check-fuzz check-texts
+
+all: deps
+	@[ -f $(BUILD)/build.ninja ] || $(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
+	@$(NINJA) -C $(BUILD) raftd
+
+deps:
+	$(call need,$(BUILD_PACKAGES))
+
+run: all
+	@exec conf/local/run.sh $(BUILD)
+
+test:
+	$(call need,$(TEST_PACKAGES))
+	@$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DPython3_EXECUTABLE=$(PYTHON)
+	@$(NINJA) -C $(BUILD)
+	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j$(JOBS)
+
+check:
+	$(call need,$(CHECK_PACKAGES))
+	@$(MAKE) check-format check-texts check-sanitized check-tidy check-fuzz
+
+SOURCES = $(shell find src tests -name '*.cc' -o -name '*.h' | sort)
+
+check-format:
+	clang-format --dry-run -Werror $(SOURCES)
+
+# The rooms that a wrong line hurts most; the others are a matter of minutes each.
+check-tidy: check-sanitized
+	find src/base src/raft src/storage src/kv -name '*.cc' | sort | \
+	  xargs -P$(JOBS) -n4 clang-tidy -p $(BUILD)/check --quiet
+
+# Everything once more with clang, every test under ASan and UBSan.
+check-sanitized:
+	$(CONFIGURE) -B $(BUILD)/check -DCMAKE_BUILD_TYPE=Debug -DRAFTD_TESTS=ON \
+	  -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
+	  -DRAFTD_SANITIZE=address,undefined -DPython3_EXECUTABLE=$(PYTHON)
+	$(NINJA) -C $(BUILD)/check
+	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(JOBS)
+
+FUZZ_SECONDS := 20
+check-fuzz: check-sanitized
+	@for fuzzer in $$(find $(BUILD)/check -name 'fuzz_*' -type f -perm -u+x); do \
+	  corpus=$(BUILD)/check/corpus/$$(basename $$fuzzer); seeds=tests/fuzz/corpus/$$(basename $$fuzzer); \
+	  mkdir -p $$corpus; [ -d $$seeds ] || seeds=; \
+	  echo $$fuzzer; \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=$$corpus- $$corpus $$seeds 2>&1 | tail -12 && [ $${PIPESTATUS[0]} = 0 ] || exit 1; \
+	done
+
+check-texts:
+	mandoc -T lint -W style man/raftd.8 man/raftd.toml.5
+	bash -n conf/local/run.sh
+	bash -n conf/raftd.bash-completion
+	bash -n .ci/run
+	conf/check-units.sh
+
+clean:
+	rm -rf $(BUILD)
+
+bench: all
+	$(call need,$(BENCH_PACKAGES))
+	RAFTD=$(BUILD)/raftd $(PYTHON) tests/bench/bench.py ratio etcd,raftd \
+	  --cells put@1,put@16,put@64,put@256,get@1,get@16,get@64,get@256
+
+BIN := $(DESTDIR)$(PREFIX)/bin
+SHARE := $(DESTDIR)$(PREFIX)/share
+LIB := $(DESTDIR)$(PREFIX)/lib
+ETC := $(DESTDIR)/etc/raftd
+
+install: all
+	install -D -m 755 $(BUILD)/raftd $(BIN)/raftd
+	install -D -m 644 man/raftd.8 $(SHARE)/man/man8/raftd.8
+	install -D -m 644 man/raftd.toml.5 $(SHARE)/man/man5/raftd.toml.5
+	install -D -m 644 conf/raftd.toml $(SHARE)/doc/raftd/examples/raftd.toml
+	install -D -m 644 LICENSE $(SHARE)/doc/raftd/copyright
+	install -D -m 644 conf/raftd.bash-completion $(SHARE)/bash-completion/completions/raftd
+	install -D -m 644 conf/raftd.sysusers $(LIB)/sysusers.d/raftd.conf
+	install -d $(LIB)/systemd/system
+	sed 's,/usr/bin/raftd,$(PREFIX)/bin/raftd,' conf/raftd.service >$(LIB)/systemd/system/raftd.service
+	sed 's,/usr/bin/raftd,$(PREFIX)/bin/raftd,' conf/raftd@.service >$(LIB)/systemd/system/raftd@.service
+	chmod 644 $(LIB)/systemd/system/raftd.service $(LIB)/systemd/system/raftd@.service
+	@# The configuration of a machine that has one is its owner's.
+	[ -e $(ETC)/raftd.toml ] || install -D -m 644 conf/raftd.toml $(ETC)/raftd.toml
