@@ -63,6 +63,10 @@ Result<std::string> HttpListener::listen_tcp(const std::string& address) {
   if (colon == std::string::npos) return cannot_listen(address, "there is no port in it");
   std::string host = address.substr(0, colon);
   const std::string port = address.substr(colon + 1);
+  std::uint64_t number = 0;
+  if (!parse_u64(port, number) || number > 65535) {
+    return cannot_listen(address, "the port is not a number from 0 to 65535");
+  }
   if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   }

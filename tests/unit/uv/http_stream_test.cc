@@ -1,0 +1,170 @@
+// Bodies that are made while they are sent: pulled when there is room, never more than that.
+#include <doctest/doctest.h>
+
+#include "unit/uv/http_fixture.h"
+
+namespace raftd::uv {
+
+namespace {
+
+// What the test and the stream share; it outlives the stream.
+struct Script {
+  std::vector<http::BodySource::Next> steps;  // After the last one: kLater.
+  std::string piece = "piece;";
+  std::size_t pulled = 0;
+  bool endless = false;
+  bool destroyed = false;
+};
+
+class ScriptedSource final : public http::BodySource {
+ public:
+  explicit ScriptedSource(Script& script) : script_(script) {}
+  ~ScriptedSource() override { script_.destroyed = true; }
+  Next next(std::string& out) override {
+    if (script_.endless) {
+      ++script_.pulled;
+      out += script_.piece;
+      return Next::kMore;
+    }
+    if (script_.pulled == script_.steps.size()) return Next::kLater;
+    const Next step = script_.steps[script_.pulled++];
+    if (step == Next::kMore) out += script_.piece;
+    return step;
+  }
+
+ private:
+  Script& script_;
+};
+
+using Next = http::BodySource::Next;
+
+// Asks for a stream and answers with the script.
+struct StreamFixture : HttpFixture {
+  StreamFixture() { front.manual = true; }
+  TestClient& open(const std::string& request) {
+    const std::size_t before = front.asked.size();
+    TestClient& one = client();
+    one.send(request);
+    REQUIRE(until([&] { return front.asked.size() == before + 1; }));
+    return one;
+  }
+  void stream(Script& script) {
+    http::Response response;
+    response.stream = std::make_unique<ScriptedSource>(script);
+    server->respond(front.asked.back().id, std::move(response));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a stream is sent in chunks as it is made, and the connection goes on after it") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  Script script;
+  script.steps = {Next::kMore, Next::kLater};
+  fixture.stream(script);
+  REQUIRE(fixture.until_got(client, "Transfer-Encoding: chunked\r\n\r\n6\r\npiece;\r\n"));
+  fixture.settle();
+  CHECK(script.pulled == 2);
+  script.steps.push_back(Next::kMore);
+  fixture.settle();
+  CHECK(script.pulled == 2);  // Nobody has said that there is more.
+  fixture.server->wake(fixture.front.asked[0].id);
+  REQUIRE(fixture.until([&] { return count_of(client.got, "piece;") == 2; }));
+  script.steps.push_back(Next::kEnd);
+  client.send(get_request("/next"));
+  fixture.settle();
+  REQUIRE(fixture.front.asked.size() == 2);
+  fixture.respond(1, "next");
+  fixture.settle();
+  CHECK(client.got.find("next") == std::string::npos);
+  fixture.server->wake(fixture.front.asked[0].id);
+  REQUIRE(fixture.until_got(client, "next"));
+  CHECK(script.destroyed);
+  CHECK(client.got.find("6\r\npiece;\r\n0\r\n\r\nHTTP/1.1 200 OK") != std::string::npos);
+  CHECK(fixture.front.gone.empty());
+}
+
+TEST_CASE("a stream to a client that does not read is not pulled without end") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  client.reads = false;
+  Script script;
+  script.endless = true;
+  script.piece = std::string(10'000, 'x');
+  fixture.stream(script);
+  std::size_t before = 1;
+  while (before != script.pulled) {  // Until the kernel's buffers are full.
+    before = script.pulled;
+    for (int i = 0; i < 20; ++i)
+      fixture.settle();
+  }
+  const std::size_t stuck_at = script.pulled;
+  CHECK(stuck_at * script.piece.size() < 20'000'000);
+  client.reads = true;
+  CHECK(fixture.until([&] { return script.pulled > 2 * stuck_at; }));
+  CHECK(client.got.size() > stuck_at * script.piece.size());
+}
+
+TEST_CASE("an endless stream does not keep others from being served") {
+  StreamFixture fixture;
+  fixture.open(get_request("/stream"));
+  Script script;
+  script.endless = true;
+  script.piece = "x";
+  fixture.stream(script);
+  TestClient& other = fixture.open(get_request("/other"));
+  fixture.respond(1, "served");
+  CHECK(fixture.until_got(other, "served"));
+}
+
+TEST_CASE("a stream that breaks is cut off without the end mark") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  Script script;
+  script.steps = {Next::kMore, Next::kBroken};
+  fixture.stream(script);
+  REQUIRE(fixture.until([&] { return client.closed; }));
+  CHECK(client.got.substr(client.got.size() - 11) == "6\r\npiece;\r\n");
+  CHECK(script.destroyed);
+}
+
+TEST_CASE("HTTP/1.0 gets a stream unchunked and ended by the close") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open("GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  Script script;
+  script.steps = {Next::kMore, Next::kMore, Next::kEnd};
+  fixture.stream(script);
+  REQUIRE(fixture.until([&] { return client.closed; }));
+  CHECK(client.got.find("Connection: close\r\n\r\npiece;piece;") != std::string::npos);
+  CHECK(client.got.find("chunked") == std::string::npos);
+}
+
+TEST_CASE("a HEAD of a stream ends at once and pulls nothing") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open("HEAD /s HTTP/1.1\r\nHost: h\r\n\r\n");
+  Script script;
+  script.endless = true;
+  fixture.stream(script);
+  REQUIRE(fixture.until_got(client, "Transfer-Encoding: chunked\r\n\r\n"));
+  fixture.settle();
+  CHECK(script.pulled == 0);
+  CHECK(script.destroyed);
+  CHECK(!client.closed);
+}
+
+TEST_CASE("[RF-11] when a client leaves its stream, the stream dies and the front end is told") {
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  Script script;
+  script.steps = {Next::kMore};
+  fixture.stream(script);
+  REQUIRE(fixture.until_got(client, "piece;"));
+  client.reset();
+  REQUIRE(fixture.until([&] { return fixture.vitals.clients == 0; }));
+  CHECK(script.destroyed);
+  REQUIRE(fixture.front.gone.size() == 1);
+  CHECK(fixture.front.gone[0] == fixture.front.asked[0].id);
+}
+
+}  // namespace raftd::uv
