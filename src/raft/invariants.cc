@@ -75,8 +75,8 @@ void Core::State::check_invariants() {
       seen.progress.push_back(peer.view());
   } else if (const auto* follower = as<Follower>()) {
     check_follower(*follower);
-  } else {
-    ASSERT(!term_leader);
+  } else if (as<Candidate>()) {
+    ASSERT(!term_leader);  // A pre-candidate may know who led its term: it has not left it yet.
   }
   observed = std::move(seen);
 }
