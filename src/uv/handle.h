@@ -83,6 +83,15 @@ class Timer {
         },
         after_ms, 0);
   }
+  template <class Owner, void (Owner::*Method)() noexcept>
+  void start_repeating(std::uint64_t every_ms) noexcept {
+    uv_timer_start(
+        handle_.get(),
+        [](uv_timer_t* t) noexcept {
+          if (auto* owner = owner_of<Owner>(t)) (owner->*Method)();
+        },
+        every_ms, every_ms);
+  }
   void stop() noexcept { uv_timer_stop(handle_.get()); }
 
  private:

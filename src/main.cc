@@ -1,0 +1,283 @@
+// raftd: one binary, server and client. Subcommands are in cli/; without one, a node is run: the
+// configuration is read, the data directory recovered, and everything wired on one loop.
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/digest.h"
+#include "base/rng.h"
+#include "cli/cli.h"
+#include "cli/version.h"
+#include "config/config.h"
+#include "storage/data_dir.h"
+#include "uv/node.h"
+
+namespace raftd {
+namespace {
+
+// Exit statuses (config-cli; sysexits.h).
+constexpr int kExitCorrupt = 65;
+constexpr int kExitCannotCreate = 73;
+constexpr int kExitIo = 74;
+constexpr int kExitConfig = 78;
+
+std::int64_t unix_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+LogFormat log_format(config::Format format) {
+  switch (format) {
+    case config::Format::kText:
+      return LogFormat::kText;
+    case config::Format::kJson:
+      return LogFormat::kJson;
+    case config::Format::kJournald:
+      return LogFormat::kJournald;
+    case config::Format::kAuto:
+      break;
+  }
+  // Set by systemd when standard error goes to the journal.
+  return std::getenv("JOURNAL_STREAM") != nullptr ? LogFormat::kJournald : LogFormat::kText;
+}
+
+Log make_log(const config::Config& config) {
+  const LogFormat format = log_format(config.logging.format);
+  return Log(config.logging.level, [format](LogLevel level, std::string_view text) {
+    const std::string line = format_log_line(format, level, unix_ns() / 1'000'000, text);
+    const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+    static_cast<void>(written);  // Nobody reads it: nothing to do about it.
+  });
+}
+
+raft::Configuration first_configuration(const config::Config& config) {
+  raft::Configuration first;
+  for (const config::Member& member : config.cluster.members) {
+    (member.learner ? first.learners : first.voters).push_back({member.id});
+    first.addresses.push_back({{member.id}, member.peer});
+  }
+  if (first.addresses.empty()) {
+    first.voters = {{config.id}};
+    first.addresses = {{{config.id}, config.peer.advertise}};
+  }
+  return first;
+}
+
+uv::Adjustable adjustable(const config::Config& config) {
+  uv::Adjustable out;
+  out.limits = {.key_bytes = config.limits.key_bytes,
+                .value_bytes = config.limits.value_bytes,
+                .request_bytes = config.limits.request_bytes,
+                .page_items = config.limits.page_items,
+                .page_bytes = config.limits.page_bytes,
+                .store_bytes = config.limits.store_bytes,
+                .request_timeout = config.client.request_timeout,
+                .redirect = config.client.follower == config::Follower::kRedirect};
+  out.http = {.connections_max = config.client.max_connections,
+              .header_bytes = config.limits.header_bytes,
+              .request_bytes = config.limits.request_bytes,
+              .header_timeout = config.client.header_timeout,
+              .body_timeout = config.client.body_timeout,
+              .idle_timeout = config.client.idle_timeout};
+  out.history = {.age_ms = static_cast<std::uint64_t>(config.history.age.count()),
+                 .bytes = config.history.bytes};
+  return out;
+}
+
+// Keys that take effect at SIGHUP; all others need a restart.
+bool adjustable_key(std::string_view line) {
+  static constexpr std::string_view kPrefixes[] = {"limits.",
+                                                   "history.",
+                                                   "logging.level",
+                                                   "client.follower",
+                                                   "client.idle_timeout",
+                                                   "client.body_timeout",
+                                                   "client.header_timeout",
+                                                   "client.request_timeout"};
+  for (const std::string_view prefix : kPrefixes) {
+    if (line.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+// "key = value" without the origin.
+std::set<std::string> settings_of(const config::Loaded& loaded) {
+  std::set<std::string> out;
+  for (const std::string& line : loaded.effective)
+    out.insert(line.substr(0, line.rfind("  #")));
+  return out;
+}
+
+// Reads the file again. An error changes nothing and is one warning; so are changed keys that need
+// a restart.
+std::optional<uv::Adjustable> reload(const config::Sources& sources, config::Loaded& current,
+                                     Log& log) {
+  Result<config::Loaded> loaded = config::load(sources);
+  if (!loaded) {
+    log.warn("the configuration was not reloaded: %s", loaded.error().message.c_str());
+    return std::nullopt;
+  }
+  const std::set<std::string> before = settings_of(current);
+  std::string needs_restart;
+  for (const std::string& setting : settings_of(*loaded)) {
+    if (before.contains(setting) || adjustable_key(setting)) continue;
+    needs_restart += (needs_restart.empty() ? "" : ", ") + setting.substr(0, setting.find(' '));
+  }
+  if (!needs_restart.empty()) {
+    log.warn("changed, but needs a restart to take effect: %s", needs_restart.c_str());
+  }
+  log.set_level(loaded->config.logging.level);
+  current = std::move(*loaded);
+  log.info("the configuration was reloaded");
+  return adjustable(current.config);
+}
+
+int exit_status_of(const Error& error) {
+  switch (error.code) {
+    case Errc::kCorrupt:
+    case Errc::kUnsupported:
+      return kExitCorrupt;
+    case Errc::kIo:
+      return kExitIo;
+    case Errc::kBadInput:
+    case Errc::kTooBig:
+    case Errc::kBusy:
+    case Errc::kNotLeader:
+    case Errc::kConflict:
+    case Errc::kDiskFull:
+    case Errc::kTransferring:
+    case Errc::kSuperseded:
+    case Errc::kTimeout:
+    case Errc::kShuttingDown:
+      break;
+  }
+  return kExitCannotCreate;
+}
+
+// The members in the log are the truth; a list in the file that says something else is a warning.
+bool members_differ(const config::Config& config, const storage::Recovered& recovered) {
+  if (config.cluster.members.empty() || recovered.durable.configurations.empty()) return false;
+  return !(first_configuration(config) == recovered.durable.configurations.back().configuration);
+}
+
+uv::NodeOptions node_options(const config::Config& config, const storage::Opened& opened,
+                             Rng& entropy, raft::Incarnation incarnation) {
+  const storage::Identity& identity = opened.identity;
+  const std::string name =
+      config.name.empty() ? "n" + std::to_string(identity.node_id.value) : config.name;
+  uv::NodeOptions out;
+  out.core = {.self = identity.node_id,
+              .incarnation = incarnation,
+              .heartbeat_interval = config.raft.heartbeat_interval,
+              .election_timeout_min = config.raft.election_timeout,
+              .priority = config.raft.priority,
+              .log_cache_bytes = config.log.cache_bytes,
+              .max_pending_bytes = config.raft.max_pending_bytes,
+              .max_inflight_bytes = config.raft.max_inflight_bytes};
+  constexpr std::size_t kFirstSegmentBytes = limits::kSegmentBytesMin;
+  out.journal = {
+      .identity = identity,
+      .segment_bytes = config.log.segment_bytes,
+      .first_segment_bytes = std::min<std::size_t>(kFirstSegmentBytes, config.log.segment_bytes),
+      .created_unix_ns = unix_ns()};
+  out.peer = {.identity = identity,
+              .cluster_name = config.cluster.name,
+              .incarnation = incarnation,
+              .priority = config.raft.priority,
+              .settings_hash = 1,  // Of the limits of replicated data: those of this version.
+              .election_timeout_min = config.raft.election_timeout,
+              .connect_timeout = config.raft.election_timeout};
+  out.service = {.self = identity.node_id,
+                 .name = name,
+                 .cluster_id = to_hex(
+                     ByteView(reinterpret_cast<const std::byte*>(identity.cluster_id.data()), 8)),
+                 .client_url = config.client.advertise,
+                 .version = cli::kVersion,
+                 .etcd_version = config.etcd.version,
+                 .election_timeout_min = config.raft.election_timeout,
+                 .started = uv::monotonic_now(),
+                 .listed_members = {}};
+  for (const config::Member& member : config.cluster.members) {
+    out.service.listed_members.push_back({{member.id}, member.name, member.client});
+  }
+  out.service.config_differs = members_differ(config, opened.recovered);
+  out.adjustable = adjustable(config);
+  out.data_dir = config.data_dir;
+  out.sync = config.log.sync == config::Sync::kBatch;
+  out.client_listen = config.client.listen;
+  out.peer_listen = config.peer.listen;
+  out.shutdown_timeout = config.shutdown_timeout;
+  out.first_start = opened.first_start;
+  out.seed = entropy.next();
+  return out;
+}
+
+int run_node(const config::Sources& sources) {
+  Result<config::Loaded> loaded = config::load(sources);
+  if (!loaded) {
+    std::fprintf(stderr, "raftd: %s\n", loaded.error().message.c_str());
+    return kExitConfig;
+  }
+  config::Loaded current = std::move(*loaded);
+  const config::Config& config = current.config;
+  Log log = make_log(config);
+  for (const std::string& warning : current.warnings)
+    log.warn("%s", warning.c_str());
+  if (config.log.sync == config::Sync::kNone) {
+    log.warn(
+        "log.sync is \"none\": nothing is synced to disk, a power cut loses acknowledged "
+        "writes; for tests only");
+  }
+
+  const std::uint64_t seed = os_entropy();
+  log.info("raftd %s starts; random seed %llu", cli::kVersion,
+           static_cast<unsigned long long>(seed));
+  Rng entropy(seed);
+  const raft::Incarnation incarnation{entropy.next()};
+  Result<storage::Opened> opened =
+      storage::open_data_dir({.path = config.data_dir,
+                              .node_id = {config.id},
+                              .cluster_name = config.cluster.name,
+                              .first_configuration = first_configuration(config),
+                              .instance = os_entropy(),
+                              .incarnation = incarnation,
+                              .tail_bytes_max = limits::kLogCacheIdleBytes,
+                              .sync = config.log.sync == config::Sync::kBatch,
+                              .created_unix_ns = unix_ns()});
+  if (!opened) {
+    log.error("%s", opened.error().message.c_str());
+    return exit_status_of(opened.error());
+  }
+  for (const std::string& note : opened->recovered.notes)
+    log.warn("%s", note.c_str());
+
+  uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
+  if (options.service.config_differs) {
+    log.warn(
+        "the members in the file differ from those in the log; the log decides "
+        "(config_differs)");
+  }
+  options.service.limits_shown = [&current] { return config::limits_as_json(current.config); };
+  uv::Node node(options, std::move(opened->recovered), log,
+                [&] { return reload(sources, current, log); });
+  const uv::Ended ended = node.run();
+  log.info("stopped");
+  return static_cast<int>(ended);
+}
+
+}  // namespace
+}  // namespace raftd
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // A peer or client that hangs up is an error code, not our end.
+  const raftd::cli::Parsed parsed = raftd::cli::run(argc, argv);
+  return parsed.run_node ? raftd::run_node(*parsed.run_node) : parsed.exit_status;
+}

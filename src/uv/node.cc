@@ -1,0 +1,356 @@
+// The happy path is: libuv calls back with bytes, results and timers; the callbacks hand them to
+// the replica, which records; after polling (check) and right before the next poll (prepare, since
+// in libuv 1.44 timers run before it) turn() lets the replica act once for all of it, and then
+// writes once per connection. So all requests of an iteration share a frame, a sync, a message to
+// each peer and a read confirmation.
+//
+// Possible failure modes are: an address cannot be listened on (run() says kCannotListen); a peer
+// says that this node's data directory is not the one that the cluster knows (kNotTaken); SIGTERM
+// comes while no majority is there: what waits is given up after shutdown_timeout.
+#include "uv/node.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "api/backend.h"
+#include "uv/disk_worker.h"
+#include "uv/notify.h"
+#include "uv/publisher.h"
+
+namespace raftd::uv {
+namespace {
+
+constexpr Duration kFirstStartPatience = std::chrono::seconds(1);
+constexpr Duration kPublishPatience = std::chrono::seconds(5);
+constexpr Duration kSlowTurn = std::chrono::milliseconds(10);
+constexpr Duration kStatusInterval = std::chrono::seconds(5);
+constexpr int kRoundsPerTurnMax = 4;
+
+std::uint64_t ms_until(Instant now, Instant then) {
+  if (then <= now) return 0;
+  const auto ns = static_cast<std::uint64_t>((then - now).count());
+  return (ns + 999'999) / 1'000'000;  // Up: a timer that is early turns the loop for nothing.
+}
+
+const char* role_name(raft::Role role) {
+  switch (role) {
+    case raft::Role::kFollower:
+      return "follower";
+    case raft::Role::kPreCandidate:
+      return "precandidate";
+    case raft::Role::kCandidate:
+      return "candidate";
+    case raft::Role::kLeader:
+      return "leader";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+Instant monotonic_now() {
+  return {std::chrono::nanoseconds(uv_hrtime())};
+}
+
+struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirectory {
+  State(const NodeOptions& node_options, storage::Recovered recovered, Log& node_log,
+        Reload node_reload);
+
+  bool start();
+  void turn() noexcept;
+  void arm_timer(Instant now);
+  void measure(Instant now);
+  void housekeeping() noexcept;
+  void on_signal(int number) noexcept;
+  void reload_now();
+  void close_all();
+  void adjust(const Adjustable& adjustable);
+
+  void complete(node::ClientToken token, node::ClientResult result) override;
+  Instant read() override { return monotonic_now(); }
+  void on_message(node::PeerMessage message) override;
+  void on_connected(raft::NodeId peer, std::int32_t priority) override;
+  void on_disconnected(raft::NodeId peer) override;
+  void on_dropped(raft::NodeId peer) override;
+  std::uint64_t published_instance(raft::NodeId id) const override;
+
+  NodeOptions options;
+  Log& log;
+  Reload reload;
+  Notifier notifier;
+  Loop loop;
+  api::Vitals vitals;
+  kv::Store store;
+  api::Service service;
+  DiskWorker disk;
+  PeerNetwork peers;
+  node::Replica replica;
+  api::ReplicaBackend backend;
+  HttpServer http;
+  Publisher publisher;
+
+  Handle<uv_prepare_t> prepare;
+  Handle<uv_check_t> check;
+  Handle<uv_idle_t> idle;
+  Timer wakeup;
+  Timer chores;
+  Handle<uv_signal_t> sigterm;
+  Handle<uv_signal_t> sigint;
+  Handle<uv_signal_t> sighup;
+
+  Instant armed = Instant::never();
+  bool idle_running = false;
+  bool holding = false;  // First start: the peers have not all been asked yet.
+  Instant begun{};
+  Instant iteration_begun{};
+  Duration iteration_idle{};
+  Instant watchdog_sent{};
+  Instant status_sent{};
+  bool stopping = false;
+  Instant stop_deadline = Instant::never();
+  Ended ended = Ended::kStopped;
+};
+
+Node::State::State(const NodeOptions& node_options, storage::Recovered recovered, Log& node_log,
+                   Reload node_reload)
+    : options(node_options),
+      log(node_log),
+      reload(std::move(node_reload)),
+      store(options.adjustable.history),
+      service(options.service, options.adjustable.limits, store, vitals, log),
+      disk(loop, options.data_dir, options.sync,
+           [this](storage::DiskResult result) {
+             replica.on_disk_done(monotonic_now(), std::move(result));
+           }),
+      peers(loop, options.peer, *this, log, options.seed + 1),
+      replica(options.core, options.journal, std::move(recovered), options.seed, monotonic_now(),
+              {peers, disk, *this, store, log, this}),
+      backend(replica),
+      http(loop, options.adjustable.http, service, vitals, log),
+      publisher({options.core.self.value, options.peer.identity.instance, options.service.name,
+                 options.service.client_url, options.service.version}),
+      prepare(this, [this](uv_prepare_t* h) { return uv_prepare_init(loop.get(), h); }),
+      check(this, [this](uv_check_t* h) { return uv_check_init(loop.get(), h); }),
+      idle(this, [this](uv_idle_t* h) { return uv_idle_init(loop.get(), h); }),
+      wakeup(loop, this),
+      chores(loop, this),
+      sigterm(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
+      sigint(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
+      sighup(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }) {
+  uv_loop_configure(loop.get(), UV_METRICS_IDLE_TIME);
+  service.bind(backend, http);
+  peers.bind(*this);
+}
+
+bool Node::State::start() {
+  const auto listened = [&](const Result<std::string>& result, const char* what) {
+    if (!result) {
+      log.error("%s", result.error().message.c_str());
+      return false;
+    }
+    log.info("listening for %s on %s", what, result->c_str());
+    return true;
+  };
+  if (!listened(peers.listen(options.peer_listen), "peers")) return false;
+  for (const std::string& address : options.client_listen) {
+    if (!listened(http.listen(address), "clients")) return false;
+  }
+  begun = monotonic_now();
+  holding = options.first_start;
+  uv_prepare_start(prepare.get(), [](uv_prepare_t* h) noexcept {
+    if (auto* self = owner_of<State>(h)) self->turn();
+  });
+  uv_check_start(check.get(), [](uv_check_t* h) noexcept {
+    if (auto* self = owner_of<State>(h)) self->turn();
+  });
+  const auto on_signal_event = [](uv_signal_t* h, int number) noexcept {
+    if (auto* self = owner_of<State>(h)) self->on_signal(number);
+  };
+  uv_signal_start(sigterm.get(), on_signal_event, SIGTERM);
+  uv_signal_start(sigint.get(), on_signal_event, SIGINT);
+  uv_signal_start(sighup.get(), on_signal_event, SIGHUP);
+  chores.start_repeating<State, &State::housekeeping>(100);
+  notifier.send("READY=1\nSTATUS=recovered and listening");
+  return true;
+}
+
+// What is done once per loop iteration, twice: after polling and right before it.
+void Node::State::turn() noexcept {
+  const Instant now = monotonic_now();
+  measure(now);
+  service.on_turn(now);
+  if (holding && (peers.every_peer_answered() || now - begun > kFirstStartPatience)) {
+    holding = false;
+  }
+  if (holding) {
+    peers.flush(now);
+    http.flush(now);
+    arm_timer(now);
+    return;
+  }
+  replica.on_time(now);
+  int rounds = 0;
+  do {
+    replica.pump(now);
+    peers.flush(now);
+    http.flush(now);
+  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax);
+  if (replica.has_more() != idle_running) {
+    idle_running = !idle_running;
+    if (idle_running) {
+      uv_idle_start(idle.get(), [](uv_idle_t*) noexcept {});  // Poll must not sleep.
+    } else {
+      uv_idle_stop(idle.get());
+    }
+  }
+  arm_timer(now);
+}
+
+void Node::State::arm_timer(Instant now) {
+  const Instant next = holding ? begun + kFirstStartPatience : replica.next_wakeup();
+  if (next == armed && next > now) return;
+  armed = next;
+  if (next == Instant::never()) {
+    wakeup.stop();
+    return;
+  }
+  uv_update_time(loop.get());
+  wakeup.start_once<State, &State::turn>(ms_until(now, next));
+}
+
+// A stall is the time that an iteration was busy: all of it but the sleep in the kernel.
+void Node::State::measure(Instant now) {
+  const Duration idle_total = std::chrono::nanoseconds(uv_metrics_idle_time(loop.get()));
+  if (iteration_begun != Instant{}) {
+    const Duration busy = now - iteration_begun - (idle_total - iteration_idle);
+    vitals.loop_stalls.add(now, std::max(busy, Duration{}));
+    if (busy > kSlowTurn) {
+      log.debug("the loop was busy for %lld ms",
+                static_cast<long long>(
+                    std::chrono::duration_cast<std::chrono::milliseconds>(busy).count()));
+    }
+  }
+  iteration_begun = now;
+  iteration_idle = idle_total;
+}
+
+// Ten times a second: what needs no precision.
+void Node::State::housekeeping() noexcept {
+  const Instant now = monotonic_now();
+  vitals.connected_peers = peers.connected();
+  vitals.bad_peer_messages = peers.bad_messages();
+  if (peers.fatal() && ended != Ended::kNotTaken) {
+    log.error("%s", peers.fatal()->message.c_str());
+    ended = Ended::kNotTaken;
+    close_all();
+    return;
+  }
+  if (stopping) {
+    const bool done = replica.stopped() && http.stopped();
+    if (!done && now < stop_deadline) return;
+    if (!done) log.warn("stopping without waiting any longer: shutdown_timeout has passed");
+    close_all();
+    return;
+  }
+  if (holding) return;
+  if (auto due = publisher.due(now, store.members())) {
+    replica.on_client(now, due->token, node::Write{node::Propose{std::move(due->command)}},
+                      now + kPublishPatience);
+  }
+  if (notifier.watchdog_interval() > Duration{} &&
+      now - watchdog_sent >= notifier.watchdog_interval()) {
+    watchdog_sent = now;
+    notifier.send("WATCHDOG=1");
+  }
+  if (now - status_sent >= kStatusInterval) {
+    status_sent = now;
+    const node::ReplicaStatus status = replica.status(now);
+    notifier.send(strf("STATUS=%s of term %llu, applied %llu", role_name(status.role.role),
+                       static_cast<unsigned long long>(status.role.term.value),
+                       static_cast<unsigned long long>(status.applied.value)));
+  }
+}
+
+void Node::State::on_signal(int number) noexcept {
+  if (number == SIGHUP) {
+    reload_now();
+    return;
+  }
+  if (stopping) {  // The second one: the operator does not want to wait.
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+    return;
+  }
+  const Instant now = monotonic_now();
+  log.info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+  notifier.send("STOPPING=1\nSTATUS=stopping");
+  stopping = true;
+  vitals.stopping = true;
+  stop_deadline = now + options.shutdown_timeout;
+  replica.stop(now);
+  http.stop();
+}
+
+void Node::State::reload_now() {
+  notifier.send(strf("RELOADING=1\nMONOTONIC_USEC=%llu",
+                     static_cast<unsigned long long>(uv_hrtime() / 1000)));
+  if (const auto adjusted = reload()) adjust(*adjusted);
+  notifier.send("READY=1");
+}
+
+void Node::State::adjust(const Adjustable& adjustable) {
+  service.set_limits(adjustable.limits);
+  http.set_options(adjustable.http);
+  store.set_history_limits(adjustable.history);
+}
+
+void Node::State::close_all() {
+  peers.stop();
+  uv_stop(loop.get());
+}
+
+void Node::State::complete(node::ClientToken token, node::ClientResult result) {
+  if (Publisher::owns(token)) {
+    publisher.done();
+    return;
+  }
+  service.complete(token, std::move(result));
+}
+
+void Node::State::on_message(node::PeerMessage message) {
+  if (holding) return;  // No vote, no answer before the peers have been asked; they send again.
+  replica.on_message(monotonic_now(), std::move(message));
+}
+
+void Node::State::on_connected(raft::NodeId peer, std::int32_t priority) {
+  replica.on_peer_connected(monotonic_now(), peer, priority);
+}
+
+void Node::State::on_disconnected(raft::NodeId peer) {
+  replica.on_peer_disconnected(monotonic_now(), peer);
+}
+
+void Node::State::on_dropped(raft::NodeId peer) {
+  replica.on_peer_dropped(peer);
+}
+
+std::uint64_t Node::State::published_instance(raft::NodeId id) const {
+  for (const kv::PublishedMember& member : store.members()) {
+    if (member.id == id.value) return member.instance;
+  }
+  return 0;
+}
+
+Node::Node(const NodeOptions& options, storage::Recovered recovered, Log& log, Reload reload)
+    : state_(std::make_unique<State>(options, std::move(recovered), log, std::move(reload))) {}
+
+Node::~Node() = default;
+
+Ended Node::run() {
+  if (!state_->start()) return Ended::kCannotListen;
+  state_->loop.run();
+  return state_->ended;
+}
+
+}  // namespace raftd::uv
