@@ -58,9 +58,9 @@ struct StreamFixture : HttpFixture {
 }  // namespace
 
 TEST_CASE("a stream is sent in chunks as it is made, and the connection goes on after it") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open(get_request("/stream"));
-  Script script;
   script.steps = {Next::kMore, Next::kLater};
   fixture.stream(script);
   REQUIRE(fixture.until_got(client, "Transfer-Encoding: chunked\r\n\r\n6\r\npiece;\r\n"));
@@ -86,10 +86,10 @@ TEST_CASE("a stream is sent in chunks as it is made, and the connection goes on 
 }
 
 TEST_CASE("a stream to a client that does not read is not pulled without end") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open(get_request("/stream"));
   client.reads = false;
-  Script script;
   script.endless = true;
   script.piece = std::string(10'000, 'x');
   fixture.stream(script);
@@ -107,9 +107,9 @@ TEST_CASE("a stream to a client that does not read is not pulled without end") {
 }
 
 TEST_CASE("an endless stream does not keep others from being served") {
+  Script script;
   StreamFixture fixture;
   fixture.open(get_request("/stream"));
-  Script script;
   script.endless = true;
   script.piece = "x";
   fixture.stream(script);
@@ -119,9 +119,9 @@ TEST_CASE("an endless stream does not keep others from being served") {
 }
 
 TEST_CASE("a stream that breaks is cut off without the end mark") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open(get_request("/stream"));
-  Script script;
   script.steps = {Next::kMore, Next::kBroken};
   fixture.stream(script);
   REQUIRE(fixture.until([&] { return client.closed; }));
@@ -130,9 +130,9 @@ TEST_CASE("a stream that breaks is cut off without the end mark") {
 }
 
 TEST_CASE("HTTP/1.0 gets a stream unchunked and ended by the close") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open("GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-  Script script;
   script.steps = {Next::kMore, Next::kMore, Next::kEnd};
   fixture.stream(script);
   REQUIRE(fixture.until([&] { return client.closed; }));
@@ -141,9 +141,9 @@ TEST_CASE("HTTP/1.0 gets a stream unchunked and ended by the close") {
 }
 
 TEST_CASE("a HEAD of a stream ends at once and pulls nothing") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open("HEAD /s HTTP/1.1\r\nHost: h\r\n\r\n");
-  Script script;
   script.endless = true;
   fixture.stream(script);
   REQUIRE(fixture.until_got(client, "Transfer-Encoding: chunked\r\n\r\n"));
@@ -154,9 +154,9 @@ TEST_CASE("a HEAD of a stream ends at once and pulls nothing") {
 }
 
 TEST_CASE("[RF-11] when a client leaves its stream, the stream dies and the front end is told") {
+  Script script;
   StreamFixture fixture;
   TestClient& client = fixture.open(get_request("/stream"));
-  Script script;
   script.steps = {Next::kMore};
   fixture.stream(script);
   REQUIRE(fixture.until_got(client, "piece;"));
