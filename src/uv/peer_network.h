@@ -19,6 +19,7 @@ struct PeerOptions {
   std::uint64_t settings_hash = 0;  // Of what must agree everywhere and is not in the log.
   Duration election_timeout_min{};  // A link that has not drained for so long is made anew.
   Duration connect_timeout{};
+  Duration hello_timeout = std::chrono::seconds(5);
 };
 
 // What the network needs to know of the replicated state; called on the loop.
@@ -29,12 +30,24 @@ class PeerDirectory {
   virtual std::uint64_t published_instance(raft::NodeId id) const = 0;
 };
 
+// What happens on the links; called on the loop, never from within send(), members() or stop().
+// on_connected and on_disconnected of a peer alternate; its messages come between them.
+class PeerEvents {
+ public:
+  virtual ~PeerEvents() = default;
+  virtual void on_message(node::PeerMessage message) = 0;
+  virtual void on_connected(raft::NodeId peer, std::int32_t priority) = 0;
+  virtual void on_disconnected(raft::NodeId peer) = 0;
+  // Messages to it did not leave: no link is up, or its queue is full. Told in flush(), once.
+  virtual void on_dropped(raft::NodeId peer) = 0;
+};
+
 class PeerNetwork final : public node::Network {
  public:
   PeerNetwork(Loop& loop, const PeerOptions& options, const PeerDirectory& directory, Log& log,
               std::uint64_t seed);
   ~PeerNetwork() override;
-  void bind(node::Replica& replica);  // Before the first event.
+  void bind(PeerEvents& events);  // Before the first event.
 
   // "HOST:PORT". kIo: cannot be listened on, and why. Returns the address in use.
   Result<std::string> listen(const std::string& address);
@@ -43,13 +56,16 @@ class PeerNetwork final : public node::Network {
   void members(const raft::ConfigurationAt& configuration) override;
 
   void flush(Instant now);  // One write per link for what was sent in this iteration.
-  void stop();              // Closes everything; sends nothing more.
+  void stop();              // Closes everything; sends nothing more and tells nothing more.
 
   std::vector<raft::NodeId> connected() const;
   std::uint64_t bad_messages() const;
   // A peer that knows this node's id under another data directory has refused it: the sentence to
   // print; the process ends with exit status 75.
   const std::optional<Error>& fatal() const;
+  // Since the start each member of the configuration has accepted or refused this node, or there
+  // was no process at its address. False before the first members().
+  bool every_peer_answered() const;
 
  private:
   struct State;

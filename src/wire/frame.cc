@@ -101,10 +101,4 @@ Result<std::optional<SharedBytes>> FrameReader::next() {
   return std::optional(SharedBytes{block_, body});
 }
 
-void FrameReader::shrink() {
-  if (begin_ != end_) return;
-  block_.reset();
-  capacity_ = begin_ = end_ = 0;
-}
-
 }  // namespace raftd::wire

@@ -48,8 +48,6 @@ class FrameReader {
   // impossible length or a wrong checksum; the stream is unusable from then on.
   Result<std::optional<SharedBytes>> next();
 
-  // Gives an unused block back.
-  void shrink();
   std::size_t capacity() const { return capacity_; }
 
  private:

@@ -1,0 +1,242 @@
+// The happy path is: members() makes a link to each peer, links dial or are dialled, the doorkeeper
+// hands accepted connections to their links, messages flow; flush() writes once per link.
+//
+// Possible failure modes are: whoever connects is not a member, or not of this cluster, or is there
+// twice (refused, with a sentence to both logs); a message cannot be sent (on_dropped tells the
+// replica, which probes again). Nothing here waits for anything: a peer that is away costs a timer.
+#include "uv/peer_network.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/text.h"
+#include "uv/peer_link.h"
+#include "uv/peer_listener.h"
+
+namespace raftd::uv {
+namespace {
+
+constexpr Duration kTrimInterval = std::chrono::seconds(1);
+
+raft::NodeId receiver_of(const node::PeerMessage& message) {
+  return std::visit([](const auto& m) { return m.to; }, message);
+}
+
+}  // namespace
+
+Instant peer_clock() {
+  return {std::chrono::nanoseconds(uv_hrtime())};
+}
+
+bool LineLimiter::pass(const std::string& key, Instant now) {
+  const auto known = said_.find(key);
+  if (known != said_.end() && now - known->second < kInterval) return false;
+  if (known == said_.end() && said_.size() >= kKeysMax) {
+    said_.erase(std::min_element(said_.begin(), said_.end(),
+                                 [](const auto& a, const auto& b) { return a.second < b.second; }));
+  }
+  said_[key] = now;
+  return true;
+}
+
+wire::Hello PeerContext::own_hello(raft::NodeId expected) const {
+  wire::Hello hello;
+  hello.cluster_id = options.identity.cluster_id;
+  hello.cluster_name = options.cluster_name;
+  hello.node_id = options.identity.node_id;
+  hello.expected = expected;
+  hello.instance = options.identity.instance;
+  hello.incarnation = options.incarnation;
+  hello.priority = options.priority;
+  hello.settings_hash = options.settings_hash;
+  return hello;
+}
+
+void PeerContext::bury(std::unique_ptr<PeerConnection> connection) {
+  connection->close();
+  doomed.push_back(std::move(connection));
+}
+
+void PeerContext::refuse(std::unique_ptr<PeerConnection> connection, const wire::Refusal& refusal) {
+  // One line a minute for each reason: whoever dials can make up as many sentences as it likes.
+  const std::string key = strf("refused %u", static_cast<unsigned>(refusal.reason));
+  if (refusal.reason != wire::Reason::kCallBack && limiter.pass(key, peer_clock())) {
+    log.warn("refused a connection from %s: %s", connection->remote().c_str(),
+             refusal.sentence.c_str());
+  }
+  connection->say_last(refusal, peer_clock());
+  bury(std::move(connection));
+}
+
+struct PeerNetwork::State final : Doorkeeper {
+  State(Loop& loop, const PeerOptions& options, const PeerDirectory& directory, Log& log,
+        std::uint64_t network_seed)
+      : context{loop, options, directory, log, nullptr, {}, 0, std::nullopt, {}},
+        seed(network_seed),
+        listener(context, *this) {}
+
+  PeerLink* find(raft::NodeId id);
+  PeerLink& link_to(raft::NodeId id);
+  bool is_member(raft::NodeId id) const;
+  void admit(std::unique_ptr<PeerConnection> connection, const wire::Hello& hello) override;
+  void drop_links(const raft::Configuration& configuration);
+
+  PeerContext context;
+  const std::uint64_t seed;
+  bool stopped = false;
+  std::optional<raft::Configuration> configuration;
+  std::map<raft::NodeId, std::unique_ptr<PeerLink>> links;
+  std::vector<std::unique_ptr<PeerLink>> removed;  // Emptied, and told of, by flush.
+  std::vector<raft::NodeId> dropped;               // To be told of by flush. Sorted.
+  Instant trimmed_at{};
+  PeerListener listener;
+};
+
+PeerLink* PeerNetwork::State::find(raft::NodeId id) {
+  const auto found = links.find(id);
+  return found == links.end() ? nullptr : found->second.get();
+}
+
+PeerLink& PeerNetwork::State::link_to(raft::NodeId id) {
+  std::unique_ptr<PeerLink>& link = links[id];
+  if (!link) link = std::make_unique<PeerLink>(context, id, seed);
+  return *link;
+}
+
+// A node that has no configuration yet does not know its peers: whoever is of its cluster may talk.
+bool PeerNetwork::State::is_member(raft::NodeId id) const {
+  if (!configuration || configuration->addresses.empty()) return true;
+  return std::any_of(configuration->addresses.begin(), configuration->addresses.end(),
+                     [&](const raft::MemberAddress& member) { return member.id == id; });
+}
+
+void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
+                               const wire::Hello& hello) {
+  const wire::Hello own = context.own_hello({});
+  const wire::Expectation expectation{
+      {}, is_member(hello.node_id), context.directory.published_instance(hello.node_id)};
+  if (const auto refusal = wire::check_hello(own, hello, expectation)) {
+    return context.refuse(std::move(connection), *refusal);
+  }
+  PeerLink* known = find(hello.node_id);
+  if (known == nullptr && links.size() >= limits::kMembersMax) {
+    return context.bury(std::move(connection));
+  }
+  PeerLink& link = known != nullptr ? *known : link_to(hello.node_id);
+  if (const auto refusal = link.check_double(hello)) {
+    return context.refuse(std::move(connection), *refusal);
+  }
+  const bool knocks = configuration && !configuration->addresses.empty() &&
+                      hello.node_id < context.options.identity.node_id;
+  if (!knocks) return link.adopt(std::move(connection), hello);
+  context.refuse(std::move(connection), {own.cluster_id, own.node_id, wire::Reason::kCallBack,
+                                         "the node with the higher id dials"});
+  link.call_back(hello);
+}
+
+void PeerNetwork::State::drop_links(const raft::Configuration& now) {
+  if (now.addresses.empty()) return;
+  for (auto at = links.begin(); at != links.end();) {
+    if (is_member(at->first)) {
+      ++at;
+      continue;
+    }
+    removed.push_back(std::move(at->second));
+    at = links.erase(at);
+  }
+}
+
+PeerNetwork::PeerNetwork(Loop& loop, const PeerOptions& options, const PeerDirectory& directory,
+                         Log& log, std::uint64_t seed)
+    : state_(std::make_unique<State>(loop, options, directory, log, seed)) {}
+
+PeerNetwork::~PeerNetwork() {
+  state_->context.events = nullptr;
+}
+
+void PeerNetwork::bind(PeerEvents& events) {
+  state_->context.events = &events;
+}
+
+Result<std::string> PeerNetwork::listen(const std::string& address) {
+  return state_->listener.listen(address);
+}
+
+void PeerNetwork::send(node::PeerMessage message) {
+  State& s = *state_;
+  const raft::NodeId to = receiver_of(message);
+  ASSERT(to != s.context.options.identity.node_id);
+  PeerLink* link = s.find(to);
+  if (link != nullptr && link->send(message)) return;
+  const auto at = std::lower_bound(s.dropped.begin(), s.dropped.end(), to);
+  if (at == s.dropped.end() || *at != to) s.dropped.insert(at, to);
+}
+
+void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
+  State& s = *state_;
+  if (s.stopped) return;
+  s.configuration = configuration.configuration;
+  s.drop_links(*s.configuration);
+  for (const raft::MemberAddress& member : s.configuration->addresses) {
+    if (member.id == s.context.options.identity.node_id) continue;
+    s.link_to(member.id).set_address(member.peer);
+  }
+}
+
+void PeerNetwork::flush(Instant now) {
+  State& s = *state_;
+  s.context.doomed.clear();
+  const std::vector<std::unique_ptr<PeerLink>> removed = std::exchange(s.removed, {});
+  for (const auto& link : removed) {
+    const bool was_up = link->up();
+    link->flush(now);  // What was said last; then it closes.
+    if (was_up && s.context.events != nullptr && link->up()) {
+      link->close();
+      s.context.events->on_disconnected(link->peer());
+    }
+  }
+  const bool trim = now - s.trimmed_at >= kTrimInterval;
+  if (trim) s.trimmed_at = now;
+  for (const auto& [id, link] : s.links) {
+    link->flush(now);
+    if (trim) link->trim();
+  }
+  for (const raft::NodeId id : std::exchange(s.dropped, {})) {
+    if (s.context.events != nullptr) s.context.events->on_dropped(id);
+  }
+}
+
+void PeerNetwork::stop() {
+  State& s = *state_;
+  s.stopped = true;
+  s.context.events = nullptr;
+  s.listener.close();
+  for (const auto& [id, link] : s.links)
+    link->close();
+  s.removed.clear();
+  s.dropped.clear();
+}
+
+std::vector<raft::NodeId> PeerNetwork::connected() const {
+  std::vector<raft::NodeId> ids;
+  for (const auto& [id, link] : state_->links) {
+    if (link->up()) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::uint64_t PeerNetwork::bad_messages() const {
+  return state_->context.bad_messages;
+}
+
+const std::optional<Error>& PeerNetwork::fatal() const {
+  return state_->context.fatal;
+}
+
+bool PeerNetwork::every_peer_answered() const {
+  if (!state_->configuration) return false;
+  return std::all_of(state_->links.begin(), state_->links.end(),
+                     [](const auto& link) { return link.second->answered(); });
+}
+
+}  // namespace raftd::uv
