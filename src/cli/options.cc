@@ -68,7 +68,7 @@ std::string perhaps(std::string_view word, const std::vector<std::string>& known
 Error unknown_flag(std::string_view name) {
   std::vector<std::string> known;
   for (const Flag& flag : kFlags)
-    known.emplace_back(flag.name);
+    if (!flag.help.empty()) known.emplace_back(flag.name);
   return usage("there is no option " + percent_escape(name) + perhaps(name, known));
 }
 

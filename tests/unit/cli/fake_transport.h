@@ -1,0 +1,75 @@
+// A script in place of the network, and a clock that only pauses move.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/client.h"
+
+namespace raftd::cli {
+
+class FakeTransport final : public Transport {
+ public:
+  struct Asked {
+    config::Address address;
+    std::string request;
+  };
+  std::vector<Asked> asked;
+  int pauses = 0;
+
+  void answer(int status, std::string body) {
+    script_.push_back({Exchange::Stage::kAnswered, {status, {}, std::move(body)}, ""});
+  }
+  void redirect(const std::string& location) {
+    script_.push_back({Exchange::Stage::kAnswered, {307, {{"location", location}}, ""}, ""});
+  }
+  void refuse() { script_.push_back({Exchange::Stage::kNotSent, {}, "refused"}); }
+  void lose() { script_.push_back({Exchange::Stage::kSent, {}, "no answer"}); }
+  void forever(int status, std::string body) {
+    always_ = {Exchange::Stage::kAnswered, {status, {}, std::move(body)}, ""};
+    endless_ = true;
+  }
+
+  Client client(std::string_view endpoints, std::string token = "") {
+    return {{*parse_endpoints(endpoints), std::chrono::seconds(5), std::move(token)}, *this};
+  }
+  std::string hosts() const {
+    std::string out;
+    for (const Asked& one : asked)
+      out += one.address.host + " ";
+    return out;
+  }
+  // "GET /kv/a" of each request.
+  std::vector<std::string> lines() const {
+    std::vector<std::string> out;
+    for (const Asked& one : asked)
+      out.push_back(one.request.substr(0, one.request.find(" HTTP/1.1")));
+    return out;
+  }
+
+  Instant now() override { return now_; }
+  void pause(Duration duration) override {
+    ++pauses;
+    now_ = now_ + duration;
+  }
+  Exchange exchange(const config::Address& address, std::string_view request, Instant) override {
+    asked.push_back({address, std::string(request)});
+    if (endless_) return always_;
+    REQUIRE_MESSAGE(!script_.empty(), "a question that the script does not expect");
+    Exchange next = std::move(script_.front());
+    script_.pop_front();
+    return next;
+  }
+
+ private:
+  Instant now_;
+  std::deque<Exchange> script_;
+  Exchange always_;
+  bool endless_ = false;
+};
+
+}  // namespace raftd::cli
