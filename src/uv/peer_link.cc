@@ -107,7 +107,6 @@ void PeerLink::try_next_address() {
   const SocketAddress next = candidates_.back();
   candidates_.pop_back();
   state_ = State::kConnecting;
-  dialled_ = true;
   connection_ = std::make_unique<PeerConnection>(context_.loop, *this, context_.timeouts());
   connection_->connect(next, context_.options.connect_timeout);
 }
@@ -180,7 +179,6 @@ void PeerLink::adopt(std::unique_ptr<PeerConnection> connection, const wire::Hel
   remember(hello);
   connection_ = std::move(connection);
   connection_->set_owner(*this);
-  dialled_ = false;
   state_ = State::kAwaited;
   connection_->say(context_.own_hello(peer_), peer_clock());
 }

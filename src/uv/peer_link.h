@@ -82,7 +82,6 @@ class PeerLink final : public PeerConnection::Owner {
   Timer timer_;
   std::vector<SocketAddress> candidates_;  // Not tried yet, last first.
   std::unique_ptr<PeerConnection> connection_;
-  bool dialled_ = false;      // This connection was.
   int failures_ = 0;          // In a row.
   bool loss_unsaid_ = false;  // The log has not been told; nor is it told of the end of it.
 
