@@ -5,9 +5,15 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/limits.h"
+#include "base/result.h"
 
 namespace raftd::storage::format {
 
@@ -17,7 +23,6 @@ inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint64_t kSegmentMagic = 0x31474553'44544652;   // "RFTDSEG1"
 inline constexpr std::uint32_t kFrameMagic = 0x4d524652;              // "RFRM"
 inline constexpr std::uint64_t kIdentityMagic = 0x314e4449'44544652;  // "RFTDIDN1"
-inline constexpr std::uint64_t kSnapshotMagic = 0x31504e53'44544652;  // "RFTDSNP1"
 
 // Offset 0 of every segment; the rest of the first block is zero.
 struct SegmentHeader {
@@ -33,8 +38,8 @@ struct SegmentHeader {
   std::uint64_t prev_term;        //   position before the first entry in it,
   std::uint64_t hard_term;        //   and the hard state, so older segments can go.
   std::uint64_t hard_vote;
-  std::uint64_t snapshot_index;  // A snapshot at least this new was durable by then.
-  std::uint64_t snapshot_term;
+  std::uint64_t snapshot_index;    // A snapshot at least this new was durable by then; zero, since
+  std::uint64_t snapshot_term;     //   this version makes none.
   std::uint32_t prev_seal_crc32c;  // Of the previous segment's last record; zero in the first.
   std::uint32_t reserved;          // Zero.
   std::uint64_t created_unix_ns;   // For people only.
@@ -64,7 +69,8 @@ enum class RecordKind : std::uint8_t {
   kHardState = 2,
   kSeal = 3,   // The last record of a finished segment: only zeros follow.
   kClean = 4,  // A seal written by a clean shutdown: nothing was in flight.
-  kReset = 5,  // The log is empty and starts after (index, term): a snapshot was installed.
+  kReset = 5,  // The log starts after an installed snapshot. This version has no snapshots, never
+               // writes it, and refuses a directory that holds it.
 };
 
 struct RecordHeader {
@@ -115,33 +121,74 @@ struct CommandHeader {
 };
 static_assert(sizeof(CommandHeader) == 8);
 
-struct SnapshotHeader {
-  std::uint64_t magic;
-  std::uint32_t version;
-  std::uint32_t header_crc32c;  // Of this struct and of the meta that follows it.
-  std::uint8_t cluster_id[16];
-  std::uint64_t last_index;
-  std::uint64_t last_term;
-  std::uint64_t body_bytes;
-  std::uint32_t meta_bytes;   // SnapshotMetaHeader, configuration, machine name.
-  std::uint32_t chunk_bytes;  // Body is cut in chunks, each followed by its crc32c.
-};
-static_assert(sizeof(SnapshotHeader) == 64);
-static_assert(std::has_unique_object_representations_v<SnapshotHeader>);
+// Names in a data directory. A name holds only what never changes.
+inline constexpr std::string_view kLockName = "LOCK";
+inline constexpr std::string_view kIdentityName = "IDENTITY";
+inline constexpr std::string_view kReserveName = "reserve";
+inline constexpr std::string_view kUnfinishedSuffix = ".tmp";
 
-struct SnapshotMetaHeader {
-  std::uint64_t configuration_index;
-  std::uint64_t cluster_time_ms;
-  std::uint32_t configuration_bytes;  // Encoded as in an entry.
-  std::uint32_t machine_name_bytes;   // For example "kv/1"; another name: refuse.
-};
-static_assert(sizeof(SnapshotMetaHeader) == 24);
-static_assert(std::has_unique_object_representations_v<SnapshotMetaHeader>);
+std::string segment_name(std::uint64_t seq);                        // log-%020llu
+std::string torn_name(std::uint64_t seq, std::uint64_t offset);     // torn-%020llu-%020llu
+std::optional<std::uint64_t> parse_segment_name(std::string_view);  // nullopt: not one.
+bool is_torn_name(std::string_view name);
+bool is_unfinished_name(std::string_view name);  // Ends with .tmp.
 
-struct SnapshotTrailer {
-  std::uint32_t digest;  // crc32c of all chunk checksums, in order.
-  std::uint32_t digest_inverted;
+constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+// Of a record with its padding, and of a frame with its own, given its records' bytes.
+constexpr std::uint64_t record_bytes(std::uint64_t payload_bytes) {
+  return sizeof(RecordHeader) + round_up(payload_bytes, 8);
+}
+constexpr std::uint64_t frame_bytes(std::uint64_t records_bytes) {
+  return round_up(sizeof(FrameHeader) + records_bytes, limits::kBlockBytes);
+}
+
+// Magic, version and checksum are filled in; the other fields are the caller's.
+void append_segment_header(Bytes& out, SegmentHeader header);  // A whole block.
+Bytes encode_identity(IdentityFile identity);
+
+// The errors say what was found and what was expected; the caller adds the file.
+Result<SegmentHeader> parse_segment_header(ByteView block);
+Result<IdentityFile> parse_identity(ByteView file);
+
+// One frame, written behind what is in a buffer already. Payloads are copied once and hashed once.
+class FrameWriter {
+ public:
+  struct Place {
+    std::uint64_t incarnation = 0;
+    std::uint64_t segment_seq = 0;
+    std::uint64_t frame_seq = 0;
+  };
+  // Precondition: out.size() is a multiple of a block. out outlives the writer.
+  FrameWriter(Bytes& out, const Place& place);
+
+  // The record's checksum.
+  std::uint32_t add(RecordHeader header, ByteView payload);
+  void finish();  // Header and padding. Precondition: something was added.
+
+ private:
+  Bytes& out_;
+  std::size_t start_;
+  FrameHeader header_{};
 };
-static_assert(sizeof(SnapshotTrailer) == 8);
+
+// The frame header at the front of these bytes, if it is a valid one of this segment: magic,
+// checksum, number of the segment and, where it is known, its incarnation. Whether the frame is
+// good is another question.
+std::optional<FrameHeader> find_frame_header(ByteView bytes, std::uint64_t segment_seq,
+                                             std::optional<std::uint64_t> incarnation);
+
+struct Record {
+  RecordHeader header{};
+  ByteView payload;
+  std::size_t offset = 0;  // From the frame's first byte.
+};
+
+// All records of a frame, their checksums verified. The error says which record is bad and why.
+// frame begins with the header and is at least as long as the header says; records are views of it.
+Status parse_records(const FrameHeader& header, ByteView frame, std::vector<Record>& records);
+
+const char* record_kind_name(RecordKind kind);
 
 }  // namespace raftd::storage::format

@@ -1,5 +1,12 @@
 // The log on disk: turns PersistBatches into DiskPlans, and knows where old entries are. No system
 // calls in here.
+//
+// The happy path is: a batch becomes one frame, written and synced by one plan; when its segment is
+// full the plan first seals that segment and syncs it, then goes on in the next one, which was made
+// and filled with zeros in the background. Possible failure modes are: there is no space for the
+// next segment: the reserve file becomes it, and the disk counts as full until there is a reserve
+// again; no next segment at all: ready() is false until there is one; a bad checksum in an old
+// entry: decode() says so, and the process must end.
 #pragma once
 
 #include <memory>
@@ -25,9 +32,15 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  DiskPlan begin(const raft::PersistBatch& batch);  // Precondition: ready(batch).
-  DiskPlan mark_idle();                             // The idle mark. Precondition: idle().
-  DiskPlan mark_clean();                            // Ends the segment. Precondition: idle().
+  // Precondition: ready(batch); the batch holds something; its entries follow each other and the
+  // log.
+  DiskPlan begin(const raft::PersistBatch& batch);
+  // The idle mark: from then on damage to any entry is provable. Precondition: ready_to_mark().
+  // The plan may be empty: nothing was written since the start.
+  DiskPlan mark_idle();
+  // Ends the segment for good: nothing may be begun after it. Precondition: idle(). The plan may be
+  // empty, as above.
+  DiskPlan mark_clean();
   // The plan ran. True: it was begin()'s, mark_idle()'s or mark_clean()'s: what it holds is
   // durable.
   bool finish(const DiskResult& result);
@@ -36,10 +49,13 @@ class Journal {
   bool ready_to_mark() const;                         // The same, for one block.
 
   // Plans that may run beside begin()'s: they touch other files, or only read. nullopt: nothing to
-  // do, or one is outstanding.
+  // do, or one is outstanding. After a result without space the caller waits before it asks again,
+  // but for the one call that may rename the reserve.
   std::optional<DiskPlan> prepare_next_segment();  // May lack space: then the reserve is taken.
   std::optional<DiskPlan> prepare_reserve();       // While there is none.
-  bool has_reserve() const;                        // False: the disk counts as full.
+  // False: the disk counts as full, since a file could not be made or the reserve was taken, and
+  // there is no reserve again yet.
+  bool has_reserve() const;
 
   std::optional<DiskPlan> read(const raft::LogRead& wanted);  // nullopt: dropped.
   // The entries of read()'s plan, in order, from wanted.first on. kCorrupt: a checksum that was
@@ -47,7 +63,7 @@ class Journal {
   Result<std::vector<raft::Entry>> decode(const raft::LogRead& wanted, const DiskResult& result);
 
   raft::Index first_index() const;
-  raft::Index last_index() const;
+  raft::Index last_index() const;  // Durable.
   std::uint64_t bytes_on_disk() const;
 
  private:

@@ -1,4 +1,9 @@
 // Reads a data directory into raft::Durable, or says exactly why it must not be used.
+//
+// The happy path is: every segment ends with its seal, the newest one perhaps with the zeros that
+// were never used; its records are replayed, and the journal goes on in a new segment. Possible
+// failure modes are: the last frame is torn, which a crash explains: it is set aside and cut off;
+// anything that no crash explains: the directory is refused, and nothing in it is changed.
 #pragma once
 
 #include <array>
@@ -6,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "raft/core.h"
 #include "storage/disk_plan.h"
@@ -51,7 +57,7 @@ struct JournalPosition {
   raft::Term last_term;
   raft::HardState hard_state;
   std::uint64_t prepared_bytes = 0;  // Of the next segment, which is there, all zeros; 0: is not.
-  bool reserve = false;              // Else: disk full until there is one.
+  std::uint64_t reserve_bytes = 0;   // 0: there is none.
   std::vector<FrameAt> frames;
   std::vector<SegmentInfo> segments;
 };
@@ -59,7 +65,10 @@ struct JournalPosition {
 struct Recovered {
   raft::Durable durable;
   JournalPosition position;
-  std::vector<DiskOp> repairs;     // Execute first: trim, seal, remove, sync (always).
+  // Execute first, as a plan that may lack space: a copy of torn bytes, for people. Without space
+  // there is none; then go on.
+  std::vector<DiskOp> set_aside;
+  std::vector<DiskOp> repairs;  // Execute before anything else: trim, seal, remove, sync (always).
   std::vector<std::string> notes;  // What was repaired and why; logged at start.
 };
 
@@ -73,6 +82,8 @@ struct RecoverOptions {
   Identity identity;               // Segments of another cluster or node are refused.
   raft::Incarnation incarnation;   // Drawn for this start.
   std::size_t tail_bytes_max = 0;  // Of entries to keep in Durable.tail.
+  // A prepared segment or a reserve that is smaller (unfinished) is removed and made again.
+  std::size_t prepared_bytes_min = limits::kFrameBytesMax + 2 * limits::kBlockBytes;
 };
 
 // kCorrupt: the directory must not be used; the message names file, offset, index and what was

@@ -1,0 +1,70 @@
+// Opens a data directory: makes it at the first start, locks it, finds out whose it is, recovers.
+//
+// The happy path is: lock, read IDENTITY, recover(), run the repairs. Possible failure modes are:
+// the directory cannot be made, is locked, or is another node's or cluster's: nothing in it is
+// changed; the log is damaged: likewise; a first start was cut short: what it left is removed and
+// the start is begun again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/configuration.h"
+#include "storage/posix_files.h"
+#include "storage/recovery.h"
+
+namespace raftd::storage {
+
+struct OpenOptions {
+  std::string path;
+  raft::NodeId node_id;  // 0: whoever the directory belongs to.
+  std::string cluster_name;
+  // What the log of a new node begins with. nullopt: an empty directory is refused.
+  std::optional<raft::Configuration> first_configuration;
+  std::uint64_t instance = 0;     // Random; kept if the directory is new.
+  raft::Incarnation incarnation;  // Random, of this start. Not 0.
+  std::int64_t created_unix_ns = 0;
+  std::size_t tail_bytes_max = limits::kLogCacheIdleBytes;
+  bool sync = true;
+};
+
+struct Opened {
+  DirectoryLock lock;  // As long as it lives nobody else gets the directory.
+  Identity identity;
+  Recovered recovered;  // The repairs have been made.
+  bool was_first_start = false;
+};
+
+// Blocking. kBadInput, kConflict: exit status 73 (cannot be made or used; locked, another node's,
+// another cluster's). kCorrupt: 65. kIo: 74. A failed write or sync ends the process with 74.
+Result<Opened> open_data_dir(const OpenOptions& options);
+
+// Its last eight bytes tell the cluster's name alone, so that a changed name is found; its first
+// eight tell the name and the first members, so that two clusters of one name differ.
+ClusterId make_cluster_id(std::string_view name, const raft::Configuration& first);
+bool is_cluster_name(const ClusterId& id, std::string_view name);
+
+Bytes encode(const Identity& identity);
+Result<Identity> decode_identity(ByteView file);
+
+// Reads IDENTITY. nullopt: there is none. kCorrupt, kIo.
+Result<std::optional<Identity>> read_identity(DirectoryReader& directory);
+
+// What an unfinished first start left, to be removed. Precondition: there is no IDENTITY.
+// kCorrupt: it is the log of a node. kBadInput: files of somebody else.
+Result<std::vector<DiskOp>> clear_unfinished_start(DirectoryReader& directory);
+
+// A new node's log: one segment that holds term 1 and the first configuration as entry 1, and is
+// finished, so that it needs no zeros. IDENTITY comes last: without it the start never happened.
+struct FirstStart {
+  Identity identity;
+  raft::Incarnation incarnation;
+  const raft::Configuration& configuration;
+  std::int64_t created_unix_ns = 0;
+};
+std::vector<DiskOp> first_start_ops(const FirstStart& start);
+
+}  // namespace raftd::storage

@@ -1,0 +1,433 @@
+#include "storage/posix_files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "storage/format.h"
+
+namespace raftd::storage {
+namespace {
+
+constexpr int kExitIo = 74;  // EX_IOERR
+constexpr std::size_t kPieceBytes = 1 * limits::kMiB;
+constexpr std::size_t kOpenFilesMax = 8;
+constexpr mode_t kFileMode = 0600;
+constexpr mode_t kDirectoryMode = 0700;
+
+enum ErrorNumber : int {
+  kOpenDirectory = 10,
+  kOpen = 11,
+  kCreate = 12,
+  kWriteZeros = 13,
+  kWrite = 14,
+  kRead = 15,
+  kTruncate = 16,
+  kCopy = 17,
+  kRename = 18,
+  kRemove = 19,
+  kSyncNew = 20,
+  kSync = 21,
+  kSyncDirectory = 22,
+};
+
+[[noreturn]] void fail(int number, const char* operation, const std::string& name, int error) {
+  const std::string line =
+      strf("raftd: E%03d %s %s: %s\n", number, operation, name.c_str(), std::strerror(error));
+  // Nothing can be done about a failure to say so.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(kExitIo);
+}
+
+bool no_space(int error) {
+  return error == ENOSPC || error == EDQUOT;
+}
+
+// All of it, or the error.
+int write_fully(int fd, ByteView bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    if (n == 0) return EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+  return 0;
+}
+
+// As many as there are; error 0 or what went wrong.
+int read_fully(int fd, std::uint64_t offset, Bytes& bytes) {
+  std::size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t n =
+        ::pread(fd, bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  bytes.resize(have);
+  return 0;
+}
+
+int retry_fsync(int fd, bool data_only) {
+  for (;;) {
+    if ((data_only ? ::fdatasync(fd) : ::fsync(fd)) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int open_at(int directory, const FileName& name, int flags) {
+  ASSERT(name.find('/') == std::string::npos);
+  for (;;) {
+    const int fd = ::openat(directory, name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, kFileMode);
+    if (fd >= 0 || errno != EINTR) return fd;
+  }
+}
+
+Error io_error(const std::string& what) {
+  const int error = errno;
+  return {Errc::kIo, what + ": " + std::strerror(error)};
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) ::close(fd_);  // Everything that matters was synced before.
+}
+
+FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)) {}
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  if (this == &other) return *this;
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = std::exchange(other.fd_, -1);
+  return *this;
+}
+
+PosixFiles::PosixFiles(std::string directory, bool sync)
+    : directory_(std::move(directory)),
+      sync_(sync),
+      directory_fd_(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (!directory_fd_) fail(kOpenDirectory, "open", directory_, errno);
+}
+
+DiskResult PosixFiles::run(const DiskPlan& plan) {
+  DiskResult result;
+  result.id = plan.id;
+  result.lane = plan.lane;
+  for (const DiskOp& op : plan.ops) {
+    if (run_op(op, plan.may_lack_space, result) == Outcome::kDone) continue;
+    ASSERT(plan.may_lack_space);
+    result.no_space = true;
+    break;
+  }
+  return result;
+}
+
+PosixFiles::Outcome PosixFiles::run_op(const DiskOp& op, bool may_lack_space, DiskResult& result) {
+  struct Visitor {
+    PosixFiles& files;
+    bool may_lack_space;
+    DiskResult& result;
+    Outcome operator()(const CreateFile& made) const { return files.create(made, may_lack_space); }
+    Outcome operator()(const CopyFile& copied) const { return files.copy(copied, may_lack_space); }
+    Outcome operator()(const WriteFile& written) const { return files.write(written); }
+    Outcome operator()(const ReadFile& wanted) const {
+      result.reads.push_back(files.read(wanted));
+      return Outcome::kDone;
+    }
+    Outcome operator()(const SyncFile& synced) const { return files.sync(synced); }
+    Outcome operator()(const TruncateFile& cut) const { return files.truncate(cut); }
+    Outcome operator()(const RenameFile& renamed) const { return files.rename(renamed); }
+    Outcome operator()(const RemoveFile& removed) const { return files.remove(removed.name); }
+    Outcome operator()(const SyncDirectory&) const { return files.sync_directory(); }
+  };
+  return std::visit(Visitor{*this, may_lack_space, result}, op);
+}
+
+// In pieces, each synced, so that the journal's own sync never waits behind a whole segment.
+PosixFiles::Outcome PosixFiles::create(const CreateFile& op, bool may_lack_space) {
+  forget(op.name);
+  const FileDescriptor fd(open_at(directory_fd_.get(), op.name, O_RDWR | O_CREAT | O_EXCL));
+  if (!fd && may_lack_space && no_space(errno)) return Outcome::kNoSpace;
+  if (!fd) fail(kCreate, "create", op.name, errno);
+  if (::fchmod(fd.get(), kFileMode) != 0) fail(kCreate, "chmod", op.name, errno);
+  const Bytes zeros(std::min<std::uint64_t>(kPieceBytes, op.bytes));
+  for (std::uint64_t at = 0; at < op.bytes; at += zeros.size()) {
+    const std::size_t bytes = std::min<std::uint64_t>(zeros.size(), op.bytes - at);
+    const int written = write_fully(fd.get(), ByteView(zeros).first(bytes), at);
+    if (may_lack_space && no_space(written)) return give_up(op.name);
+    if (written != 0) fail(kWriteZeros, "write zeros", op.name, written);
+    const int synced = sync_ ? retry_fsync(fd.get(), true) : 0;
+    if (may_lack_space && no_space(synced)) return give_up(op.name);
+    if (synced != 0) fail(kSyncNew, "fdatasync", op.name, synced);
+  }
+  const int synced = sync_ ? retry_fsync(fd.get(), false) : 0;
+  if (may_lack_space && no_space(synced)) return give_up(op.name);
+  if (synced != 0) fail(kSyncNew, "fsync", op.name, synced);
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::copy(const CopyFile& op, bool may_lack_space) {
+  forget(op.to);
+  const int from = must_open(op.from);
+  const FileDescriptor to(open_at(directory_fd_.get(), op.to, O_RDWR | O_CREAT | O_EXCL));
+  if (!to && may_lack_space && no_space(errno)) return Outcome::kNoSpace;
+  if (!to) fail(kCreate, "create", op.to, errno);
+  if (::fchmod(to.get(), kFileMode) != 0) fail(kCreate, "chmod", op.to, errno);
+  std::uint64_t at = 0;
+  for (;;) {
+    Bytes piece(kPieceBytes);
+    const int got = read_fully(from, op.offset + at, piece);
+    if (got != 0) fail(kCopy, "read", op.from, got);
+    if (piece.empty()) break;
+    const int written = write_fully(to.get(), piece, at);
+    if (may_lack_space && no_space(written)) return give_up(op.to);
+    if (written != 0) fail(kCopy, "write", op.to, written);
+    at += piece.size();
+  }
+  const int synced = sync_ ? retry_fsync(to.get(), false) : 0;
+  if (may_lack_space && no_space(synced)) return give_up(op.to);
+  if (synced != 0) fail(kSyncNew, "fsync", op.to, synced);
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::give_up(const FileName& name) {
+  remove(name);
+  sync_directory();
+  return Outcome::kNoSpace;
+}
+
+PosixFiles::Outcome PosixFiles::write(const WriteFile& op) {
+  const int error = write_fully(must_open(op.name), op.data.bytes, op.offset);
+  if (error != 0) fail(kWrite, "write", op.name, error);
+  return Outcome::kDone;
+}
+
+std::optional<Bytes> PosixFiles::read(const ReadFile& op) {
+  const int fd = opened(op.name);
+  if (fd < 0) return std::nullopt;
+  Bytes bytes(op.bytes);
+  const int error = read_fully(fd, op.offset, bytes);
+  if (error != 0) fail(kRead, "read", op.name, error);
+  return bytes;
+}
+
+PosixFiles::Outcome PosixFiles::sync(const SyncFile& op) {
+  const int fd = must_open(op.name);
+  const int error = sync_ ? retry_fsync(fd, true) : 0;
+  if (error != 0) fail(kSync, "fdatasync", op.name, error);
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::truncate(const TruncateFile& op) {
+  const int fd = must_open(op.name);
+  while (::ftruncate(fd, static_cast<off_t>(op.bytes)) != 0) {
+    if (errno != EINTR) fail(kTruncate, "truncate", op.name, errno);
+  }
+  const int error = sync_ ? retry_fsync(fd, false) : 0;
+  if (error != 0) fail(kTruncate, "fsync", op.name, error);
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::rename(const RenameFile& op) {
+  forget(op.from);
+  forget(op.to);
+  const int directory = directory_fd_.get();
+  if (::renameat(directory, op.from.c_str(), directory, op.to.c_str()) != 0) {
+    fail(kRename, "rename", op.from + " to " + op.to, errno);
+  }
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::remove(const FileName& name) {
+  forget(name);
+  if (::unlinkat(directory_fd_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+    fail(kRemove, "remove", name, errno);
+  }
+  return Outcome::kDone;
+}
+
+PosixFiles::Outcome PosixFiles::sync_directory() {
+  const int error = sync_ ? retry_fsync(directory_fd_.get(), false) : 0;
+  if (error != 0) fail(kSyncDirectory, "fsync", directory_, error);
+  return Outcome::kDone;
+}
+
+int PosixFiles::opened(const FileName& name) {
+  for (auto file = files_.rbegin(); file != files_.rend(); ++file) {
+    if (file->name == name) return file->fd.get();
+  }
+  FileDescriptor fd(open_at(directory_fd_.get(), name, O_RDWR));
+  if (!fd && errno == ENOENT) return -1;
+  if (!fd) fail(kOpen, "open", name, errno);
+  if (files_.size() == kOpenFilesMax) files_.erase(files_.begin());
+  files_.push_back({name, std::move(fd)});
+  return files_.back().fd.get();
+}
+
+int PosixFiles::must_open(const FileName& name) {
+  const int fd = opened(name);
+  if (fd < 0) fail(kOpen, "open", name, ENOENT);
+  return fd;
+}
+
+void PosixFiles::forget(const FileName& name) {
+  std::erase_if(files_, [&](const OpenFile& file) { return file.name == name; });
+}
+
+Result<std::unique_ptr<PosixDirectoryReader>> PosixDirectoryReader::open(
+    const std::string& directory) {
+  FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return io_error(directory);
+  return std::unique_ptr<PosixDirectoryReader>(new PosixDirectoryReader(std::move(fd)));
+}
+
+Result<std::vector<FileName>> PosixDirectoryReader::list() {
+  // A descriptor of its own: reading a directory moves its position.
+  const int fd = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return io_error("open directory");
+  DIR* stream = ::fdopendir(fd);
+  if (stream == nullptr) {
+    const FileDescriptor closes(fd);
+    return io_error("open directory");
+  }
+  std::vector<FileName> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
+  }
+  const int error = errno;
+  ::closedir(stream);
+  errno = error;
+  if (error != 0) return io_error("read directory");
+  return names;
+}
+
+Result<int> PosixDirectoryReader::opened(const FileName& name) {
+  if (file_ && name_ == name) return file_.get();
+  // Non-blocking: a fifo under a segment's name must not stop the start.
+  file_ = FileDescriptor(open_at(directory_.get(), name, O_RDONLY | O_NONBLOCK));
+  if (!file_) return io_error("open " + name);
+  struct stat status {};
+  if (::fstat(file_.get(), &status) != 0) return io_error("stat " + name);
+  if (!S_ISREG(status.st_mode)) {
+    file_ = FileDescriptor();
+    return Error{Errc::kIo, name + " is no regular file"};
+  }
+  // After a failed fsync the page cache may show as clean what the disk does not have.
+  ::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_DONTNEED);
+  name_ = name;
+  return file_.get();
+}
+
+Result<std::uint64_t> PosixDirectoryReader::size(const FileName& name) {
+  TRY(const int fd, opened(name));
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return io_error("stat " + name);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<Bytes> PosixDirectoryReader::read(const FileName& name, std::uint64_t offset,
+                                         std::uint64_t bytes) {
+  TRY(const int fd, opened(name));
+  Bytes read(bytes);
+  const int error = read_fully(fd, offset, read);
+  errno = error;
+  if (error != 0) return io_error("read " + name);
+  return read;
+}
+
+Status make_directory(const std::string& directory) {
+  const auto refuse = [&](const char* what) {
+    return Error{Errc::kBadInput,
+                 strf("data directory %s %s: %s", directory.c_str(), what, std::strerror(errno))};
+  };
+  if (::mkdir(directory.c_str(), kDirectoryMode) == 0) {
+    if (::chmod(directory.c_str(), kDirectoryMode) != 0) return refuse("cannot be created");
+    const FileDescriptor parent(
+        ::open((directory + "/..").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!parent || retry_fsync(parent.get(), false) != 0) return refuse("cannot be created");
+    return Done{};
+  }
+  if (errno != EEXIST) return refuse("cannot be created");
+  const FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return refuse("cannot be used");
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0) return refuse("cannot be used");
+  return Done{};
+}
+
+Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
+  const std::string path = directory + "/" + std::string(format::kLockName);
+  FileDescriptor fd(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, kFileMode));
+  if (!fd) {
+    return Error{Errc::kBadInput, strf("data directory %s: LOCK cannot be opened: %s",
+                                       directory.c_str(), std::strerror(errno))};
+  }
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) {
+      return Error{Errc::kBadInput, strf("data directory %s cannot be locked: %s",
+                                         directory.c_str(), std::strerror(errno))};
+    }
+    Bytes text(32);
+    if (read_fully(fd.get(), 0, text) != 0) text.clear();
+    std::string pid(as_text(text));
+    while (!pid.empty() && pid.back() == '\n')
+      pid.pop_back();
+    return Error{Errc::kConflict,
+                 strf("data directory %s is locked by process %s", directory.c_str(),
+                      pid.empty() ? "(unknown)" : percent_escape(pid).c_str())};
+  }
+  // For people. Without space for it the lock is as good.
+  ::fchmod(fd.get(), kFileMode);
+  const std::string pid = strf("%ld\n", static_cast<long>(::getpid()));
+  if (write_fully(fd.get(), as_bytes(pid), 0) == 0) {
+    [[maybe_unused]] const int cut = ::ftruncate(fd.get(), static_cast<off_t>(pid.size()));
+  }
+  return DirectoryLock(std::move(fd));
+}
+
+// Asking for the lock would take it for a moment from a node that starts just then; the kernel's
+// list of locks tells without.
+bool directory_in_use(const std::string& directory) {
+  const std::string path = directory + "/" + std::string(format::kLockName);
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  const FileDescriptor locks(::open("/proc/locks", O_RDONLY | O_CLOEXEC));
+  if (!locks) return false;
+  std::string text;
+  for (;;) {
+    char piece[4096];
+    const ssize_t n = ::read(locks.get(), piece, sizeof piece);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    text.append(piece, static_cast<std::size_t>(n));
+  }
+  // "1: FLOCK  ADVISORY  WRITE 714 fe:00:393254 0 EOF"
+  const std::string inode = strf(":%llu ", static_cast<unsigned long long>(status.st_ino));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = std::string_view(text).substr(at, end - at);
+    if (line.find("FLOCK") != line.npos && line.find(inode) != line.npos) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+}  // namespace raftd::storage
