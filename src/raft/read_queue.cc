@@ -8,13 +8,11 @@ namespace {
 
 // Moves the elements that have waited since then or longer from the front of queue to expired.
 template <class T>
-std::size_t take_expired(std::vector<T>& queue, Instant since, std::vector<T>& expired) {
+void take_expired(std::vector<T>& queue, Instant since, std::vector<T>& expired) {
   const auto end =
       std::find_if(queue.begin(), queue.end(), [&](const T& each) { return each.since > since; });
-  const auto count = static_cast<std::size_t>(end - queue.begin());
   expired.insert(expired.end(), queue.begin(), end);
   queue.erase(queue.begin(), end);
-  return count;
 }
 
 }  // namespace
@@ -53,26 +51,29 @@ std::vector<ReadWaiter> LeaderReads::take_all() {
 
 std::uint64_t RemoteReads::ask(Instant now) {
   ASSERT(!waiting_.empty());
-  covered_ = waiting_.size();
+  ++seq_;
+  for (auto each = waiting_.rbegin(); each != waiting_.rend() && each->asked == 0; ++each) {
+    each->asked = seq_;
+  }
   in_flight_ = true;
   asked_at_ = now;
-  return ++seq_;
+  return seq_;
 }
 
 std::vector<RemoteReads::Token> RemoteReads::answered(std::uint64_t seq) {
-  if (!in_flight_ || seq != seq_) return {};
-  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(covered_);
+  if (seq > seq_) return {};
+  const auto end = std::find_if(waiting_.begin(), waiting_.end(), [&](const Token& each) {
+    return each.asked == 0 || each.asked > seq;
+  });
   std::vector<Token> done(waiting_.begin(), end);
   waiting_.erase(waiting_.begin(), end);
-  covered_ = 0;
-  in_flight_ = false;
+  if (seq == seq_ || waiting_.empty()) in_flight_ = false;
   return done;
 }
 
 std::vector<RemoteReads::Token> RemoteReads::expire(Instant since) {
   std::vector<Token> expired;
-  const std::size_t count = take_expired(waiting_, since, expired);
-  covered_ -= std::min(covered_, count);
+  take_expired(waiting_, since, expired);
   if (waiting_.empty()) in_flight_ = false;
   return expired;
 }
@@ -82,7 +83,6 @@ Instant RemoteReads::oldest() const {
 }
 
 std::vector<RemoteReads::Token> RemoteReads::take_all() {
-  covered_ = 0;
   in_flight_ = false;
   return std::exchange(waiting_, {});
 }

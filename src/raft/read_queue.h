@@ -48,6 +48,7 @@ class RemoteReads {
   struct Token {
     std::uint64_t token = 0;
     Instant since{};
+    std::uint64_t asked = 0;  // The first question that covers it; 0: none yet.
   };
 
   std::size_t size() const { return waiting_.size(); }
@@ -58,7 +59,8 @@ class RemoteReads {
   std::uint64_t ask(Instant now);
   std::optional<Instant> asked_at() const { return in_flight_ ? asked_at_ : std::nullopt; }
   void forget_question() { in_flight_ = false; }
-  // Those whom the answer to seq covers; none if it is not the one in flight.
+  // Those whom the answer to seq covers. An answer to an earlier question than the one in flight is
+  // as good for those who were there already: else a slow link would never bring a fitting one.
   std::vector<Token> answered(std::uint64_t seq);
 
   std::vector<Token> expire(Instant since);
@@ -66,8 +68,7 @@ class RemoteReads {
   std::vector<Token> take_all();
 
  private:
-  std::vector<Token> waiting_;  // Oldest first; the first covered_ of them are asked for.
-  std::size_t covered_ = 0;
+  std::vector<Token> waiting_;  // Oldest first; those not asked for are at the end.
   bool in_flight_ = false;
   std::uint64_t seq_ = 0;
   std::optional<Instant> asked_at_;

@@ -24,7 +24,7 @@ Status Core::State::read(std::uint64_t token) {
   if (leader) {
     leader->reads.add({token, NodeId{}, {}, 0, now});
   } else {
-    remote_reads.add({token, now});
+    remote_reads.add({token, now, 0});
   }
   return Done{};
 }
@@ -89,7 +89,7 @@ void Core::State::leave_reads(Leader& leader) {
     if (waiter.peer) {
       answer_waiter(waiter, std::nullopt);
     } else {
-      remote_reads.add({waiter.token, waiter.since});
+      remote_reads.add({waiter.token, waiter.since, 0});
     }
   }
 }
