@@ -31,7 +31,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   bool string(string_t& value) override { return add(JsonValue(std::move(value))); }
   bool binary(binary_t&) override { return refuse("binary data"); }
 
-  bool start_object(std::size_t) override { return open(JsonValue(JsonObject())); }
+  bool start_object(std::size_t) override { return nest(JsonValue(JsonObject())); }
   bool key(string_t& name) override {
     name_ = std::move(name);
     return true;
@@ -41,7 +41,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     open_.pop_back();
     return names_are_unique(fields);
   }
-  bool start_array(std::size_t) override { return open(JsonValue(JsonArray())); }
+  bool start_array(std::size_t) override { return nest(JsonValue(JsonArray())); }
   bool end_array() override {
     open_.pop_back();
     return true;
@@ -68,7 +68,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     place(std::move(value));
     return true;
   }
-  bool open(JsonValue value) {
+  bool nest(JsonValue value) {
     if (open_.size() == limits::kJsonDepthMax) {
       return refuse(strf("JSON nested deeper than %zu levels", limits::kJsonDepthMax));
     }

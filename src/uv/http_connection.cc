@@ -115,8 +115,7 @@ void HttpConnection::mark_dirty() {
 
 bool HttpConnection::may_parse() const {
   return !input_done_ && places() < limits::kHttpPipelineMax &&
-         waiting_bytes_ < limits::kHttpWaitingBytesMax &&
-         writing_bytes_ + pending_.size() < limits::kHttpOutputBytesMax;
+         waiting_bytes_ < limits::kHttpWaitingBytesMax;
 }
 
 bool HttpConnection::quiet() const {
@@ -344,6 +343,7 @@ bool HttpConnection::append_answers(Instant now) {
   while (places() != 0 && !closing_) {
     Place& place = front();
     if (place.stage == Stage::kAnswered) {
+      // The places then fill up, and nothing more is read.
       if (unwritten() >= limits::kHttpOutputBytesMax) return freed;
       const bool last_before_stop = shared_.stopping && places() == 1 && waiting_input().empty() &&
                                     parser_.phase() != Phase::kBody;

@@ -4,6 +4,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "base/text.h"
@@ -103,11 +105,8 @@ Result<std::string> HttpListener::listen_unix(const std::string& address) {
     return cannot_listen(address, "the path is empty or longer than 107 bytes");
   }
   std::memcpy(name.sun_path, path.data(), path.size());
-  if (is_stale(name)) {
-    uv_fs_t request{};
-    uv_fs_unlink(loop_.get(), &request, path.c_str(), nullptr);
-    uv_fs_req_cleanup(&request);
-  }
+  // The name of a socket, not a file with something in it: those belong to storage/posix_files.
+  if (is_stale(name)) std::remove(path.c_str());
   Handle<uv_pipe_t> pipe(this, [&](uv_pipe_t* h) { return uv_pipe_init(loop_.get(), h, 0); });
   uv_pipe_t* raw = pipe.get();
   stream_.emplace(std::move(pipe));

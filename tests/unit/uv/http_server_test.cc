@@ -365,6 +365,24 @@ TEST_CASE("an answer before a small body drops the body and keeps the connection
   CHECK(!client.closed);
 }
 
+TEST_CASE("an answer before a body that is large, or turns out to be, ends the connection") {
+  HttpFixture fixture;
+  fixture.front.answer_head = [](const http::Request&) { return ScriptedFront::answer("early\n"); };
+  TestClient& announced = fixture.client();
+  announced.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+  REQUIRE(fixture.until([&] { return announced.closed; }));
+  CHECK(announced.got.find("Connection: close\r\n") != std::string::npos);
+  CHECK(announced.got.find("early\n") != std::string::npos);
+  TestClient& grown = fixture.client();
+  grown.send("PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i)
+    grown.send("1000\r\n" + std::string(4096, 'x') + "\r\n");
+  grown.send("0\r\n\r\n" + get_request("/never"));
+  REQUIRE(fixture.until([&] { return grown.closed; }));
+  CHECK(count_of(grown.got, "HTTP/1.1") == 1);
+  CHECK(fixture.front.asked.empty());
+}
+
 TEST_CASE("a refused body is drained a little, so that the answer is not lost, then cut off") {
   HttpFixture fixture;
   TestClient& client = fixture.client();
