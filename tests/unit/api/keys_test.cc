@@ -69,7 +69,9 @@ TEST_CASE("a key is bytes and never a path") {
       {"/kv/%252F", "%2F"}, {"/kv/a+b&c=d;e:f@g,h!", "a+b&c=d;e:f@g,h!"},
       {"/kv/kv", "kv"},
   };
-  for (const auto& [target, key] : cases) {
+  for (const auto& each : cases) {
+    const auto& target = each.first;
+    const auto& key = each.second;
     CAPTURE(target);
     f.with(got(item(key, "", 2, 2, 1), 2), "GET", target);
     CHECK(f.last_query<kv::GetQuery>().key == key);

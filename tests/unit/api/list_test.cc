@@ -230,7 +230,9 @@ TEST_CASE("the form of a list is negotiated") {
       {"text/html, text/plain;q=0.5, application/x-ndjson", "text/plain; charset=utf-8"},
       {"application/x-ndjson, text/plain", "application/x-ndjson"},
   };
-  for (const auto& [types, used] : cases) {
+  for (const auto& each : cases) {
+    const auto& types = each.first;
+    const auto& used = each.second;
     CAPTURE(types);
     CHECK(field(f.with(rows(slice(50, {})), "GET", "/kv/?list&limit=1", accept(types)),
                 "Content-Type") == used);

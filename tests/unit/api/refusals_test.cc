@@ -159,7 +159,9 @@ TEST_CASE("an unknown, repeated, misread or later parameter is refused by name")
       {"%63as=x", "cas"},
       {"to=1", "to"},
   };
-  for (const auto& [query, name] : cases) {
+  for (const auto& each : cases) {
+    const auto& query = each.first;
+    const auto& name = each.second;
     CAPTURE(query);
     const auto response = f.now("PUT", std::string("/kv/a?") + query, {}, "v");
     CHECK(response.status == 400);
