@@ -13,6 +13,7 @@
 #include <cstring>
 #include <msgpack.hpp>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "machine/state_machine.h"
 
@@ -120,11 +121,27 @@ class Reader {
   Condition condition() {
     const std::uint64_t kind = number();
     const std::uint64_t mod = number();
-    if (kind > static_cast<std::uint64_t>(Condition::Kind::kAbsent)) {
+    const bool wants_mod = kind == static_cast<std::uint64_t>(Condition::Kind::kModIs);
+    if (kind > static_cast<std::uint64_t>(Condition::Kind::kAbsent) || wants_mod != (mod != 0)) {
       good_ = false;
       return {};
     }
     return {static_cast<Condition::Kind>(kind), mod};
+  }
+  std::string_view key() {
+    const std::string_view key = text();
+    good_ = good_ && !key.empty() && key.size() <= limits::kKeyBytesMax;
+    return key;
+  }
+  std::string_view text_within(std::size_t bytes_max) {
+    const std::string_view value = text();
+    good_ = good_ && value.size() <= bytes_max;
+    return value;
+  }
+  std::uint64_t node_id() {
+    const std::uint64_t id = number();
+    good_ = good_ && id >= 1 && id <= limits::kNodeIdMax;
+    return id;
   }
   bool good_and_done() const { return good_ && at_ == fields_.count; }
 
@@ -182,7 +199,7 @@ Result<Command> read(Kind kind, Reader& reader) {
   switch (kind) {
     case Kind::kPut: {
       Put put;
-      put.key = reader.text();
+      put.key = reader.key();
       put.value = reader.text();
       put.condition = reader.condition();
       put.want_prev = reader.flag();
@@ -191,7 +208,7 @@ Result<Command> read(Kind kind, Reader& reader) {
     }
     case Kind::kDelete: {
       Delete del;
-      del.key = reader.text();
+      del.key = reader.key();
       del.condition = reader.condition();
       del.want_prev = reader.flag();
       command = del;
@@ -199,18 +216,18 @@ Result<Command> read(Kind kind, Reader& reader) {
     }
     case Kind::kDeletePrefix: {
       DeletePrefix del;
-      del.prefix = reader.text();
+      del.prefix = reader.text_within(limits::kKeyBytesMax);
       del.limit = reader.number();
       command = del;
       break;
     }
     case Kind::kPublishMember: {
       PublishMember member;
-      member.id = reader.number();
+      member.id = reader.node_id();
       member.instance = reader.number();
-      member.name = reader.text();
-      member.client = reader.text();
-      member.version = reader.text();
+      member.name = reader.text_within(limits::kNameBytesMax);
+      member.client = reader.text_within(limits::kAddressBytesMax);
+      member.version = reader.text_within(limits::kNameBytesMax);
       command = member;
       break;
     }
@@ -219,7 +236,8 @@ Result<Command> read(Kind kind, Reader& reader) {
       break;
   }
   if (!reader.good_and_done()) {
-    return Error{Errc::kBadInput, strf("a command of kind %d has other fields than it should",
+    return Error{Errc::kBadInput, strf("a command of kind %d has other fields than it should, or "
+                                       "they are out of bounds",
                                        static_cast<int>(kind))};
   }
   return command;

@@ -47,7 +47,8 @@ struct PublishMember {
   std::string_view client;   // Client URL.
   std::string_view version;  // raftd's.
 };
-// History at or below this revision is given up: reads there are answered "compacted".
+// History before this revision is given up: reads below it are answered "compacted". It is not in
+// the future.
 struct Compact {
   std::uint64_t revision = 0;
 };

@@ -8,20 +8,31 @@ namespace {
 
 constexpr std::uint64_t kTimeMarkIntervalMs = 1000;
 
+// Later by an eighth than the limit says, then all that is past the limit: else a busy store would
+// propose a compaction with every time mark.
+machine::ClusterTime due(machine::ClusterTime mark, std::uint64_t age_ms) {
+  return mark + age_ms + age_ms / 8;
+}
+
 }  // namespace
 
-void Store::State::note_time(machine::ClusterTime time) {
-  if (!times.empty() && time.value < times.back().time.value + kTimeMarkIntervalMs) return;
-  if (!times.empty() && times.back().revision == stats.revision) return;
-  times.push_back({time, stats.revision});
+void Store::State::note_revision() {
+  if (times.empty() || now.value - times.back().first.value >= kTimeMarkIntervalMs) {
+    times.push_back({now, now, stats.revision});
+  } else {
+    times.back().last = now;
+    times.back().revision = stats.revision;
+  }
 }
 
 // The revision up to which history should go; compact_revision: nothing is to be dropped.
-Revision Store::State::compaction_target(machine::ClusterTime now) const {
+Revision Store::State::compaction_target(machine::ClusterTime at) const {
   Revision target = stats.compact_revision;
-  for (const TimeMark& mark : times) {
-    if (mark.time.value + history.age_ms > now.value) break;
-    target = std::max(target, mark.revision);
+  if (!times.empty() && due(times.front().last, history.age_ms) <= at) {
+    for (const TimeMark& mark : times) {
+      if (mark.last + history.age_ms > at) break;
+      target = std::max(target, mark.revision);
+    }
   }
   // What is dropped already but not freed yet must not be counted again.
   const bool tidy = changes.empty() || changes.front().revision > stats.compact_revision;
@@ -37,8 +48,6 @@ Revision Store::State::compaction_target(machine::ClusterTime now) const {
 }
 
 bool Store::State::tidy_slice() {
-  while (!times.empty() && times.front().revision < stats.compact_revision)
-    times.pop_front();
   std::size_t freed = 0;
   while (!changes.empty() && changes.front().revision <= stats.compact_revision) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
@@ -66,12 +75,8 @@ std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
 std::optional<machine::ClusterTime> Store::next_chore() const {
   const State& s = *state_;
   if (s.compaction_target({0}) > s.stats.compact_revision) return machine::ClusterTime{0};
-  for (const State::TimeMark& mark : s.times) {
-    if (mark.revision > s.stats.compact_revision) {
-      return machine::ClusterTime{mark.time.value + s.history.age_ms};
-    }
-  }
-  return std::nullopt;
+  if (s.times.empty()) return std::nullopt;
+  return due(s.times.front().last, s.history.age_ms);
 }
 
 bool Store::tidy_slice() {

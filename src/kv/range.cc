@@ -17,11 +17,6 @@ std::string prefix_end(std::string prefix) {
   return prefix;
 }
 
-std::string successor(std::string key) {
-  key.push_back('\0');
-  return key;
-}
-
 Keys::const_iterator lower(const Keys& keys, const std::string& bound, bool unbounded) {
   return unbounded ? keys.end() : keys.lower_bound(bound);
 }
@@ -36,7 +31,10 @@ class Walk {
     const std::string& from = std::max(query_.start, query_.prefix);
     auto it = keys_.lower_bound(from);
     while (it != keys_.end() && it->first.starts_with(query_.prefix)) {
-      if (!visit(it, it->first)) return;
+      if (!visit(*it)) {
+        reply_.next = it->first;
+        return;
+      }
       if (collapsed_.empty()) {
         ++it;
       } else {
@@ -47,56 +45,59 @@ class Walk {
   }
 
   void reverse() {
-    const std::string end = prefix_end(query_.prefix);
-    auto it =
-        query_.start.empty() ? lower(keys_, end, end.empty()) : keys_.lower_bound(query_.start);
+    std::string end = prefix_end(query_.prefix);  // Not included.
+    if (!query_.start.empty() && (end.empty() || query_.start < end)) end = query_.start;
+    auto it = lower(keys_, end, end.empty());
     while (it != keys_.begin()) {
       --it;
-      if (!it->first.starts_with(query_.prefix)) {
-        if (it->first < query_.prefix) return;
-        continue;  // start was above the prefix.
+      if (!it->first.starts_with(query_.prefix)) return;
+      if (!visit(*it)) {
+        reply_.next = it->first;
+        reply_.next.push_back('\0');  // The smallest key above this one: it comes first.
+        return;
       }
-      if (!visit(it, successor(it->first))) return;
       if (!collapsed_.empty()) it = keys_.lower_bound(std::exchange(collapsed_, {}));
     }
   }
 
  private:
-  // False: stop here, and go on from next. Sets collapsed_ when all keys under it are done.
-  bool visit(Keys::const_iterator it, const std::string& next) {
+  // False: stop before this key. Sets collapsed_ when all keys under it are done.
+  bool visit(const Keys::value_type& entry) {
+    const std::string& key = entry.first;
     if (visited_++ == limits::kRangeKeysPerSliceMax) {
       reply_.more = true;
-      reply_.next = next;
       return false;
     }
-    const Version* version = it->second.at(rev_);
+    const Version* version = entry.second.at(rev_);
     if (version == nullptr) return true;
     if (query_.count_only) {
       ++reply_.count;
       return true;
     }
-    RangeReply::Row row;
     std::size_t cut = std::string::npos;
-    if (!query_.delimiter.empty()) cut = it->first.find(query_.delimiter, query_.prefix.size());
-    if (cut != std::string::npos) {
-      row.is_prefix = true;
-      row.item.key = it->first.substr(0, cut + query_.delimiter.size());
-    } else {
-      row.item = make_item(it->first, *version, !query_.keys_only);
-    }
-    const std::size_t row_bytes = row.item.key.size() + row.item.value.size();
+    if (!query_.delimiter.empty()) cut = key.find(query_.delimiter, query_.prefix.size());
+    const bool is_prefix = cut != std::string::npos;
+    if (is_prefix) cut += query_.delimiter.size();
+    const bool with_value = !is_prefix && !query_.keys_only;
+    const std::size_t row_bytes =
+        (is_prefix ? cut : key.size()) + (with_value ? version->value.view().size() : 0);
     const bool too_many = query_.limit != 0 && reply_.rows.size() >= query_.limit;
     const bool too_big =
         query_.bytes_max != 0 && !reply_.rows.empty() && bytes_ + row_bytes > query_.bytes_max;
     if (too_many || too_big) {
       reply_.more = true;
       reply_.page_full = true;
-      reply_.next = next;
       return false;
     }
     bytes_ += row_bytes;
-    if (row.is_prefix) collapsed_ = row.item.key;
-    reply_.rows.push_back(std::move(row));
+    RangeReply::Row& row = reply_.rows.emplace_back();
+    if (is_prefix) {
+      row.is_prefix = true;
+      row.item.key = key.substr(0, cut);
+      collapsed_ = row.item.key;
+    } else {
+      row.item = make_item(key, *version, with_value);
+    }
     return true;
   }
 

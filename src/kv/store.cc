@@ -60,7 +60,11 @@ Store::~Store() = default;
 machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted) {
   State& s = *state_;
   ASSERT(!s.deleting);
-  s.note_time(applied.time);
+  // Each entry once, in order: one left out or applied twice must never go unnoticed.
+  ASSERT_CMP(applied.index, ==, s.applied.next());
+  ASSERT_CMP(applied.time, >=, s.now);
+  s.applied = applied.index;
+  s.now = applied.time;
   if (applied.command.empty()) return {};  // A no-op or a configuration.
   const Result<Command> command = decode(applied.command);
   if (!command) {
@@ -72,7 +76,7 @@ machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted
     }
     return outcome;
   }
-  return s.apply(*command, applied.time, reply_wanted);
+  return s.apply(*command, reply_wanted);
 }
 
 machine::Outcome Store::apply_slice() {
@@ -80,8 +84,7 @@ machine::Outcome Store::apply_slice() {
   return state_->delete_slice();
 }
 
-machine::Outcome Store::State::apply(const Command& command, machine::ClusterTime /*time*/,
-                                     bool reply_wanted) {
+machine::Outcome Store::State::apply(const Command& command, bool reply_wanted) {
   WriteReply reply;
   if (const auto* del = std::get_if<DeletePrefix>(&command)) {
     deleting.emplace();
@@ -137,7 +140,6 @@ void Store::State::add_version(Keys::iterator at, Version version) {
 }
 
 WriteReply Store::State::put(const Put& put, bool reply_wanted) {
-  if (put.key.empty()) return bad_command("the key is empty");
   WriteReply reply;
   const auto found = keys.lower_bound(put.key);
   const bool known = found != keys.end() && found->first == put.key;
@@ -165,6 +167,7 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
   const auto at = known ? found : keys.emplace_hint(found, std::string(put.key), Versions());
   add_version(at, std::move(next));
   ++stats.revision;
+  note_revision();
   return reply;
 }
 
@@ -185,6 +188,7 @@ WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
   tombstone.mod = stats.revision + 1;
   add_version(found, std::move(tombstone));
   ++stats.revision;
+  note_revision();
   reply.deleted = 1;
   return reply;
 }
@@ -218,7 +222,10 @@ machine::Outcome Store::State::delete_slice() {
     outcome.finished = false;
     return outcome;
   }
-  if (d.deleted > 0) ++stats.revision;
+  if (d.deleted > 0) {
+    ++stats.revision;
+    note_revision();
+  }
   stats.keys -= d.deleted;
   stats.bytes -= d.deleted_bytes;
   machine::Outcome outcome;
@@ -234,12 +241,6 @@ machine::Outcome Store::State::delete_slice() {
 }
 
 WriteReply Store::State::publish(const PublishMember& member) {
-  if (member.id == 0 || member.name.size() > limits::kNameBytesMax ||
-      member.client.size() > limits::kAddressBytesMax ||
-      member.version.size() > limits::kNameBytesMax) {
-    return bad_command(
-        "a member with id 0, or with a longer name, address or version than allowed");
-  }
   PublishedMember published{member.id, member.instance, std::string(member.name),
                             std::string(member.client), std::string(member.version)};
   const auto at = std::ranges::lower_bound(members, member.id, {}, &PublishedMember::id);
@@ -256,6 +257,8 @@ WriteReply Store::State::publish(const PublishMember& member) {
 WriteReply Store::State::compact(const Compact& compact) {
   if (compact.revision > stats.revision) return bad_command("a compaction of the future");
   stats.compact_revision = std::max(stats.compact_revision, compact.revision);
+  while (!times.empty() && times.front().revision <= stats.compact_revision)
+    times.pop_front();
   return {};
 }
 
@@ -294,7 +297,9 @@ std::uint64_t Store::digest() const {
   for (const auto& [key, versions] : s.keys) {
     if (const Version* base = versions.at(s.stats.compact_revision)) add(key, *base);
     const auto in_window = [&](const Version& version) {
-      if (version.mod > s.stats.compact_revision) add(key, version);
+      if (version.mod > s.stats.compact_revision && version.mod <= s.stats.revision) {
+        add(key, version);
+      }
     };
     for (std::size_t i = 0; i < versions.older_count(); ++i)
       in_window(versions.older(i));

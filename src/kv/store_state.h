@@ -18,7 +18,7 @@ struct Store::State {
   explicit State(const HistoryLimits& limits) : history(limits) {}
 
   // store.cc
-  machine::Outcome apply(const Command& command, machine::ClusterTime time, bool reply_wanted);
+  machine::Outcome apply(const Command& command, bool reply_wanted);
   WriteReply put(const Put& put, bool reply_wanted);
   WriteReply remove(const Delete& del, bool reply_wanted);
   WriteReply publish(const PublishMember& member);
@@ -32,8 +32,8 @@ struct Store::State {
   std::unique_ptr<machine::Reply> range(const RangeQuery& query) const;
 
   // history.cc
-  void note_time(machine::ClusterTime time);
-  Revision compaction_target(machine::ClusterTime now) const;
+  void note_revision();  // stats.revision was raised.
+  Revision compaction_target(machine::ClusterTime at) const;
   bool tidy_slice();
 
   // One write of one key, oldest first: who may have versions to drop once history passes it.
@@ -41,9 +41,11 @@ struct Store::State {
     Revision revision;
     Keys::iterator key;
   };
-  // The revision was the latest at that time; at most one a second.
+  // The revisions after the mark before, up to this one, came between these times: at most a
+  // second.
   struct TimeMark {
-    machine::ClusterTime time;
+    machine::ClusterTime first;
+    machine::ClusterTime last;
     Revision revision;
   };
   // A DeletePrefix under way. Its tombstones have a revision that no reader sees before it ends.
@@ -59,8 +61,10 @@ struct Store::State {
 
   HistoryLimits history;
   Keys keys;
+  raft::Index applied;
+  machine::ClusterTime now;  // Of the entry applied last.
   std::deque<Change> changes;
-  std::deque<TimeMark> times;
+  std::deque<TimeMark> times;  // Of revisions above compact_revision.
   std::optional<Deleting> deleting;
   std::vector<PublishedMember> members;
   StoreStats stats;

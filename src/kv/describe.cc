@@ -1,0 +1,145 @@
+#include "kv/describe.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace raftd::kv {
+namespace {
+
+constexpr std::size_t kValueBytesShown = 64;
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// The longest start of text within bytes_max that does not cut a character in two.
+std::string_view start_of(std::string_view text, std::size_t bytes_max) {
+  std::size_t end = std::min(bytes_max, text.size());
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;
+  return text.substr(0, end);
+}
+
+// Fields between braces, separated by commas.
+class Line {
+ public:
+  Line(const char* name, bool full, bool hex) : text_(name), full_(full), hex_(hex) {
+    text_ += " {";
+  }
+  void bytes(const char* name, std::string_view value) {
+    field(name);
+    shown(value, value.size());
+  }
+  void value(const char* name, std::string_view value) {
+    field(name);
+    shown(value, full_ ? value.size() : kValueBytesShown);
+  }
+  void number(const char* name, std::uint64_t value) {
+    field(name);
+    text_ += std::to_string(value);
+  }
+  void word(const char* name, const char* value) {
+    field(name);
+    text_ += value;
+  }
+  void condition(const Condition& condition) {
+    switch (condition.kind) {
+      case Condition::Kind::kNone:
+        return;
+      case Condition::Kind::kModIs:
+        return number("if_mod", condition.mod);
+      case Condition::Kind::kExists:
+        return word("if", "exists");
+      case Condition::Kind::kAbsent:
+        return word("if", "absent");
+    }
+  }
+  std::string take() && { return std::move(text_) + " }"; }
+
+ private:
+  void field(const char* name) {
+    if (text_.back() != '{') text_ += ',';
+    text_ += ' ';
+    text_ += name;
+    text_ += ": ";
+  }
+
+  void shown(std::string_view value, std::size_t bytes_max) {
+    const bool as_hex = hex_ || !is_utf8(value) || std::ranges::any_of(value, is_control);
+    const std::string_view start = as_hex ? value.substr(0, bytes_max) : start_of(value, bytes_max);
+    if (as_hex) {
+      text_ += "0x" + to_hex(as_bytes(start));
+    } else {
+      text_ += '"';
+      for (const char c : start) {
+        if (c == '"' || c == '\\') text_ += '\\';
+        text_ += c;
+      }
+      text_ += '"';
+    }
+    if (start.size() < value.size()) text_ += strf(".. (%zu bytes)", value.size());
+  }
+
+  std::string text_;
+  bool full_;
+  bool hex_;
+};
+
+void write(Line& line, const Put& put) {
+  line.bytes("key", put.key);
+  line.value("value", put.value);
+  line.condition(put.condition);
+}
+
+void write(Line& line, const Delete& del) {
+  line.bytes("key", del.key);
+  line.condition(del.condition);
+}
+
+void write(Line& line, const DeletePrefix& del) {
+  line.bytes("prefix", del.prefix);
+  if (del.limit != 0) line.number("limit", del.limit);
+}
+
+void write(Line& line, const PublishMember& member) {
+  line.number("id", member.id);
+  line.word("instance", strf("%016llx", static_cast<unsigned long long>(member.instance)).c_str());
+  line.bytes("name", member.name);
+  line.bytes("client", member.client);
+  line.bytes("version", member.version);
+}
+
+void write(Line& line, const Compact& compact) {
+  line.number("revision", compact.revision);
+}
+
+const char* name_of(const Put&) {
+  return "Put";
+}
+const char* name_of(const Delete&) {
+  return "Delete";
+}
+const char* name_of(const DeletePrefix&) {
+  return "DeletePrefix";
+}
+const char* name_of(const PublishMember&) {
+  return "PublishMember";
+}
+const char* name_of(const Compact&) {
+  return "Compact";
+}
+
+}  // namespace
+
+std::string describe(const Command& command, bool full, bool hex) {
+  return std::visit(
+      [&](const auto& body) {
+        Line line(name_of(body), full, hex);
+        write(line, body);
+        return std::move(line).take();
+      },
+      command);
+}
+
+}  // namespace raftd::kv

@@ -1,0 +1,168 @@
+#include "kv/command.h"
+
+#include <doctest/doctest.h>
+
+#include "base/limits.h"
+#include "base/rng.h"
+#include "machine/state_machine.h"
+
+namespace raftd::kv {
+namespace {
+
+using Kind = Condition::Kind;
+
+Bytes unstamped(const Command& command) {
+  const Bytes bytes = encode(command);
+  return {bytes.begin() + machine::kStampBytes, bytes.end()};
+}
+
+const std::vector<Command>& samples() {
+  static const std::string binary("\0\xff key", 6);
+  static const std::string big(limits::kKeyBytesMax, 'k');
+  static const std::string value(100'000, 'v');
+  static const std::vector<Command> all = {
+      Put{"a", "1", {}, false},
+      Put{binary, binary, {Kind::kModIs, UINT64_MAX}, true},
+      Put{big, value, {Kind::kExists, 0}, true},
+      Put{"a", "", {Kind::kAbsent, 0}, false},
+      Delete{"a", {}, false},
+      Delete{big, {Kind::kModIs, 1}, true},
+      DeletePrefix{"", 0},
+      DeletePrefix{"app/", UINT64_MAX},
+      PublishMember{limits::kNodeIdMax, UINT64_MAX, "one", "http://10.0.0.1:2379", "1.0"},
+      Compact{UINT64_MAX},
+  };
+  return all;
+}
+
+Result<Command> decode_text(std::string_view text) {
+  return decode(as_bytes(text));
+}
+
+}  // namespace
+
+TEST_CASE("a command is the same after encode and decode, behind room for the stamp") {
+  for (const Command& command : samples()) {
+    const Bytes bytes = encode(command);
+    REQUIRE(bytes.size() > machine::kStampBytes);
+    for (std::size_t i = 0; i < machine::kStampBytes; ++i)
+      CHECK(bytes[i] == std::byte{0});
+    const Bytes body = unstamped(command);
+    const auto again = decode(body);
+    REQUIRE(again);
+    CHECK((*again).index() == command.index());
+    CHECK(encode(*again) == bytes);
+  }
+}
+
+TEST_CASE("decoded texts are views into the bytes that were given") {
+  const Bytes body = unstamped(Put{"key", "value", {}, false});
+  const auto command = decode(body);
+  REQUIRE(command);
+  const auto& put = std::get<Put>(*command);
+  CHECK(put.key == "key");
+  CHECK(put.value == "value");
+  CHECK(as_bytes(put.value).data() > body.data());
+  CHECK(as_bytes(put.value).data() < body.data() + body.size());
+}
+
+TEST_CASE("[RF-6] every truncation of a command, and anything after one, is refused") {
+  for (const Command& command : samples()) {
+    Bytes body = unstamped(command);
+    const std::size_t step = body.size() > 1000 ? 997 : 1;
+    for (std::size_t size = 0; size < body.size(); size += step) {
+      const auto cut = decode(ByteView(body).first(size));
+      REQUIRE_FALSE(cut);
+      CHECK(cut.error().code == Errc::kBadInput);
+    }
+    body.push_back(std::byte{0});
+    CHECK_FALSE(decode(body));
+  }
+}
+
+TEST_CASE("[RF-6] random bytes and flipped bits never throw and never read beyond their end") {
+  Rng rng(7);
+  for (int round = 0; round < 20'000; ++round) {
+    Bytes body;
+    if (round % 2 == 0) {
+      body.resize(rng.below(40));
+      for (std::byte& byte : body)
+        byte = static_cast<std::byte>(rng.next());
+    } else {
+      body = unstamped(samples()[rng.below(samples().size())]);
+      if (body.size() > 4096) continue;
+      body[rng.below(body.size())] ^= static_cast<std::byte>(1U << rng.below(8));
+    }
+    const auto command = decode(body);
+    if (!command) {
+      CHECK_FALSE(command.error().message.empty());
+    } else {
+      CHECK(unstamped(*command).size() <= 2 * body.size() + 64);
+    }
+  }
+}
+
+TEST_CASE("huge length prefixes in a few bytes, nesting and other types are refused") {
+  using namespace std::string_view_literals;
+  const std::string deep(100'000, '\x91');
+  for (const std::string_view text : {
+           ""sv,
+           "\xdd\xff\xff\xff\xff"sv,              // array32 of 2^32-1.
+           "\xdf\xff\xff\xff\xff"sv,              // map32.
+           "\xc6\xff\xff\xff\xff"sv,              // bin32.
+           "\xdb\xff\xff\xff\xff"sv,              // str32.
+           "\xc9\xff\xff\xff\xff"sv,              // ext32.
+           "\x94\x01\x03\xc6\xff\xff\xff\xff"sv,  // DeletePrefix with a prefix of 4 GiB.
+           "\x93\x01\x05\x91\x01"sv,              // A nested array for a number.
+           "\x93\x01\x05\xff"sv,                  // A negative number.
+           "\x93\x01\x05\xc0"sv,                  // Nil.
+           "\x93\x01\x05\xcb\0\0\0\0\0\0\0\0"sv,  // A float.
+           "\x93\x01\x05\x81\x01\x01"sv,          // A map.
+           "\x05"sv,
+           "\x90"sv,
+           "\x91\x01"sv,
+       }) {
+    CAPTURE(text.size());
+    const auto command = decode_text(text);
+    REQUIRE_FALSE(command);
+    CHECK(command.error().code == Errc::kBadInput);
+  }
+  CHECK_FALSE(decode_text(deep));
+}
+
+TEST_CASE("a version or kind of command that this version does not know is unsupported") {
+  for (const std::string_view text : {"\x93\x02\x05\x01", "\x93\x01\x06\x01"}) {
+    const auto command = decode_text(text);
+    REQUIRE_FALSE(command);
+    CHECK(command.error().code == Errc::kUnsupported);
+  }
+  CHECK(decode_text("\x93\x01\x05\x01"));
+}
+
+TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
+  const std::string long_key(limits::kKeyBytesMax + 1, 'k');
+  const std::string long_name(limits::kNameBytesMax + 1, 'n');
+  const std::string long_client(limits::kAddressBytesMax + 1, 'c');
+  const std::vector<Command> bad = {
+      Put{"", "1", {}, false},
+      Put{long_key, "1", {}, false},
+      Put{"a", "1", {Kind::kModIs, 0}, false},
+      Put{"a", "1", {Kind::kExists, 3}, false},
+      Put{"a", "1", {static_cast<Kind>(4), 0}, false},
+      Delete{"", {}, false},
+      Delete{long_key, {}, false},
+      DeletePrefix{long_key, 0},
+      PublishMember{0, 1, "n", "c", "v"},
+      PublishMember{limits::kNodeIdMax + 1, 1, "n", "c", "v"},
+      PublishMember{1, 1, long_name, "c", "v"},
+      PublishMember{1, 1, "n", long_client, "v"},
+      PublishMember{1, 1, "n", "c", long_name},
+  };
+  for (const Command& command : bad) {
+    const auto decoded = decode(unstamped(command));
+    REQUIRE_FALSE(decoded);
+    CHECK(decoded.error().code == Errc::kBadInput);
+  }
+}
+
+}  // namespace raftd::kv
