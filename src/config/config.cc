@@ -33,8 +33,8 @@ bool is_bare(const std::string& key) {
 Result<Value> parse_word(const std::string& word, const std::string& origin) {
   const bool toml_only = !word.empty() && std::string("\"'[{").find(word[0]) != std::string::npos;
   Result<Value> parsed = parse_toml("v = " + word + "\n", origin);
-  if (parsed && parsed->fields.size() == 1 && parsed->fields[0].first == "v") {
-    return parsed->fields[0].second;
+  if (parsed && parsed->fields.size() == 1 && parsed->fields[0].name == "v") {
+    return parsed->fields[0].value;
   }
   if (toml_only) {
     if (!parsed) return std::move(parsed).error();

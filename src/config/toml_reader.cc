@@ -41,6 +41,7 @@ class Scanner {
       } else if (!quote_.empty()) {
         inside_string(c);
       } else {
+        if (endless_binary()) return refused("found a binary integer of more than 62 digits");
         outside_string(c);
       }
       if (depth_ > limits::kConfigDepthMax || dots_ > limits::kConfigDepthMax) {
@@ -60,6 +61,18 @@ class Scanner {
     const auto lead = static_cast<unsigned char>(text_[at_]);
     bytes_ = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     return is_utf8(text_.substr(at_, bytes_)) && at_ + bytes_ <= text_.size();
+  }
+
+  // The library multiplies past 64 bits before it looks how many there are.
+  bool endless_binary() const {
+    constexpr std::size_t kDigitsMax = 62;
+    if (text_.substr(at_, 2) != "0b") return false;
+    std::size_t digits = 0;
+    for (std::size_t i = at_ + 2; i < text_.size(); ++i) {
+      if (text_[i] != '0' && text_[i] != '1' && text_[i] != '_') break;
+      digits += text_[i] != '_' ? 1 : 0;
+    }
+    return digits > kDigitsMax;
   }
 
   void inside_string(char c) {
@@ -178,10 +191,10 @@ class Converter {
   Result<Value> convert_table(const toml::value& from, Value to) {
     for (const auto& [key, field] : from.as_table()) {
       TRY(Value converted, convert(field));
-      to.fields.emplace_back(key, std::move(converted));
+      to.fields.push_back({key, std::move(converted)});
     }
     std::sort(to.fields.begin(), to.fields.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.second.place, a.first) < std::tie(b.second.place, b.first);
+      return std::tie(a.value.place, a.name) < std::tie(b.value.place, b.name);
     });
     return to;
   }

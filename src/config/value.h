@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace raftd::config {
@@ -15,6 +14,8 @@ struct Place {  // Both from 1; the column counts bytes.
   auto operator<=>(const Place&) const = default;
 };
 
+struct ValueField;
+
 struct Value {
   enum class Kind : std::uint8_t { kBoolean, kInteger, kFloat, kString, kTime, kArray, kTable };
 
@@ -22,9 +23,14 @@ struct Value {
   Place place;
   bool boolean = false;
   std::int64_t integer = 0;
-  std::string text;          // Of a string; of other scalars the literal, for messages.
-  std::vector<Value> items;  // Of an array.
-  std::vector<std::pair<std::string, Value>> fields;  // Of a table, in the order of the file.
+  std::string text;                // Of a string; of other scalars the literal, for messages.
+  std::vector<Value> items;        // Of an array.
+  std::vector<ValueField> fields;  // Of a table, in the order of the file.
+};
+
+struct ValueField {
+  std::string name;
+  Value value;
 };
 
 // For messages: the string "x", the integer 5, an array.

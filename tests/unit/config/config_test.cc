@@ -364,7 +364,9 @@ TEST_CASE("what the library would not survive or not notice is refused before it
   CHECK(error_of(d + "id = 9223372036854775808\n") ==
         "FILE:2:6: found the integer 9223372036854775808 (expected one of at most 64 bits)");
   CHECK(error_of(d + "id = 0xffffffffffffffffff\n").find("at most 64 bits") != std::string::npos);
-  CHECK(error_of(d + "id = 0b" + std::string(65, '1') + "\n").find("64 bits") != std::string::npos);
+  CHECK(error_of(d + "id = 0b" + std::string(65, '1') + "\n").find("62 digits") !=
+        std::string::npos);
+  CHECK(error_of(d + "id = 0o7777777777777777777777777\n").find("64 bits") != std::string::npos);
   CHECK(config_of(d + "id = 0x1_0\n").id == 16);
   CHECK(error_of(d + "x = " + std::string(100'000, '[')) == "FILE:2:69: nested deeper than 64");
   std::string dotted = "a";

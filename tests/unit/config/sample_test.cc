@@ -97,7 +97,7 @@ TEST_CASE("the manual has every key of this release, in the section where it bel
 }
 
 TEST_CASE("the three local nodes list each other, and each has its own ports") {
-  for (const std::uint64_t n : {1, 2, 3}) {
+  for (std::uint64_t n = 1; n <= 3; ++n) {
     const std::string file = "node" + std::to_string(n) + ".toml";
     Result<Loaded> loaded = load({kConf / "local" / file, {}, {}, "box"});
     REQUIRE_MESSAGE(static_cast<bool>(loaded), loaded.error().message);
