@@ -24,9 +24,10 @@ class Solo {
   }
   void append(std::uint64_t from, std::uint64_t message_term, std::uint64_t prev_index,
               std::uint64_t prev_term, std::vector<Entry> entries = {}, std::uint64_t commit = 0,
-              std::uint64_t read_seq = 1) {
+              std::optional<std::uint64_t> read_seq = std::nullopt) {
+    const ReadSeq seq{read_seq.value_or(entries.empty() ? 1 : 0)};  // A heartbeat has one.
     receive(from, message_term,
-            AppendRequest{{prev_index}, {prev_term}, {commit}, {read_seq}, std::move(entries)});
+            AppendRequest{{prev_index}, {prev_term}, {commit}, seq, std::move(entries)});
   }
   void ask_vote(std::uint64_t from, std::uint64_t message_term, std::uint64_t last_index,
                 std::uint64_t last_term, bool transfer = false) {
