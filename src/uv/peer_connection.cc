@@ -1,6 +1,6 @@
-// The happy path is: connect() or accept(), the magic and hellos pass, open(); then every read is
-// cut into frames, and every flush writes all that was queued since the last with one system call;
-// what the kernel does not take is handed to libuv as one request that owns its bytes.
+// The happy path is: connect() or accept(), the magic and hellos pass, establish(); then every read
+// is cut into frames, and every flush writes all that was queued since the last with one system
+// call; what the kernel does not take is handed to libuv as one request that owns its bytes.
 //
 // Possible failure modes are: the first bytes are a stranger's, a frame is broken, no hello comes
 // before the deadline, the other side closes, the other side stops reading. Each closes the
@@ -121,7 +121,7 @@ void PeerConnection::set_deadline(Duration timeout) {
       timeout == Duration{} ? 0 : ms_of(timeout));
 }
 
-void PeerConnection::open() {
+void PeerConnection::establish() {
   ASSERT(handle_);
   phase_ = Phase::kOpen;
   deadline_.reset();

@@ -48,14 +48,14 @@ class PeerConnection {
   void connect(const SocketAddress& address, Duration timeout);
   int accept(uv_stream_t* listener);
 
-  // on_ended(kTimedOut) unless open() comes before.
+  // on_ended(kTimedOut) unless establish() comes before.
   void set_deadline(Duration timeout);
   // The handshake is done: frames of full size from now on, and no deadline.
-  void open();
+  void establish();
   void close();  // Without on_ended.
   bool closed() const { return !handle_; }
 
-  // Written at once. Before open().
+  // Written at once. Before establish().
   template <class Words>
   void say(const Words& words, Instant now) {
     begin_speaking();

@@ -196,7 +196,7 @@ void PeerLink::call_back(const wire::Hello& hello) {
 
 void PeerLink::go_up() {
   ASSERT(connection_);
-  connection_->open();
+  connection_->establish();
   state_ = State::kUp;
   answered_ = true;
   failures_ = 0;

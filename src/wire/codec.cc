@@ -225,6 +225,8 @@ void check_entries(const std::vector<raft::Entry>& entries, raft::Index prev_ind
       case raft::EntryKind::kConfiguration:
         row.require(bytes <= limits::kConfigurationBytesMax,
                     "has a configuration that is too large");
+        row.require(!row.broken() && raft::decode_configuration(entry.payload.bytes),
+                    "has a configuration that breaks a rule of configurations");
         break;
     }
     previous = entry.term;

@@ -25,7 +25,7 @@ struct Sink {
   }
 };
 
-void pack_id(msgpack::packer<Sink>& packer, const storage::ClusterId& id) {
+void pack_id(msgpack::packer<Sink>& packer, const ClusterId& id) {
   packer.pack_bin(static_cast<std::uint32_t>(id.size()));
   packer.pack_bin_body(reinterpret_cast<const char*>(id.data()),
                        static_cast<std::uint32_t>(id.size()));
@@ -36,8 +36,8 @@ void pack_text(msgpack::packer<Sink>& packer, std::string_view text) {
   packer.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
 }
 
-storage::ClusterId read_id(RowReader& row) {
-  storage::ClusterId id{};
+ClusterId read_id(RowReader& row) {
+  ClusterId id{};
   const ByteView bytes = row.binary("cluster id", id.size(), id.size());
   if (bytes.size() == id.size()) {
     std::transform(bytes.begin(), bytes.end(), id.begin(),

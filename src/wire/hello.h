@@ -13,6 +13,7 @@
 // in every version, so that nodes of two versions can tell each other why they part.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
-#include "storage/recovery.h"
+#include "raft/types.h"
 
 namespace raftd::wire {
 
@@ -28,9 +29,11 @@ inline constexpr std::string_view kMagic = "RFTDPEER";
 inline constexpr std::uint64_t kProtocolVersion = 1;
 inline constexpr std::size_t kSentenceBytesMax = 600;
 
+using ClusterId = std::array<std::uint8_t, 16>;
+
 struct Hello {
   std::uint64_t version = kProtocolVersion;
-  storage::ClusterId cluster_id{};
+  ClusterId cluster_id{};
   std::string cluster_name;
   raft::NodeId node_id;
   raft::NodeId expected;  // Whom the sender believes to talk to; 0: it does not know yet.
@@ -54,7 +57,7 @@ enum class Reason : std::uint8_t {
 };
 
 struct Refusal {
-  storage::ClusterId cluster_id{};
+  ClusterId cluster_id{};
   raft::NodeId node_id;  // Who refuses.
   Reason reason{};
   std::string sentence;  // For the refused node's log; printable.

@@ -186,6 +186,25 @@ TEST_CASE("entries whose payload does not fit their kind are refused") {
         "a Forward has a command of 5 bytes, which is not within 8 and 1576960");
 }
 
+TEST_CASE("[F75] a configuration that is none is refused") {
+  raft::Configuration good;
+  good.voters = {{1}, {2}};
+  good.addresses = {{{1}, "a:1"}, {{2}, "b:1"}};
+  Bytes bytes = raft::encode(good);
+  const auto with = [](Bytes payload) {
+    return append_with({{{42}, {7}, raft::EntryKind::kConfiguration, share(std::move(payload))}});
+  };
+  CHECK(refusal_of_message(with(bytes)) == "accepted");
+  const auto refused = "an AppendRequest has a configuration that breaks a rule of configurations";
+  CHECK(refusal_of_message(with({})) == refused);
+  CHECK(refusal_of_message(with(Bytes(100, std::byte{0}))) == refused);
+  CHECK(refusal_of_message(with(Bytes(100, std::byte{0xff}))) == refused);
+  bytes.push_back(std::byte{0});
+  CHECK(refusal_of_message(with(bytes)) == refused);
+  bytes.resize(bytes.size() / 2);
+  CHECK(refusal_of_message(with(bytes)) == refused);
+}
+
 TEST_CASE("[ZF-7] an entry of the largest size and a list of the greatest length pass") {
   const std::string large(limits::kEntryBytesMax, 'x');
   CHECK(refusal_of_message(append_with({entry(42, 7, raft::EntryKind::kCommand, large)})) ==
