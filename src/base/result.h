@@ -51,6 +51,7 @@ class [[nodiscard]] Result {
     return std::move(*std::get_if<0>(&state_));
   }
   T* operator->() { return &**this; }
+  const T* operator->() const { return &**this; }
   const Error& error() const& {
     ASSERT(!*this);
     return *std::get_if<1>(&state_);

@@ -213,7 +213,10 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
     identity = **found;
     TRY([[maybe_unused]] const Done ours, check_identity(options, identity));
   }
-  RecoverOptions recover_options{identity, options.incarnation, options.tail_bytes_max};
+  RecoverOptions recover_options;
+  recover_options.identity = identity;
+  recover_options.incarnation = options.incarnation;
+  recover_options.tail_bytes_max = options.tail_bytes_max;
   auto recovered = recover(*reader, recover_options);
   if (!recovered) return in_directory(options, recovered.error());
   files.run(plan_of(std::move(recovered->set_aside), true));

@@ -26,16 +26,16 @@ struct OpenOptions {
   std::optional<raft::Configuration> first_configuration;
   std::uint64_t instance = 0;     // Random; kept if the directory is new.
   raft::Incarnation incarnation;  // Random, of this start. Not 0.
-  std::int64_t created_unix_ns = 0;
   std::size_t tail_bytes_max = limits::kLogCacheIdleBytes;
-  bool sync = true;
+  bool sync = true;                  // False: nothing is synced; only for tests.
+  std::int64_t created_unix_ns = 0;  // For people, in the first segment's header.
 };
 
 struct Opened {
   DirectoryLock lock;  // As long as it lives nobody else gets the directory.
   Identity identity;
   Recovered recovered;  // The repairs have been made.
-  bool was_first_start = false;
+  bool first_start = false;
 };
 
 // Blocking. kBadInput, kConflict: exit status 73 (cannot be made or used; locked, another node's,
