@@ -167,7 +167,9 @@ void HttpConnection::on_read(Instant now, std::string_view bytes) {
 }
 
 void HttpConnection::on_eof() {
+  ASSERT(waiting_input().empty());  // Else nothing was read.
   eof_ = true;
+  input_done_ = true;
   reading_ = false;  // libuv has stopped it.
   if (lingering_) return die();
   mark_dirty();  // Closes at once if nothing is in progress.
@@ -318,7 +320,7 @@ void HttpConnection::flush(Instant now) {
     }
     progress = append_answers(now);
     if (!closing_) hand_over(now);
-    if (!waiting_input().empty() && unwritten() < limits::kHttpOutputBytesMax) {
+    if (!waiting_input().empty()) {
       const std::size_t consumed = parse(now, waiting_input());
       input_at_ += consumed;
       progress = progress || consumed != 0;
@@ -467,7 +469,6 @@ void HttpConnection::on_written(int status) {
 }
 
 void HttpConnection::settle(Instant now) {
-  if (eof_ && waiting_input().empty()) input_done_ = true;
   const bool all_out = places() == 0 && writing_bytes_ == 0 && pending_.empty();
   if (input_done_ && all_out) return eof_ ? die() : linger(now);
   if (shared_.stopping && quiet() && parser_.phase() != Phase::kBody) return die();

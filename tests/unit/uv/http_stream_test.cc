@@ -91,8 +91,10 @@ TEST_CASE("a stream to a client that does not read is not pulled without end") {
   TestClient& client = fixture.open(get_request("/stream"));
   client.reads = false;
   script.endless = true;
-  script.piece = std::string(10'000, 'x');
+  script.piece = std::string(limits::kHttpStreamBytes / 4 * 3, 'x');
   fixture.stream(script);
+  fixture.server->flush(test_clock());
+  CHECK(script.pulled == 2);  // The second one fills it up.
   std::size_t before = 1;
   while (before != script.pulled) {  // Until the kernel's buffers are full.
     before = script.pulled;
