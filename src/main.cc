@@ -204,11 +204,12 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
                  .etcd_version = config.etcd.version,
                  .election_timeout_min = config.raft.election_timeout,
                  .started = uv::monotonic_now(),
-                 .listed_members = {}};
+                 .listed_members = {},
+                 .config_differs = members_differ(config, opened.recovered),
+                 .limits_shown = {}};
   for (const config::Member& member : config.cluster.members) {
     out.service.listed_members.push_back({{member.id}, member.name, member.client});
   }
-  out.service.config_differs = members_differ(config, opened.recovered);
   out.adjustable = adjustable(config);
   out.data_dir = config.data_dir;
   out.sync = config.log.sync == config::Sync::kBatch;

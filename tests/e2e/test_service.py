@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cluster import RAFTD, wait_for
+from cluster import RAFTD, free_ports, wait_for
 
 
 class NotifySocket:
@@ -73,9 +73,10 @@ def test_a_second_sigterm_ends_the_process_by_that_signal(make_cluster):
 
 def test_a_one_line_configuration_runs(workdir):
     config = workdir / "one.toml"
+    client, peer = free_ports(2)
     config.write_text(f'data_dir = "{workdir}/data"\n')
-    process = subprocess.Popen([RAFTD, "--config", str(config), "--set", "client.listen=127.0.0.1:0",
-                                "--set", "peer.listen=127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([RAFTD, "--config", str(config), "--set", f"client.listen=127.0.0.1:{client}",
+                                "--set", f"peer.listen=127.0.0.1:{peer}"], stderr=subprocess.PIPE, text=True)
     line = ""
     while "listening for clients" not in line:
         line = process.stderr.readline()

@@ -13,7 +13,7 @@ class Workload:
     """Clients that put unique values and get, each sticking to a node for a while."""
 
     def __init__(self, nodes, clients=6, keys=5, seed=1, consistency="", timeout_s=1.0):
-        self.nodes, self.keys, self.consistency, self.timeout_s = nodes, keys, consistency, timeout_s
+        self.nodes, self.keys, self.consistency, self.timeout_s, self.seed = nodes, keys, consistency, timeout_s, seed
         self.history = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
@@ -48,7 +48,7 @@ class Workload:
                 node, left = rng.choice(self.nodes), rng.randint(5, 40)
                 connection = None
             left -= 1
-            key = f"r{self.epoch}-{rng.randrange(self.keys)}"
+            key = f"w{self.seed}-{self.epoch}-{rng.randrange(self.keys)}"
             op = rng.choice(("put", "get"))
             value = None
             if op == "put":

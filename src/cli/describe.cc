@@ -1,0 +1,336 @@
+// describe logs, describe metadata: the tables of a data directory.
+#include "cli/describe.h"
+
+#include <algorithm>
+
+#include "base/endian.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "http/json.h"
+#include "kv/command.h"
+#include "kv/describe.h"
+#include "storage/format.h"
+#include "storage/posix_files.h"
+
+namespace raftd::cli {
+namespace {
+
+using Ids = std::vector<raft::NodeId>;
+
+const char* type_name(raft::EntryKind kind) {
+  switch (kind) {
+    case raft::EntryKind::kNoop:
+      return "NoOp";
+    case raft::EntryKind::kCommand:
+      return "Normal";
+    case raft::EntryKind::kConfiguration:
+      return "ConfChange";
+  }
+  return "?";
+}
+
+std::string list_of(const Ids& ids, char open, char close) {
+  std::string out(1, open);
+  for (const raft::NodeId id : ids)
+    out += (out.size() > 1 ? ", " : "") + std::to_string(id.value);
+  return out + close;
+}
+
+std::string set_of(const Ids& ids) {
+  return list_of(ids, '{', '}');
+}
+
+bool has(const Ids& ids, raft::NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// The difference between two configurations, as single changes.
+std::string changes_text(const raft::Configuration& before, const raft::Configuration& after) {
+  std::string changes;
+  std::string context;
+  const auto add = [&](const char* type, raft::NodeId id) {
+    changes += (changes.empty() ? "" : ", ") + std::string("ConfChangeSingle { change_type: ") +
+               type + ", node_id: " + std::to_string(id.value) + " }";
+    for (const raft::MemberAddress& address : after.addresses) {
+      if (address.id == id) context += (context.empty() ? "" : ", ") + address.peer;
+    }
+  };
+  for (const raft::NodeId id : after.voters)
+    if (!has(before.voters, id)) add("AddNode", id);
+  for (const raft::NodeId id : after.learners)
+    if (!has(before.learners, id)) add("AddLearnerNode", id);
+  for (const Ids* ids : {&before.voters, &before.learners}) {
+    for (const raft::NodeId id : *ids)
+      if (!has(after.voters, id) && !has(after.learners, id)) add("RemoveNode", id);
+  }
+  return "ConfChangeV2 { transition: " + std::string(after.joint() ? "1" : "0") + ", changes: [" +
+         changes + "], context: [" + context + "] }";
+}
+
+std::string hex_text(ByteView bytes) {
+  return "0x" + to_hex(bytes);
+}
+
+// Entries to lines, in order: a configuration is shown as the change from the one before.
+class EntryTexts {
+ public:
+  EntryTexts(storage::DirectoryReader& directory, const DescribeOptions& options)
+      : directory_(directory), options_(options) {}
+
+  std::string data(const EntryView& entry) {
+    time_ms_.reset();
+    const Result<Bytes> payload = read_payload(directory_, entry);
+    if (!payload) return payload.error().message;
+    switch (entry.kind) {
+      case raft::EntryKind::kNoop:
+        return "";
+      case raft::EntryKind::kConfiguration:
+        return configuration(*payload);
+      case raft::EntryKind::kCommand:
+        return command(*payload);
+    }
+    return hex_text(*payload);
+  }
+  // Cluster time of the entry that data() was asked for last; of commands only.
+  const std::optional<std::uint64_t>& time_ms() const { return time_ms_; }
+
+ private:
+  std::string configuration(const Bytes& payload) {
+    Result<raft::Configuration> decoded = raft::decode_configuration(payload);
+    if (!decoded) return hex_text(payload);
+    const std::string text = changes_text(before_, *decoded);
+    before_ = std::move(*decoded);
+    return text;
+  }
+
+  std::string command(const Bytes& payload) {
+    constexpr std::size_t kStamp = sizeof(storage::format::CommandHeader);
+    if (payload.size() < kStamp) return hex_text(payload);
+    time_ms_ = load_le<std::uint64_t>(payload);
+    const ByteView body = ByteView(payload).subspan(kStamp);
+    const Result<kv::Command> decoded = kv::decode(body);
+    return decoded ? kv::describe(*decoded, options_.full, options_.hex) : hex_text(body);
+  }
+
+  storage::DirectoryReader& directory_;
+  const DescribeOptions& options_;
+  raft::Configuration before_;
+  std::optional<std::uint64_t> time_ms_;
+};
+
+std::string json_line(const EntryView& entry, const std::string& data,
+                      const std::optional<std::uint64_t>& time_ms) {
+  std::string out;
+  http::JsonWriter writer(out);
+  writer.begin_object().field("index", entry.index.value).field("term", entry.term.value);
+  writer.field("type", type_name(entry.kind));
+  if (time_ms) writer.field("time", *time_ms);
+  writer.field("data", std::string_view(data)).end_object();
+  return out + "\n";
+}
+
+std::string raw_line(const EntryView& entry, const std::string& data) {
+  const char* type =
+      entry.kind == raft::EntryKind::kConfiguration ? "EntryConfChangeV2" : "EntryNormal";
+  return "Entry { context: [], data: [" + data + "], entry_type: " + type +
+         ", index: " + std::to_string(entry.index.value) +
+         ", sync_log: false, term: " + std::to_string(entry.term.value) + " }\n";
+}
+
+// The newest one in the log, which is the one in effect.
+raft::Configuration newest_configuration(const LogView& view, storage::DirectoryReader& directory) {
+  for (auto entry = view.entries.rbegin(); entry != view.entries.rend(); ++entry) {
+    if (entry->kind != raft::EntryKind::kConfiguration) continue;
+    const Result<Bytes> payload = read_payload(directory, *entry);
+    if (!payload) return {};
+    Result<raft::Configuration> decoded = raft::decode_configuration(*payload);
+    return decoded ? std::move(*decoded) : raft::Configuration{};
+  }
+  return {};
+}
+
+std::string segment_text(const SegmentView& segment) {
+  std::string out = segment.name + ": ";
+  out += segment.first
+             ? std::to_string(segment.first.value) + ".." + std::to_string(segment.last.value)
+             : "no entries";
+  return out + ", " + std::to_string(segment.bytes) + " bytes, " + segment.state;
+}
+
+// What a cluster is called in /status: 16 digits.
+std::string cluster_text(const storage::Identity& identity) {
+  constexpr std::size_t kShownBytes = 8;
+  return to_hex(std::as_bytes(std::span(identity.cluster_id)).first(kShownBytes));
+}
+
+Table metadata_table(const LogView& view, const raft::Configuration& members) {
+  Table table{{{""}, {"Field"}, {"Value"}}, {}};
+  const auto add = [&](std::string group, std::string field, std::string value) {
+    table.rows.push_back({std::move(group), std::move(field), std::move(value)});
+  };
+  add("HardState", "term", std::to_string(view.hard_state.term.value));
+  add("", "vote", std::to_string(view.hard_state.voted_for.value));
+  add("", "commit", "not stored");
+  add("ConfState", "voters", set_of(members.voters));
+  add("", "learners", set_of(members.learners));
+  add("", "voters_outgoing", set_of(members.voters_outgoing));
+  add("", "learners_next", "{}");
+  add("", "auto_leave", members.joint() ? "true" : "false");
+  add("Snapshot", "data", "none");
+  add("", "metadata.index", "0");
+  add("", "metadata.term", "0");
+  for (const char* name : {"voters", "learners", "voters_outgoing", "learners_next"})
+    add("", std::string("metadata.conf_state.") + name, "{}");
+  add("", "metadata.conf_state.auto_leave", "false");
+  add("LastIndex", "last index", std::to_string(view.last_index.value));
+  for (const SegmentView& segment : view.segments)
+    add(&segment == &view.segments.front() ? "Segments" : "", "segment", segment_text(segment));
+  add("Format", "version", std::to_string(storage::format::kVersion));
+  if (view.identity) {
+    add("Identity", "cluster id", cluster_text(*view.identity));
+    add("", "member id", std::to_string(view.identity->node_id.value));
+  } else {
+    add("Identity", "cluster id", "none");
+  }
+  return table;
+}
+
+std::string metadata_raw(const LogView& view, const raft::Configuration& members) {
+  const auto ids = [](const Ids& list) { return list_of(list, '[', ']'); };
+  const std::string empty =
+      "ConfState { voters: [], learners: [], voters_outgoing: [], learners_next: [], auto_leave: "
+      "false }";
+  return "HardState { term: " + std::to_string(view.hard_state.term.value) +
+         ", vote: " + std::to_string(view.hard_state.voted_for.value) + ", commit: 0 }\n" +
+         "ConfState { voters: " + ids(members.voters) + ", learners: " + ids(members.learners) +
+         ", voters_outgoing: " + ids(members.voters_outgoing) +
+         ", learners_next: [], auto_leave: " + (members.joint() ? "true" : "false") + " }\n" +
+         "\"Snapshot { data: [], metadata: Some(SnapshotMetadata { conf_state: Some(" + empty +
+         "), index: 0, term: 0 }) }\"\n" + "Last index: " + std::to_string(view.last_index.value) +
+         "\n";
+}
+
+void json_ids(http::JsonWriter& writer, std::string_view name, const Ids& ids) {
+  writer.name(name).begin_array();
+  for (const raft::NodeId id : ids)
+    writer.value(id.value);
+  writer.end_array();
+}
+
+std::string metadata_json(const LogView& view, const raft::Configuration& members) {
+  std::string out;
+  http::JsonWriter writer(out);
+  writer.begin_object().name("hard_state").begin_object();
+  writer.field("term", view.hard_state.term.value).field("vote", view.hard_state.voted_for.value);
+  writer.end_object().name("conf_state").begin_object();
+  json_ids(writer, "voters", members.voters);
+  json_ids(writer, "learners", members.learners);
+  json_ids(writer, "voters_outgoing", members.voters_outgoing);
+  json_ids(writer, "learners_next", {});
+  writer.field("auto_leave", members.joint()).end_object();
+  writer.name("snapshot").null().field("last_index", view.last_index.value);
+  writer.name("segments").begin_array();
+  for (const SegmentView& segment : view.segments) {
+    writer.begin_object().field("file", std::string_view(segment.name));
+    writer.field("first_index", segment.first.value).field("last_index", segment.last.value);
+    writer.field("bytes", segment.bytes).field("state", std::string_view(segment.state));
+    writer.end_object();
+  }
+  writer.end_array().field("format", std::uint64_t{storage::format::kVersion}).name("identity");
+  if (view.identity) {
+    writer.begin_object().field("cluster_id", std::string_view(cluster_text(*view.identity)));
+    writer.field("id", view.identity->node_id.value).end_object();
+  } else {
+    writer.null();
+  }
+  writer.end_object();
+  return out + "\n";
+}
+
+int tell_damage(const LogView& view, const Output& output) {
+  for (const std::string& sentence : view.damage)
+    output.error(percent_escape(sentence));
+  return view.damage.empty() ? kExitDone : kExitCorrupt;
+}
+
+// The options, or a sentence about what is wrong with them.
+Result<DescribeOptions> describe_options(const Arguments& arguments) {
+  DescribeOptions options;
+  for (const auto& [flag, index] : {std::pair{"--from", &options.from}, {"--to", &options.to}}) {
+    if (arguments.has(flag) && !parse_u64(arguments.value(flag), *index)) {
+      return Error{Errc::kBadInput, std::string(flag) + ": found " +
+                                        percent_escape(arguments.value(flag)) +
+                                        " (expected an index)"};
+    }
+  }
+  options.raw = arguments.has("--raw");
+  options.json = arguments.has("--json");
+  options.full = arguments.has("--full");
+  options.hex = arguments.has("--hex");
+  if (options.raw && options.json) return Error{Errc::kBadInput, "only one of --raw and --json"};
+  return options;
+}
+
+}  // namespace
+
+int describe_logs(storage::DirectoryReader& directory, const LogView& view,
+                  const DescribeOptions& options, const Output& output) {
+  Table table{{{"index", Align::kCentre, Align::kCentre},
+               {"type", Align::kCentre, Align::kCentre},
+               {"data", Align::kLeft, Align::kCentre},
+               {"term", Align::kCentre, Align::kCentre}},
+              {}};
+  EntryTexts texts(directory, options);
+  for (const EntryView& entry : view.entries) {
+    const bool wanted = entry.index.value >= options.from && entry.index.value <= options.to;
+    if (!wanted && entry.kind != raft::EntryKind::kConfiguration) continue;
+    const std::string data = texts.data(entry);
+    if (!wanted) continue;  // Read for the sake of the change that the next one shows.
+    if (options.json) {
+      output.out(json_line(entry, data, texts.time_ms()));
+    } else if (options.raw) {
+      output.out(raw_line(entry, data));
+    } else {
+      table.rows.push_back({std::to_string(entry.index.value), type_name(entry.kind), data,
+                            std::to_string(entry.term.value)});
+    }
+  }
+  if (!options.json && !options.raw) output.out(boxed(table, output.charset) + "\n");
+  return tell_damage(view, output);
+}
+
+int describe_metadata(storage::DirectoryReader& directory, const LogView& view,
+                      const DescribeOptions& options, const Output& output) {
+  const raft::Configuration members = newest_configuration(view, directory);
+  if (options.json) {
+    output.out(metadata_json(view, members));
+  } else if (options.raw) {
+    output.out(metadata_raw(view, members));
+  } else {
+    output.out(boxed(metadata_table(view, members), output.charset));
+  }
+  return tell_damage(view, output);
+}
+
+int describe_command(const Arguments& arguments, const Output& output) {
+  const Result<DescribeOptions> options = describe_options(arguments);
+  if (!options) {
+    output.error(options.error().message);
+    return kExitUsage;
+  }
+  const std::string& path = arguments.words[0];
+  const auto failed = [&](const Error& error) {
+    output.error(percent_escape(path + ": " + error.message));
+    return error.code == Errc::kCorrupt ? kExitCorrupt : kExitCannotRead;
+  };
+  const auto directory = storage::PosixDirectoryReader::open(path);
+  if (!directory) return failed(directory.error());
+  const Result<LogView> view = view_log(**directory, storage::directory_in_use(path));
+  if (!view) return failed(view.error());
+  return arguments.command->id == CommandId::kDescribeLogs
+             ? describe_logs(**directory, *view, *options, output)
+             : describe_metadata(**directory, *view, *options, output);
+}
+
+}  // namespace raftd::cli
