@@ -331,7 +331,10 @@ std::optional<DiskPlan> Journal::prepare_next_segment() {
   // Not before the first frame of this one is durable: recovery takes a next segment as proof that
   // it is.
   if (state.open && !state.open->durable) return std::nullopt;
-  if (state.open && state.open->offset * 2 < state.open->capacity) return std::nullopt;
+  // Half full, or the largest frame might not fit any more: nobody prepares when it has come.
+  const bool roomy = state.open && state.open->offset * 2 < state.open->capacity &&
+                     state.fits(limits::kFrameBytesMax);
+  if (roomy) return std::nullopt;
   const FileName name = format::segment_name(state.next_segment_seq);
   DiskPlan plan = state.plan(Lane::kBackground);
   if (state.take_reserve) {
