@@ -140,6 +140,7 @@ void DiskImage::lose_power(Rng& rng) {
   unsynced_.clear();
   const std::uint64_t survives = rng.below(101);
   for (const auto& [name, file] : durable_) {
+    const std::size_t allocated = file->durable.size();
     if (file->seen.size() > file->durable.size() && rng.one_in(2)) {
       file->durable.resize(file->seen.size());
     }
@@ -147,7 +148,8 @@ void DiskImage::lose_power(Rng& rng) {
       const std::size_t begin = sector * kSector;
       if (begin >= file->durable.size() || begin >= file->seen.size()) continue;
       const std::size_t end = std::min({begin + kSector, file->durable.size(), file->seen.size()});
-      const bool garbage = rng.one_in(40);
+      // A file system shows zeros, or nothing, where a new file was never written.
+      const bool garbage = end <= allocated && rng.one_in(40);
       if (!garbage && !chance(rng, survives)) continue;
       ++torn_sectors_;
       for (std::size_t at = begin; at < end; ++at)

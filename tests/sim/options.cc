@@ -23,6 +23,7 @@ void draw_nodes(Rng& rng, Options& options) {
   if (chance(rng, 30)) options.max_inflight_bytes = 2 * limits::kMiB + rng.below(limits::kMiB);
   if (chance(rng, 20)) options.max_pending_bytes = 4 * limits::kKiB;
   options.priorities = chance(rng, 30);
+  options.segment_bytes = limits::kBlockBytes * (3 + rng.below(chance(rng, 50) ? 8 : 200));
 }
 
 void draw_clients(Rng& rng, Options& options) {

@@ -22,7 +22,7 @@ struct Options {
   std::size_t log_cache_bytes = limits::kLogCacheBytesMin;
   std::size_t max_pending_bytes = 64 * limits::kMiB;
   std::size_t max_inflight_bytes = limits::kAppendsInFlightBytesMax;
-  std::size_t segment_bytes = limits::kSegmentBytesMin;
+  std::size_t segment_bytes = 256 * limits::kKiB;
   bool priorities = false;
 
   // Of the clients.

@@ -12,6 +12,7 @@ using Kind = support::Operation::Kind;
 
 constexpr std::uint64_t kSearchSteps = 3'000'000;
 constexpr std::size_t kHistoryMax = 150;  // Of one key; then clients leave it alone.
+constexpr std::size_t kUnknownMax = 12;   // The same: each doubles the orders that are possible.
 
 unsigned long long number(std::uint64_t value) {
   return value;
@@ -55,7 +56,9 @@ void Workload::act(std::size_t client) {
   Client& c = clients_[client];
   if (rng_.one_in(8)) c.node = rng_.below(cluster_.size());
   const std::string key = pick_key();
-  if (!cluster_.running(c.node) || keys_[key].history.size() >= kHistoryMax) {
+  const Key& k = keys_[key];
+  const bool spent = k.history.size() >= kHistoryMax || k.unknown >= kUnknownMax;
+  if (!cluster_.running(c.node) || spent) {
     c.node = rng_.below(cluster_.size());
     return next(client);
   }
@@ -117,6 +120,7 @@ void Workload::maybe_abandon(std::size_t client, std::optional<node::ClientToken
         if (clients_[client].operations != count || !clients_[client].busy) return;
         cluster_.gone(node, *token);  // The operation stays unknown in the history.
         ASSERT(keys_[key].history[operation].unknown);
+        ++keys_[key].unknown;
         end(client);
       });
 }
@@ -126,6 +130,7 @@ void Workload::write_ended(std::size_t client, const std::string& key, std::size
   Coverage& coverage = cluster_.coverage();
   if (!result || std::holds_alternative<node::Unknown>(*result)) {
     ++coverage.writes_unknown;
+    ++keys_[key].unknown;
     return;
   }
   support::Operation& o = keys_[key].history[operation];

@@ -33,6 +33,7 @@ class Workload {
   };
   struct Key {
     std::vector<support::Operation> history;
+    std::size_t unknown = 0;  // Writes whose outcome nobody will ever know.
     // What somebody last saw there, for a compare-and-set.
     std::uint64_t seen_value = 0;
     std::uint64_t seen_revision = 0;
