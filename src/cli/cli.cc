@@ -88,6 +88,9 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kTransfer:
     case CommandId::kDescribeNode:
       return {std::nullopt, client_command(arguments, output)};
+    case CommandId::kDescribeLogs:
+    case CommandId::kDescribeMetadata:
+      return {std::nullopt, describe_command(arguments, output)};
   }
   return {};
 }

@@ -278,6 +278,8 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
     case CommandId::kPut:
     case CommandId::kDelete:
     case CommandId::kList:
+    case CommandId::kDescribeLogs:
+    case CommandId::kDescribeMetadata:
     case CommandId::kVersion:
       break;
   }

@@ -21,6 +21,9 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
                 const Output& output);
 int cluster_command(const Arguments& arguments, Client& client, const Output& output);
 
+// describe logs, describe metadata: no node is asked.
+int describe_command(const Arguments& arguments, const Output& output);
+
 // The blocks of describe node, from the body of GET /admin/debug.
 std::string node_text(const http::JsonValue& body);
 

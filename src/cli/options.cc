@@ -135,7 +135,7 @@ Status choose(Arguments& out) {
   if (name == "describe") {
     const bool second = out.words.size() > 1;
     if (!second && out.help) return Done{};
-    if (!second) return usage("describe what? raftd describe node");
+    if (!second) return usage("describe what? raftd describe logs|metadata|node");
     name += " " + out.words[1];
     used = 2;
   }
@@ -211,6 +211,20 @@ const std::vector<Command>& commands() {
       {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
       {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
       {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
+      {CommandId::kDescribeLogs,
+       "describe logs",
+       "DIR",
+       "the log in a data directory",
+       1,
+       1,
+       {"--from", "--to", "--raw", "--hex", "--full", "--json"}},
+      {CommandId::kDescribeMetadata,
+       "describe metadata",
+       "DIR",
+       "term, vote, members, segments of a data directory",
+       1,
+       1,
+       {"--raw", "--json"}},
       {CommandId::kDescribeNode,
        "describe node",
        "URL",
