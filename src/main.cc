@@ -65,8 +65,9 @@ raft::Configuration first_configuration(const config::Config& config) {
     first.addresses.push_back({{member.id}, member.peer});
   }
   if (first.addresses.empty()) {
-    first.voters = {{config.id}};
-    first.addresses = {{{config.id}, config.peer.advertise}};
+    const raft::NodeId alone{config.id == 0 ? 1 : config.id};
+    first.voters = {alone};
+    first.addresses = {{alone, config.peer.advertise}};
   }
   return first;
 }

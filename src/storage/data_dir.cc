@@ -69,14 +69,18 @@ DiskPlan plan_of(std::vector<DiskOp> ops, bool may_lack_space) {
 Result<Identity> start_first(const OpenOptions& options, DirectoryReader& reader,
                              PosixFiles& files) {
   TRY(std::vector<DiskOp> leftovers, clear_unfinished_start(reader));
-  if (!options.first_configuration || !options.node_id) {
+  raft::NodeId node_id = options.node_id;
+  if (!node_id && options.first_configuration &&
+      options.first_configuration->addresses.size() == 1) {
+    node_id = options.first_configuration->addresses.front().id;  // Nobody else it could be.
+  }
+  if (!options.first_configuration || !node_id) {
     return Error{Errc::kBadInput,
                  strf("data directory %s is empty, and no %s is configured for a first start",
-                      options.path.c_str(), options.node_id ? "[cluster] members" : "id")};
+                      options.path.c_str(), node_id ? "[cluster] members" : "id")};
   }
   const raft::Configuration& first = *options.first_configuration;
-  const Identity identity{make_cluster_id(options.cluster_name, first), options.node_id,
-                          options.instance};
+  const Identity identity{make_cluster_id(options.cluster_name, first), node_id, options.instance};
   files.run(plan_of(std::move(leftovers), false));
   files.run(plan_of(
       first_start_ops({identity, options.incarnation, first, options.created_unix_ns}), false));
