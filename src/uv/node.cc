@@ -144,6 +144,12 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
 }
 
 bool Node::State::start() {
+  const auto on_signal_event = [](uv_signal_t* h, int number) noexcept {
+    if (auto* self = owner_of<State>(h)) self->on_signal(number);
+  };
+  uv_signal_start(sigterm.get(), on_signal_event, SIGTERM);
+  uv_signal_start(sigint.get(), on_signal_event, SIGINT);
+  uv_signal_start(sighup.get(), on_signal_event, SIGHUP);
   const auto listened = [&](const Result<std::string>& result, const char* what) {
     if (!result) {
       log.error("%s", result.error().message.c_str());
@@ -158,18 +164,14 @@ bool Node::State::start() {
   }
   begun = monotonic_now();
   holding = options.first_start;
+  // The replica tells the network at its first pump, which comes after the peers have been asked.
+  if (holding) peers.members(replica.status(begun).configuration);
   uv_prepare_start(prepare.get(), [](uv_prepare_t* h) noexcept {
     if (auto* self = owner_of<State>(h)) self->turn();
   });
   uv_check_start(check.get(), [](uv_check_t* h) noexcept {
     if (auto* self = owner_of<State>(h)) self->turn();
   });
-  const auto on_signal_event = [](uv_signal_t* h, int number) noexcept {
-    if (auto* self = owner_of<State>(h)) self->on_signal(number);
-  };
-  uv_signal_start(sigterm.get(), on_signal_event, SIGTERM);
-  uv_signal_start(sigint.get(), on_signal_event, SIGINT);
-  uv_signal_start(sighup.get(), on_signal_event, SIGHUP);
   chores.start_repeating<State, &State::housekeeping>(100);
   notifier.send("READY=1\nSTATUS=recovered and listening");
   return true;
