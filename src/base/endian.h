@@ -31,8 +31,9 @@ void store_le(std::span<std::byte> bytes, std::size_t offset, T value) {
 
 template <class T>
 void append_le(Bytes& bytes, T value) {
-  const auto* raw = reinterpret_cast<const std::byte*>(&value);
-  bytes.insert(bytes.end(), raw, raw + sizeof(T));
+  const std::size_t before = bytes.size();
+  bytes.resize(before + sizeof(T));
+  std::memcpy(bytes.data() + before, &value, sizeof(T));
 }
 
 }  // namespace raftd
