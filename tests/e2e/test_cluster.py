@@ -24,6 +24,12 @@ def write_until_acknowledged(cluster, key, value, seconds=20.0):
     wait_for(attempt, f"a write of {key} is acknowledged", seconds)
 
 
+def let_work(workload, writes=15):
+    """Until the workload has had this many more writes acknowledged: a fault that nobody meets proves nothing."""
+    goal = len(workload.acknowledged()) + writes
+    wait_for(lambda: len(workload.acknowledged()) >= goal, f"{writes} more acknowledged writes", 30)
+
+
 def verify(cluster, workload):
     """The end of every fault test: all nodes agree, every acknowledged write is there, the history is linearizable."""
     history = workload.stop()
@@ -89,6 +95,7 @@ def test_kill_9_of_the_leader_in_a_loop_loses_no_acknowledged_write(make_cluster
         workload.rotate_keys()
         leader.start()
         wait_for(leader.status, "the killed node answers again")
+        let_work(workload)
     print(f"kill -9 of the leader to the next acknowledged write: median {statistics.median(gaps):.0f} ms, "
           f"each {[round(g) for g in gaps]}, election timeout {cluster.election_timeout_ms} ms")
     verify(cluster, workload)
@@ -105,6 +112,7 @@ def test_a_leader_stopped_past_the_election_timeout_answers_no_stale_read(make_c
         leader.resume()
         wait_for(cluster.leader, "one leader again")
         workload.rotate_keys()
+        let_work(workload)
     verify(cluster, workload)
 
 
@@ -121,6 +129,7 @@ def test_cut_and_healed_peer_links_lose_nothing_and_depose_no_healthy_leader(mak
     cluster.heal()
     workload.rotate_keys()
     cluster.wait_leader()
+    let_work(workload, 40)
     follower = cluster.follower()
     term = cluster.wait_leader().status()["term"]
     cluster.isolate(follower)
