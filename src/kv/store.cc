@@ -87,7 +87,7 @@ machine::Outcome Store::apply_slice() {
 machine::Outcome Store::State::apply(const Command& command, bool reply_wanted) {
   WriteReply reply;
   if (const auto* del = std::get_if<DeletePrefix>(&command)) {
-    deleting.emplace();
+    deleting = Deleting();
     deleting->prefix = del->prefix;
     deleting->next = del->prefix;
     deleting->limit = del->limit;
@@ -287,14 +287,16 @@ std::uint64_t Store::digest() const {
   Digest digest;
   digest.add(s.stats.revision);
   digest.add(s.stats.compact_revision);
-  const auto add = [&](const std::string& key, const Version& version) {
-    digest.add(key);
+  const auto add = [&](const std::string& of, const Version& version) {
+    digest.add(of);
     digest.add(version.mod);
     digest.add(version.create);
     digest.add(version.version);
     digest.add(version.value.view());
   };
-  for (const auto& [key, versions] : s.keys) {
+  for (const auto& entry : s.keys) {
+    const std::string& key = entry.first;
+    const Versions& versions = entry.second;
     if (const Version* base = versions.at(s.stats.compact_revision)) add(key, *base);
     const auto in_window = [&](const Version& version) {
       if (version.mod > s.stats.compact_revision && version.mod <= s.stats.revision) {
