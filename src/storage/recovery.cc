@@ -325,7 +325,13 @@ void Recovery::seal(const File& file, std::uint64_t offset, bool torn) {
   frame.finish();
   const std::uint64_t end = offset + bytes.size();
   const std::uint64_t keep = torn ? offset : std::min(file.bytes, end);
-  if (keep < file.bytes) recovered_.repairs.emplace_back(TruncateFile{file.name, keep});
+  // After a SIGKILL the last frame may be in the page cache only: it is synced before the seal is
+  // written, or a power loss could keep the seal and lose the frame.
+  if (keep < file.bytes) {
+    recovered_.repairs.emplace_back(TruncateFile{file.name, keep});
+  } else {
+    recovered_.repairs.emplace_back(SyncFile{file.name});
+  }
   recovered_.repairs.emplace_back(WriteFile{file.name, offset, share(std::move(bytes))});
   joint_.next_frame_seq += 1;
   joint_.sealed = true;
