@@ -170,8 +170,9 @@ void SimDisk::submit(storage::DiskPlan plan) {
   if (lanes_[lane].plans.size() == 1) start(lane);
 }
 
-bool SimDisk::busy() const {
-  return std::ranges::any_of(lanes_, [](const Running& lane) { return !lane.plans.empty(); });
+bool SimDisk::mid_frame() const {
+  const Running& journal = lanes_[static_cast<std::size_t>(storage::Lane::kJournal)];
+  return !journal.plans.empty() && journal.op > 0;
 }
 
 void SimDisk::start(std::size_t lane) {

@@ -71,7 +71,8 @@ class SimDisk final : public node::Disk {
 
   DiskImage& image() { return image_; }
   Rng& rng() { return rng_; }
-  bool busy() const;
+  // A frame is written and not yet synced: the moment at which a power loss hurts.
+  bool mid_frame() const;
 
  private:
   struct Running {

@@ -62,7 +62,17 @@ void Nemesis::power_loss() {
     }
     return;
   }
-  const std::size_t node = victim();
+  lose_power(victim(), rng_.one_in(3) ? 0 : 200);
+}
+
+// Waits a while for the worst moment.
+void Nemesis::lose_power(std::size_t node, int tries) {
+  if (tries > 0 && cluster_.running(node) && !cluster_.disk(node).mid_frame()) {
+    cluster_.schedule().after(std::chrono::microseconds(97), [this, node, tries] {
+      if (!stopped_) lose_power(node, tries - 1);
+    });
+    return;
+  }
   cluster_.kill(node, true);
   start_later(node);
 }

@@ -16,6 +16,7 @@ class Nemesis {
   void often(Duration every, void (Nemesis::*fault)());
   void crash();
   void power_loss();
+  void lose_power(std::size_t node, int tries);
   void partition();
   void reset();
   void pause();
