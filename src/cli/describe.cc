@@ -72,54 +72,52 @@ std::string hex_text(ByteView bytes) {
   return "0x" + to_hex(bytes);
 }
 
-// Entries to lines, in order: a configuration is shown as the change from the one before.
+// Entries to lines: a configuration is shown as the change from the one before.
 class EntryTexts {
  public:
-  EntryTexts(storage::DirectoryReader& directory, const DescribeOptions& options)
-      : directory_(directory), options_(options) {}
+  EntryTexts(const storage::Inspection& view, const DescribeOptions& options)
+      : view_(view), options_(options) {}
 
-  std::string data(const EntryView& entry) {
+  std::string data(const raft::Entry& entry) {
     time_ms_.reset();
-    const Result<Bytes> payload = read_payload(directory_, entry);
-    if (!payload) return payload.error().message;
     switch (entry.kind) {
       case raft::EntryKind::kNoop:
         return "";
       case raft::EntryKind::kConfiguration:
-        return configuration(*payload);
+        return configuration(entry);
       case raft::EntryKind::kCommand:
-        return command(*payload);
+        return command(entry.payload.bytes);
     }
-    return hex_text(*payload);
+    return hex_text(entry.payload.bytes);
   }
   // Cluster time of the entry that data() was asked for last; of commands only.
   const std::optional<std::uint64_t>& time_ms() const { return time_ms_; }
 
  private:
-  std::string configuration(const Bytes& payload) {
-    Result<raft::Configuration> decoded = raft::decode_configuration(payload);
-    if (!decoded) return hex_text(payload);
-    const std::string text = changes_text(before_, *decoded);
-    before_ = std::move(*decoded);
-    return text;
+  std::string configuration(const raft::Entry& entry) const {
+    const Result<raft::Configuration> decoded = raft::decode_configuration(entry.payload.bytes);
+    if (!decoded) return hex_text(entry.payload.bytes);
+    raft::Configuration before;
+    for (const raft::ConfigurationAt& at : view_.configurations)
+      if (at.index < entry.index) before = at.configuration;
+    return changes_text(before, *decoded);
   }
 
-  std::string command(const Bytes& payload) {
+  std::string command(ByteView payload) {
     constexpr std::size_t kStamp = sizeof(storage::format::CommandHeader);
     if (payload.size() < kStamp) return hex_text(payload);
     time_ms_ = load_le<std::uint64_t>(payload);
-    const ByteView body = ByteView(payload).subspan(kStamp);
+    const ByteView body = payload.subspan(kStamp);
     const Result<kv::Command> decoded = kv::decode(body);
     return decoded ? kv::describe(*decoded, options_.full, options_.hex) : hex_text(body);
   }
 
-  storage::DirectoryReader& directory_;
+  const storage::Inspection& view_;
   const DescribeOptions& options_;
-  raft::Configuration before_;
   std::optional<std::uint64_t> time_ms_;
 };
 
-std::string json_line(const EntryView& entry, const std::string& data,
+std::string json_line(const raft::Entry& entry, const std::string& data,
                       const std::optional<std::uint64_t>& time_ms) {
   std::string out;
   http::JsonWriter writer(out);
@@ -130,7 +128,7 @@ std::string json_line(const EntryView& entry, const std::string& data,
   return out + "\n";
 }
 
-std::string raw_line(const EntryView& entry, const std::string& data) {
+std::string raw_line(const raft::Entry& entry, const std::string& data) {
   const char* type =
       entry.kind == raft::EntryKind::kConfiguration ? "EntryConfChangeV2" : "EntryNormal";
   return "Entry { context: [], data: [" + data + "], entry_type: " + type +
@@ -138,24 +136,19 @@ std::string raw_line(const EntryView& entry, const std::string& data) {
          ", sync_log: false, term: " + std::to_string(entry.term.value) + " }\n";
 }
 
-// The newest one in the log, which is the one in effect.
-raft::Configuration newest_configuration(const LogView& view, storage::DirectoryReader& directory) {
-  for (auto entry = view.entries.rbegin(); entry != view.entries.rend(); ++entry) {
-    if (entry->kind != raft::EntryKind::kConfiguration) continue;
-    const Result<Bytes> payload = read_payload(directory, *entry);
-    if (!payload) return {};
-    Result<raft::Configuration> decoded = raft::decode_configuration(*payload);
-    return decoded ? std::move(*decoded) : raft::Configuration{};
-  }
-  return {};
+// The one in effect.
+raft::Configuration newest_configuration(const storage::Inspection& view) {
+  return view.configurations.empty() ? raft::Configuration{}
+                                     : view.configurations.back().configuration;
 }
 
-std::string segment_text(const SegmentView& segment) {
-  std::string out = segment.name + ": ";
+std::string segment_text(const storage::InspectedSegment& segment) {
+  std::string out = segment.file + ": ";
   out += segment.first
              ? std::to_string(segment.first.value) + ".." + std::to_string(segment.last.value)
              : "no entries";
-  return out + ", " + std::to_string(segment.bytes) + " bytes, " + segment.state;
+  return out + ", " + std::to_string(segment.bytes) + " bytes, " +
+         storage::segment_state_name(segment.state);
 }
 
 // What a cluster is called in /status: 16 digits.
@@ -164,7 +157,7 @@ std::string cluster_text(const storage::Identity& identity) {
   return to_hex(std::as_bytes(std::span(identity.cluster_id)).first(kShownBytes));
 }
 
-Table metadata_table(const LogView& view, const raft::Configuration& members) {
+Table metadata_table(const storage::Inspection& view, const raft::Configuration& members) {
   Table table{{{""}, {"Field"}, {"Value"}}, {}};
   const auto add = [&](std::string group, std::string field, std::string value) {
     table.rows.push_back({std::move(group), std::move(field), std::move(value)});
@@ -184,7 +177,7 @@ Table metadata_table(const LogView& view, const raft::Configuration& members) {
     add("", std::string("metadata.conf_state.") + name, "{}");
   add("", "metadata.conf_state.auto_leave", "false");
   add("LastIndex", "last index", std::to_string(view.last_index.value));
-  for (const SegmentView& segment : view.segments)
+  for (const storage::InspectedSegment& segment : view.segments)
     add(&segment == &view.segments.front() ? "Segments" : "", "segment", segment_text(segment));
   add("Format", "version", std::to_string(storage::format::kVersion));
   if (view.identity) {
@@ -196,7 +189,7 @@ Table metadata_table(const LogView& view, const raft::Configuration& members) {
   return table;
 }
 
-std::string metadata_raw(const LogView& view, const raft::Configuration& members) {
+std::string metadata_raw(const storage::Inspection& view, const raft::Configuration& members) {
   const auto ids = [](const Ids& list) { return list_of(list, '[', ']'); };
   const std::string empty =
       "ConfState { voters: [], learners: [], voters_outgoing: [], learners_next: [], auto_leave: "
@@ -218,7 +211,7 @@ void json_ids(http::JsonWriter& writer, std::string_view name, const Ids& ids) {
   writer.end_array();
 }
 
-std::string metadata_json(const LogView& view, const raft::Configuration& members) {
+std::string metadata_json(const storage::Inspection& view, const raft::Configuration& members) {
   std::string out;
   http::JsonWriter writer(out);
   writer.begin_object().name("hard_state").begin_object();
@@ -231,10 +224,11 @@ std::string metadata_json(const LogView& view, const raft::Configuration& member
   writer.field("auto_leave", members.joint()).end_object();
   writer.name("snapshot").null().field("last_index", view.last_index.value);
   writer.name("segments").begin_array();
-  for (const SegmentView& segment : view.segments) {
-    writer.begin_object().field("file", std::string_view(segment.name));
+  for (const storage::InspectedSegment& segment : view.segments) {
+    writer.begin_object().field("file", std::string_view(segment.file));
     writer.field("first_index", segment.first.value).field("last_index", segment.last.value);
-    writer.field("bytes", segment.bytes).field("state", std::string_view(segment.state));
+    writer.field("bytes", segment.bytes);
+    writer.field("state", storage::segment_state_name(segment.state));
     writer.end_object();
   }
   writer.end_array().field("format", std::uint64_t{storage::format::kVersion}).name("identity");
@@ -248,10 +242,18 @@ std::string metadata_json(const LogView& view, const raft::Configuration& member
   return out + "\n";
 }
 
-int tell_damage(const LogView& view, const Output& output) {
-  for (const std::string& sentence : view.damage)
-    output.error(percent_escape(sentence));
-  return view.damage.empty() ? kExitDone : kExitCorrupt;
+// What a start would refuse, and a last write that is not whole, unless it is being written.
+int tell_damage(const storage::Inspection& view, const DescribeOptions& options,
+                const Output& output) {
+  std::vector<std::string> lines = view.findings;
+  for (const storage::InspectedSegment& segment : view.segments) {
+    if (segment.state == storage::SegmentState::kTorn && !options.running) {
+      lines.push_back(segment.file + ": torn tail: " + segment.problem);
+    }
+  }
+  for (const std::string& line : lines)
+    output.error(percent_escape(line));
+  return lines.empty() ? kExitDone : kExitCorrupt;
 }
 
 // The options, or a sentence about what is wrong with them.
@@ -274,19 +276,16 @@ Result<DescribeOptions> describe_options(const Arguments& arguments) {
 
 }  // namespace
 
-int describe_logs(storage::DirectoryReader& directory, const LogView& view,
-                  const DescribeOptions& options, const Output& output) {
+int describe_logs(const storage::Inspection& view, const DescribeOptions& options,
+                  const Output& output) {
   Table table{{{"index", Align::kCentre, Align::kCentre},
                {"type", Align::kCentre, Align::kCentre},
                {"data", Align::kLeft, Align::kCentre},
                {"term", Align::kCentre, Align::kCentre}},
               {}};
-  EntryTexts texts(directory, options);
-  for (const EntryView& entry : view.entries) {
-    const bool wanted = entry.index.value >= options.from && entry.index.value <= options.to;
-    if (!wanted && entry.kind != raft::EntryKind::kConfiguration) continue;
+  EntryTexts texts(view, options);
+  for (const raft::Entry& entry : view.entries) {
     const std::string data = texts.data(entry);
-    if (!wanted) continue;  // Read for the sake of the change that the next one shows.
     if (options.json) {
       output.out(json_line(entry, data, texts.time_ms()));
     } else if (options.raw) {
@@ -297,12 +296,12 @@ int describe_logs(storage::DirectoryReader& directory, const LogView& view,
     }
   }
   if (!options.json && !options.raw) output.out(boxed(table, output.charset) + "\n");
-  return tell_damage(view, output);
+  return tell_damage(view, options, output);
 }
 
-int describe_metadata(storage::DirectoryReader& directory, const LogView& view,
-                      const DescribeOptions& options, const Output& output) {
-  const raft::Configuration members = newest_configuration(view, directory);
+int describe_metadata(const storage::Inspection& view, const DescribeOptions& options,
+                      const Output& output) {
+  const raft::Configuration members = newest_configuration(view);
   if (options.json) {
     output.out(metadata_json(view, members));
   } else if (options.raw) {
@@ -310,27 +309,32 @@ int describe_metadata(storage::DirectoryReader& directory, const LogView& view,
   } else {
     output.out(boxed(metadata_table(view, members), output.charset));
   }
-  return tell_damage(view, output);
+  return tell_damage(view, options, output);
 }
 
 int describe_command(const Arguments& arguments, const Output& output) {
-  const Result<DescribeOptions> options = describe_options(arguments);
+  Result<DescribeOptions> options = describe_options(arguments);
   if (!options) {
     output.error(options.error().message);
     return kExitUsage;
   }
   const std::string& path = arguments.words[0];
-  const auto failed = [&](const Error& error) {
-    output.error(percent_escape(path + ": " + error.message));
-    return error.code == Errc::kCorrupt ? kExitCorrupt : kExitCannotRead;
+  const auto failed = [&](const std::string& why, int status) {
+    output.error(percent_escape(path + ": " + why));
+    return status;
   };
   const auto directory = storage::PosixDirectoryReader::open(path);
-  if (!directory) return failed(directory.error());
-  const Result<LogView> view = view_log(**directory, storage::directory_in_use(path));
-  if (!view) return failed(view.error());
-  return arguments.command->id == CommandId::kDescribeLogs
-             ? describe_logs(**directory, *view, *options, output)
-             : describe_metadata(**directory, *view, *options, output);
+  if (!directory) return failed(directory.error().message, kExitCannotRead);
+  const bool logs = arguments.command->id == CommandId::kDescribeLogs;
+  (*options).running = storage::directory_in_use(path);
+  storage::InspectOptions inspect;
+  inspect.from = {(*options).from};
+  inspect.to = {(*options).to};
+  inspect.payloads = logs;
+  inspect.running = (*options).running;
+  const Result<storage::Inspection> view = storage::inspect(**directory, inspect);
+  if (!view) return failed(view.error().message, kExitCannotRead);
+  return logs ? describe_logs(*view, *options, output) : describe_metadata(*view, *options, output);
 }
 
 }  // namespace raftd::cli

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "cli/log_view.h"
 #include "cli/output.h"
+#include "storage/inspect.h"
 
 namespace raftd::cli {
 
@@ -14,14 +14,15 @@ struct DescribeOptions {
   std::uint64_t to = std::numeric_limits<std::uint64_t>::max();
   bool raw = false;
   bool json = false;
-  bool full = false;  // Long values whole.
-  bool hex = false;   // All bytes as hexadecimal.
+  bool full = false;     // Long values whole.
+  bool hex = false;      // All bytes as hexadecimal.
+  bool running = false;  // A node has the directory: its unfinished write is no damage.
 };
 
 // Each prints what is readable, then one line per damage, and gives the exit status.
-int describe_logs(storage::DirectoryReader& directory, const LogView& view,
-                  const DescribeOptions& options, const Output& output);
-int describe_metadata(storage::DirectoryReader& directory, const LogView& view,
-                      const DescribeOptions& options, const Output& output);
+int describe_logs(const storage::Inspection& view, const DescribeOptions& options,
+                  const Output& output);
+int describe_metadata(const storage::Inspection& view, const DescribeOptions& options,
+                      const Output& output);
 
 }  // namespace raftd::cli

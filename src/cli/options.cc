@@ -157,10 +157,8 @@ std::string flag_lines(const std::vector<std::string_view>& names) {
   return out;
 }
 
-}  // namespace
-
-const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {
+std::vector<Command> node_commands() {
+  return {
       {CommandId::kRun,
        "run",
        "",
@@ -175,6 +173,12 @@ const std::vector<Command>& commands() {
        1,
        1,
        {"--set"}},
+      {CommandId::kVersion, "version", "", "which raftd this is", 0, 0, {"--version"}},
+  };
+}
+
+std::vector<Command> key_commands() {
+  return {
       {CommandId::kGet,
        "get",
        "KEY",
@@ -207,10 +211,20 @@ const std::vector<Command>& commands() {
        1,
        {"--keys", "--limit", "--rev", "--consistency", "--min-revision"},
        true},
+  };
+}
+
+std::vector<Command> cluster_commands() {
+  return {
       {CommandId::kStatus, "status", "", "what each endpoint says of itself", 0, 0, {}, true},
       {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
       {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
       {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
+  };
+}
+
+std::vector<Command> describe_commands() {
+  return {
       {CommandId::kDescribeLogs,
        "describe logs",
        "DIR",
@@ -232,8 +246,20 @@ const std::vector<Command>& commands() {
        1,
        1,
        {"--json", "--timeout", "--token-file"}},
-      {CommandId::kVersion, "version", "", "which raftd this is", 0, 0, {"--version"}},
   };
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = [] {
+    std::vector<Command> list = node_commands();
+    for (std::vector<Command> (*more)() : {key_commands, cluster_commands, describe_commands}) {
+      for (Command& command : more())
+        list.push_back(std::move(command));
+    }
+    return list;
+  }();
   return all;
 }
 

@@ -53,8 +53,10 @@ Ran run_one(const std::vector<std::string>& typed, int status, const std::string
 }
 
 const char* const kStatus =
-    R"({"id":1,"name":"n1","cluster_id":"00","role":"leader","term":3,"leader":{"id":1,"client":"c"},)"
-    R"("commit_index":10,"applied_index":9,"revision":7,"keys":2,"version":"0.1.0","warnings":["quota"]})"
+    R"({"id":1,"name":"n1","cluster_id":"00","role":"leader","term":3,"leader":{"id":1,)"
+    R"("client":"c"},)"
+    R"("commit_index":10,"applied_index":9,"revision":7,"keys":2,"version":"0.1.0",)"
+    R"("warnings":["quota"]})"
     "\n";
 
 }  // namespace
@@ -219,7 +221,8 @@ TEST_CASE("members and transfer print a table and the new leader") {
 
 TEST_CASE("describe node prints blocks with plain numbers, names in order of the alphabet") {
   const char* const body =
-      R"({"node_id":1,"leader_id":1,"term":1,"storage":{"hard_state":{"term":1,"vote":1,"commit":3},)"
+      R"({"node_id":1,"leader_id":1,"term":1,"storage":{"hard_state":{"term":1,)"
+      R"("vote":1,"commit":3},)"
       R"("conf_state":{"voters":[1,2],"learners":[],"voters_outgoing":[],"learners_next":[],)"
       R"("auto_leave":false},"snapshot":{"index":0,"term":0,"bytes":0},"last_index":3},)"
       R"("progress":{"2":{"next_idx":4,"matched":3}},"raft_log":{"committed":3,"applied":3,)"

@@ -217,8 +217,8 @@ TEST_CASE("damage is one line with file and offset, the rest is shown, and the s
   torn.overwrite(torn.offsets[2] + 60, "damage");
   const Ran tail = run({"describe", "logs", torn.path()});
   CHECK(tail.status == kExitCorrupt);
-  CHECK(tail.error.starts_with("log-00000000000000000002: offset " +
-                               std::to_string(torn.offsets[2]) + ": torn tail: "));
+  CHECK(tail.error.starts_with("log-00000000000000000002: torn tail: frame 5 at offset " +
+                               std::to_string(torn.offsets[2]) + ": "));
   CHECK(tail.out.find("overridden") != std::string::npos);  // No longer: its successor is lost.
 
   Data inside;
@@ -226,9 +226,9 @@ TEST_CASE("damage is one line with file and offset, the rest is shown, and the s
   inside.overwrite(inside.offsets[1] + 60, "damage");
   const Ran ran = run({"describe", "logs", inside.path()});
   CHECK(ran.status == kExitCorrupt);
-  CHECK(ran.error.starts_with("log-00000000000000000002: offset " +
+  CHECK(ran.error.starts_with("log-00000000000000000002: frame 4 at offset " +
                               std::to_string(inside.offsets[1]) + ": "));
-  CHECK(ran.error.find("expected a good frame") != std::string::npos);
+  CHECK(ran.error.find("frame 5 follows at offset") != std::string::npos);
   CHECK(ran.out.find("│   2   ┆") != std::string::npos);
 }
 
@@ -253,7 +253,7 @@ TEST_CASE("[RF-19] a missing or foreign directory is an error, never an empty ta
   const Ran foreign = run({"describe", "metadata", data.path() + "/other"});
   CHECK(foreign.status == kExitCannotRead);
   CHECK(foreign.out.empty());
-  CHECK(foreign.error.find("no data directory") != std::string::npos);
+  CHECK(foreign.error.find("no data of raftd") != std::string::npos);
 }
 
 TEST_CASE("[RF-19] describing changes nothing, not even a file's time") {
