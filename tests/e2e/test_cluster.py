@@ -1,5 +1,6 @@
 """A cluster as its users see it: any node serves any request, whatever is killed, cut off or restarted."""
 
+import os
 import statistics
 import threading
 import time
@@ -167,6 +168,7 @@ def test_a_follower_down_for_50000_writes_catches_up(make_cluster):
     assert count == 50_000
 
 
+@pytest.mark.skipif(os.environ.get("RAFTD_SANITIZE", "") != "", reason="a sanitizer's own memory is not the node's")
 def test_a_paused_follower_does_not_grow_the_others_memory(make_cluster):
     cluster = make_cluster(3).start()
     leader, follower = cluster.wait_leader(), cluster.follower()
