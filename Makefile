@@ -59,7 +59,8 @@ check:
 SOURCES = $(shell find src tests -name '*.cc' -o -name '*.h' | sort)
 
 check-format:
-	clang-format --dry-run -Werror $(SOURCES)
+	@echo clang-format
+	@clang-format --dry-run -Werror $(SOURCES)
 
 # The rooms that a wrong line hurts most; the others are a matter of minutes each.
 check-tidy: check-sanitized

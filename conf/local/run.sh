@@ -51,6 +51,7 @@ leader_lines() {
     END { exit !(leaders == 1 && ready == 3) }'
 }
 
+# Before there is a leader a node that ends is a failure: a wrong configuration, a port, the disk.
 all_run() {
   local n=1
   for pid in "${pids[@]}"; do
@@ -68,7 +69,18 @@ done
 echo "$lines"
 echo "try: curl -X PUT -d hello http://127.0.0.1:2379/kv/a && curl http://127.0.0.1:32379/kv/a"
 
-while :; do
-  wait -n "${pids[@]}"
-  all_run
+# Afterwards it may be killed for a try; the others go on.
+declare -A node_of=([${pids[0]}]=1 [${pids[1]}]=2 [${pids[2]}]=3)
+while [ ${#pids[@]} -gt 0 ]; do
+  wait -n "${pids[@]}" 2>/dev/null
+  left=()
+  for pid in "${pids[@]}"; do
+    if kill -0 "$pid" 2>/dev/null; then
+      left+=("$pid")
+    else
+      echo "raftd: node ${node_of[$pid]} ended; see $build/run/node${node_of[$pid]}.log" >&2
+    fi
+  done
+  pids=("${left[@]}")
 done
+exit 1
