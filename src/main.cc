@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/digest.h"
+#include "base/endian.h"
 #include "base/rng.h"
 #include "cli/cli.h"
 #include "cli/version.h"
@@ -169,6 +170,17 @@ bool members_differ(const config::Config& config, const storage::Recovered& reco
   return !(first_configuration(config) == recovered.durable.configurations.back().configuration);
 }
 
+// What must agree on all nodes and is not in the log: the bounds of replicated data. Nodes that
+// disagree refuse each other.
+std::uint64_t settings_hash() {
+  Bytes settings;
+  append_le<std::uint64_t>(settings, limits::kKeyBytesMax);
+  append_le<std::uint64_t>(settings, limits::kRequestBytesMax);
+  append_le<std::uint64_t>(settings, limits::kEntryBytesMax);
+  append_le<std::uint64_t>(settings, limits::kPublishedMembersMax);
+  return digest128(settings).low;
+}
+
 uv::NodeOptions node_options(const config::Config& config, const storage::Opened& opened,
                              Rng& entropy, raft::Incarnation incarnation) {
   const storage::Identity& identity = opened.identity;
@@ -193,7 +205,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
               .cluster_name = config.cluster.name,
               .incarnation = incarnation,
               .priority = config.raft.priority,
-              .settings_hash = 1,  // Of the limits of replicated data: those of this version.
+              .settings_hash = settings_hash(),
               .election_timeout_min = config.raft.election_timeout,
               .connect_timeout = config.raft.election_timeout};
   out.service = {.self = identity.node_id,
