@@ -255,6 +255,7 @@ segment_bytes = "8MiB"
         for n in self.nodes:
             n.start()
         self.wait_leader()
+        wait_for(lambda: all(n.status() for n in self.nodes), "every node answers")
         return self
 
     def live(self):

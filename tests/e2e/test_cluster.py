@@ -35,6 +35,7 @@ def verify(cluster, workload):
     """The end of every fault test: all nodes agree, every acknowledged write is there, the history is linearizable."""
     history = workload.stop()
     cluster.wait_leader()
+    wait_for(lambda: all(n.status() for n in cluster.live()), "every node answers")
     write_until_acknowledged(cluster, "after", "faults")
     final = []
     for key in sorted({r["key"] for r in history}):
