@@ -139,7 +139,7 @@ TEST_CASE(
     "network, disks and crashes do breaks safety, and when they stop the cluster recovers") {
   const std::uint64_t only = from_environment("RAFTD_SEED", 0);
   if (only != 0) return run(only);
-  const std::uint64_t seeds = from_environment("RAFTD_SEEDS", 1000);
+  const std::uint64_t seeds = from_environment("RAFTD_SEEDS", 500);
   for (std::uint64_t seed = 1; seed <= seeds; ++seed)
     run(seed);
 }
