@@ -202,8 +202,16 @@ std::vector<DiskOp> first_start_ops(const FirstStart& start) {
 
 Result<Opened> open_data_dir(const OpenOptions& options) {
   TRY([[maybe_unused]] const Done made, make_directory(options.path));
-  TRY(DirectoryLock lock, DirectoryLock::take(options.path));
   TRY(const auto reader, PosixDirectoryReader::open(options.path));
+  TRY(const std::vector<FileName> names, reader->list());
+  const bool never_locked = std::find(names.begin(), names.end(), format::kLockName) == names.end();
+  const bool has_identity =
+      std::find(names.begin(), names.end(), format::kIdentityName) != names.end();
+  if (never_locked && !has_identity) {  // Somebody's home directory is not even locked.
+    const auto ours = clear_unfinished_start(*reader);
+    if (!ours) return in_directory(options, ours.error());
+  }
+  TRY(DirectoryLock lock, DirectoryLock::take(options.path));
   PosixFiles files(options.path, options.sync);
   auto found = read_identity(*reader);
   if (!found) return in_directory(options, found.error());
