@@ -10,8 +10,10 @@ std::size_t bytes_of(const WriteOp& op) {
 }
 
 bool Forwards::has_room(const WriteOp& op) const {
-  // The ring also holds what was answered behind the oldest that was not.
-  if (pending_.size() >= limits::kForwardsPendingMax) return false;
+  if (live_ >= limits::kForwardsPendingMax) return false;
+  // The ring also holds what was answered behind the oldest that was not: one lost answer must not
+  // stop all others until its deadline.
+  if (pending_.size() >= 4 * limits::kForwardsPendingMax) return false;
   return bytes_ + bytes_of(op) <= bytes_max_;
 }
 

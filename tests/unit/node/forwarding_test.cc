@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/limits.h"
 #include "node/cluster_time.h"
 
 namespace raftd::node {
@@ -52,6 +53,22 @@ TEST_CASE("what is on its way is bounded in bytes, and the room comes back") {
   CHECK(std::get<Propose>(found.op).command.size() == 60);
   CHECK(forwards.has_room(Propose{Bytes(100)}));
   forwards.check_invariants();
+}
+
+TEST_CASE("one answer that is lost does not stop those behind it, and the table stays bounded") {
+  Forwards forwards({7}, 1000);
+  forwards.add(pending(1));
+  Forwards::Pending found;
+  std::size_t answered = 0;
+  while (forwards.has_room(Transfer{}) && answered < 10 * limits::kForwardsPendingMax) {
+    REQUIRE(forwards.take(forwards.add(pending(2)), kLeader, found));
+    ++answered;
+  }
+  CHECK(answered > limits::kForwardsPendingMax);
+  CHECK(answered < 10 * limits::kForwardsPendingMax);
+  CHECK(forwards.size() == 1);
+  CHECK(forwards.take_all(kLeader).size() == 1);
+  CHECK(forwards.has_room(Transfer{}));
 }
 
 TEST_CASE("a link that ends gives back what was sent over it, and nothing else") {
