@@ -91,6 +91,7 @@ uv::Adjustable adjustable(const config::Config& config) {
               .idle_timeout = config.client.idle_timeout};
   out.history = {.age_ms = static_cast<std::uint64_t>(config.history.age.count()),
                  .bytes = config.history.bytes};
+  out.max_pending_bytes = config.raft.max_pending_bytes;
   return out;
 }
 
@@ -99,6 +100,7 @@ bool adjustable_key(std::string_view line) {
   static constexpr std::string_view kPrefixes[] = {"limits.",
                                                    "history.",
                                                    "logging.level",
+                                                   "raft.max_pending_bytes",
                                                    "client.follower",
                                                    "client.idle_timeout",
                                                    "client.body_timeout",
@@ -118,16 +120,16 @@ std::set<std::string> settings_of(const config::Loaded& loaded) {
   return out;
 }
 
-// Reads the file again. An error changes nothing and is one warning; so are changed keys that need
-// a restart.
-std::optional<uv::Adjustable> reload(const config::Sources& sources, config::Loaded& current,
-                                     Log& log) {
+// Reads the file again. An error changes nothing and is one warning; so are keys that differ from
+// those of the start and need a restart.
+std::optional<uv::Adjustable> reload(const config::Sources& sources, const config::Loaded& started,
+                                     config::Config& current, Log& log) {
   Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
     log.warn("the configuration was not reloaded: %s", loaded.error().message.c_str());
     return std::nullopt;
   }
-  const std::set<std::string> before = settings_of(current);
+  const std::set<std::string> before = settings_of(started);
   std::string needs_restart;
   for (const std::string& setting : settings_of(*loaded)) {
     if (before.contains(setting) || adjustable_key(setting)) continue;
@@ -137,9 +139,10 @@ std::optional<uv::Adjustable> reload(const config::Sources& sources, config::Loa
     log.warn("changed, but needs a restart to take effect: %s", needs_restart.c_str());
   }
   log.set_level(loaded->config.logging.level);
-  current = std::move(*loaded);
+  current = std::move(loaded->config);
+  current.client.max_connections = started.config.client.max_connections;
   log.info("the configuration was reloaded");
-  return adjustable(current.config);
+  return adjustable(current);
 }
 
 int exit_status_of(const Error& error) {
@@ -240,10 +243,10 @@ int run_node(const config::Sources& sources) {
     std::fprintf(stderr, "raftd: %s\n", loaded.error().message.c_str());
     return kExitConfig;
   }
-  config::Loaded current = std::move(*loaded);
-  const config::Config& config = current.config;
+  const config::Loaded started = std::move(*loaded);
+  const config::Config& config = started.config;
   Log log = make_log(config);
-  for (const std::string& warning : current.warnings)
+  for (const std::string& warning : started.warnings)
     log.warn("%s", warning.c_str());
   if (config.log.sync == config::Sync::kNone) {
     log.warn(
@@ -279,9 +282,10 @@ int run_node(const config::Sources& sources) {
         "the members in the file differ from those in the log; the log decides "
         "(config_differs)");
   }
-  options.service.limits_shown = [&current] { return config::limits_as_json(current.config); };
+  config::Config current = config;
+  options.service.limits_shown = [&current] { return config::limits_as_json(current); };
   uv::Node node(options, std::move(opened->recovered), log,
-                [&] { return reload(sources, current, log); });
+                [&] { return reload(sources, started, current, log); });
   const uv::Ended ended = node.run();
   log.info("stopped");
   return static_cast<int>(ended);

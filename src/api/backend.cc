@@ -14,12 +14,7 @@ void ReplicaBackend::on_client_gone(node::ClientToken token) {
 }
 
 Standing ReplicaBackend::standing(Instant now) const {
-  if (!standing_at_ || now - *standing_at_ >= kStandingAge) {
-    const node::ReplicaStatus status = replica_.status(now);
-    standing_ = {status.role, status.leader_contact};
-    standing_at_ = now;
-  }
-  return standing_;
+  return {replica_.role(), replica_.leader_contact(now)};
 }
 
 node::ReplicaStatus ReplicaBackend::status(Instant now) const {

@@ -40,18 +40,12 @@ class ReplicaBackend final : public Backend {
   void on_client(Instant now, node::ClientToken token, node::ClientOp op,
                  Instant deadline) override;
   void on_client_gone(node::ClientToken token) override;
-  // Up to kStandingAge old: the replica itself decides what it takes, this is for header lines
-  // and for refusals that are early rather than late.
   Standing standing(Instant now) const override;
   node::ReplicaStatus status(Instant now) const override;
   ReplicaTimes times() const override;
 
  private:
-  static constexpr Duration kStandingAge = std::chrono::milliseconds(1);
-
   node::Replica& replica_;
-  mutable std::optional<Instant> standing_at_;
-  mutable Standing standing_;
 };
 
 }  // namespace raftd::api

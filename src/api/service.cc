@@ -21,6 +21,10 @@ namespace {
 constexpr Duration kTimeoutMin = std::chrono::milliseconds(1);
 constexpr Duration kTimeoutMax = std::chrono::seconds(60);
 
+// A request that took this long is worth a line, but no more than one in kSlowInterval.
+constexpr Duration kSlowRequest = std::chrono::seconds(1);
+constexpr Duration kSlowInterval = std::chrono::seconds(1);
+
 // Reads what every call has. Nothing: go on.
 std::optional<ApiError> read_common(const ServiceLimits& limits, Context& context) {
   if (auto error = context.parameters.parse(context.request.query())) return error;
@@ -97,6 +101,7 @@ struct Service::State final : Feeder {
   Step step(Waiting& done, node::ClientResult result);
   void answer(RequestId id, Root root, Instant begun, const std::string* traceparent,
               http::Response response);
+  void note_slow(Root root, Duration took, int status, const std::string* traceparent);
   Waiting& make_waiting();
   void renew(Waiting& waiting);  // The same request asks again, under another token.
   Waiting* find(node::ClientToken token);
@@ -117,6 +122,8 @@ struct Service::State final : Feeder {
   Backend* backend = nullptr;      // Set by bind().
   Responder* responder = nullptr;  // Likewise.
   Instant time;                    // As last told.
+  Instant slow_noted{};
+  std::uint64_t slow_unnoted = 0;
 
   // A token is its slot's number below kSlotBits and a sequence number above: never used twice,
   // found without a search. The highest bit stays zero.
@@ -203,8 +210,27 @@ void Service::State::answer(RequestId id, Root root, Instant begun, const std::s
     add_header(response.fields, "traceparent", *traceparent);
   }
   if (response.status == 500) log.error("a request failed: %s", response.body.c_str());
-  metrics.count_request(root, response.status, std::max(Duration{}, time - begun));
+  const Duration took = std::max(Duration{}, time - begun);
+  if (took >= kSlowRequest) note_slow(root, took, response.status, traceparent);
+  metrics.count_request(root, response.status, took);
   responder->respond(id, std::move(response));
+}
+
+// The root alone: keys do not belong into a log.
+void Service::State::note_slow(Root root, Duration took, int status,
+                               const std::string* traceparent) {
+  if (slow_noted != Instant{} && time - slow_noted < kSlowInterval) {
+    ++slow_unnoted;
+    return;
+  }
+  const bool traced = traceparent != nullptr && !traceparent->empty();
+  log.warn(
+      "slow request: %s took %lld ms, status %d, traceparent %s; %llu more were not named",
+      root_name(root),
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()),
+      status, traced ? traceparent->c_str() : "-",
+      static_cast<unsigned long long>(std::exchange(slow_unnoted, 0)));
+  slow_noted = time;
 }
 
 Step Service::State::step(Waiting& done, node::ClientResult result) {

@@ -3,18 +3,12 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/overloaded.h"
 #include "base/text.h"
 #include "kv/store_state.h"
 
 namespace raftd::kv {
 namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 WriteReply bad_command(std::string why) {
   WriteReply reply;

@@ -74,7 +74,6 @@ void Forwards::check_invariants() const {
   }
   ASSERT_CMP(bytes, ==, bytes_);
   ASSERT_CMP(live, ==, live_);
-  ASSERT_CMP(bytes_, <=, bytes_max_);
 }
 
 }  // namespace raftd::node

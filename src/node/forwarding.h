@@ -29,6 +29,7 @@ class Forwards {
   // bytes_max: of the operations that wait for their answer.
   Forwards(raft::Incarnation incarnation, std::size_t bytes_max)
       : incarnation_(incarnation), bytes_max_(bytes_max) {}
+  void set_bytes_max(std::size_t bytes_max) { bytes_max_ = bytes_max; }  // Less: none is dropped.
 
   std::size_t size() const { return live_; }
   bool has_room(const WriteOp& op) const;

@@ -10,17 +10,11 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/overloaded.h"
 #include "node/replica_state.h"
 
 namespace raftd::node {
 namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 unsigned long long number(std::uint64_t value) {
   return value;
@@ -134,6 +128,11 @@ void Replica::on_disk_done(Instant now, storage::DiskResult result) {
   if (finished.persisted) s.core.persisted(now, *finished.persisted);
   if (finished.read) s.core.log_read_done(now, *finished.read, std::move(finished.entries));
   s.tell_disk_full();
+}
+
+void Replica::set_max_pending_bytes(std::size_t bytes) {
+  state_->core.set_max_pending_bytes(bytes);
+  state_->forwards.set_bytes_max(bytes);
 }
 
 void Replica::stop(Instant now) {
@@ -296,6 +295,15 @@ void Replica::State::continue_stop() {
   lanes.seal();
 }
 
+raft::RoleView Replica::role() const {
+  return state_->core.role();
+}
+
+std::optional<Instant> Replica::leader_contact(Instant now) const {
+  if (role().role == raft::Role::kLeader) return now;
+  return state_->core.leader_contact();
+}
+
 ReplicaStatus Replica::status(Instant now) const {
   const State& s = *state_;
   ReplicaStatus status;
@@ -308,8 +316,7 @@ ReplicaStatus Replica::status(Instant now) const {
   status.last = s.core.last_index();
   status.configuration = s.core.configuration();
   status.progress = s.core.progress();
-  status.leader_contact = s.core.leader_contact();
-  if (status.role.role == raft::Role::kLeader) status.leader_contact = now;
+  status.leader_contact = leader_contact(now);
   status.counters = s.core.counters();
   status.pending_bytes = s.core.pending_bytes();
   status.waiting_writes = s.writes.size() + s.forwards.size() + s.transfers.size();

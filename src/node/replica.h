@@ -128,6 +128,9 @@ class Replica {
   void on_client_gone(ClientToken token);
   void on_disk_done(Instant now, storage::DiskResult result);
 
+  // Of the configuration: what is proposed here, or forwarded, and not committed. From now on.
+  void set_max_pending_bytes(std::size_t bytes);
+
   // Stopping: takes no more clients (kShuttingDown), hands leadership over if it has it. stopped()
   // when nothing is in flight any more and the segment is sealed as clean.
   void stop(Instant now);
@@ -137,6 +140,8 @@ class Replica {
   bool has_more() const;   // A slice waits: do not sleep in the next poll.
   Instant next_wakeup() const;
 
+  raft::RoleView role() const;
+  std::optional<Instant> leader_contact(Instant now) const;  // now if this node leads.
   ReplicaStatus status(Instant now) const;
   const RecentHistogram& sync_times() const;    // Of journal plans.
   const RecentHistogram& commit_times() const;  // From propose to apply, where a client waits.

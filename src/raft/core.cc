@@ -436,6 +436,10 @@ void Core::disk_full(bool full) {
   state_->disk_full = full;
 }
 
+void Core::set_max_pending_bytes(std::size_t bytes) {
+  state_->config.max_pending_bytes = bytes;
+}
+
 bool Core::has_output() const {
   return state_->has_output();
 }

@@ -151,6 +151,8 @@ class Core {
   void announce(NodeId peer, Index index);  // Tell this peer at once when index is committed.
   void disk_full(bool full);                // Take no entries; votes and heartbeats go on.
 
+  void set_max_pending_bytes(std::size_t bytes);  // Of CoreConfig; from the next proposal on.
+
   // Outputs.
   bool has_output() const;
   Output take_output();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/overloaded.h"
 #include "base/rng.h"
 #include "raft/log.h"
 #include "raft/progress.h"
@@ -12,13 +13,6 @@
 #include "raft/read_queue.h"
 
 namespace raftd::raft {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 // What a message waits for before it may leave this node; the table is in core.cc.
 enum class Gate : std::uint8_t {

@@ -371,6 +371,10 @@ Status make_directory(const std::string& directory) {
   return Done{};
 }
 
+bool directory_writable(const std::string& directory) {
+  return ::access(directory.c_str(), W_OK | X_OK) == 0;
+}
+
 Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
   const std::string path = directory + "/" + std::string(format::kLockName);
   FileDescriptor fd(

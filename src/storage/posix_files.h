@@ -100,6 +100,9 @@ class PosixDirectoryReader final : public DirectoryReader {
 // no directory that this process may use.
 Status make_directory(const std::string& directory);
 
+// Files can be made in it: it is there, its file system is not read-only, this process may. Blocks.
+bool directory_writable(const std::string& directory);
+
 // The lock on a data directory, held as long as this lives.
 class DirectoryLock {
  public:

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "api/backend.h"
+#include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
 #include "uv/notify.h"
 #include "uv/publisher.h"
@@ -89,6 +90,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   api::ReplicaBackend backend;
   HttpServer http;
   Publisher publisher;
+  DirectoryProbe probe;
 
   Handle<uv_prepare_t> prepare;
   Handle<uv_check_t> check;
@@ -130,6 +132,7 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       http(loop, options.adjustable.http, service, vitals, log),
       publisher({options.core.self.value, options.peer.identity.instance, options.service.name,
                  options.service.client_url, options.service.version}),
+      probe(loop, options.data_dir),
       prepare(this, [this](uv_prepare_t* h) { return uv_prepare_init(loop.get(), h); }),
       check(this, [this](uv_check_t* h) { return uv_check_init(loop.get(), h); }),
       idle(this, [this](uv_idle_t* h) { return uv_idle_init(loop.get(), h); }),
@@ -242,6 +245,7 @@ void Node::State::housekeeping() noexcept {
   const Instant now = monotonic_now();
   vitals.connected_peers = peers.connected();
   vitals.bad_peer_messages = peers.bad_messages();
+  vitals.data_dir_writable = probe.writable();
   if (peers.fatal() && ended != Ended::kNotTaken) {
     log.error("%s", peers.fatal()->message.c_str());
     ended = Ended::kNotTaken;
@@ -267,6 +271,7 @@ void Node::State::housekeeping() noexcept {
   }
   if (now - status_sent >= kStatusInterval) {
     status_sent = now;
+    probe.begin();
     const node::ReplicaStatus status = replica.status(now);
     notifier.send(strf("STATUS=%s of term %llu, applied %llu", role_name(status.role.role),
                        static_cast<unsigned long long>(status.role.term.value),
@@ -305,6 +310,7 @@ void Node::State::adjust(const Adjustable& adjustable) {
   service.set_limits(adjustable.limits);
   http.set_options(adjustable.http);
   store.set_history_limits(adjustable.history);
+  replica.set_max_pending_bytes(adjustable.max_pending_bytes);
 }
 
 void Node::State::close_all() {

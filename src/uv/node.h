@@ -19,6 +19,7 @@ struct Adjustable {
   api::ServiceLimits limits;
   HttpServerOptions http;
   kv::HistoryLimits history;
+  std::size_t max_pending_bytes = 0;
 };
 
 struct NodeOptions {

@@ -10,18 +10,12 @@
 
 #include <algorithm>
 
+#include "base/overloaded.h"
 #include "base/text.h"
 #include "wire/codec.h"
 
 namespace raftd::uv {
 namespace {
-
-template <class... F>
-struct overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-overloaded(F...) -> overloaded<F...>;
 
 constexpr std::uint64_t kPauseMsMin = 50;
 constexpr std::uint64_t kPauseMsMax = 1000;

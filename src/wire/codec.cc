@@ -3,18 +3,12 @@
 #include <msgpack.hpp>
 
 #include "base/limits.h"
+#include "base/overloaded.h"
 #include "base/text.h"
 #include "wire/fields.h"
 
 namespace raftd::wire {
 namespace {
-
-template <class... F>
-struct overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-overloaded(F...) -> overloaded<F...>;
 
 enum class Type : std::uint8_t {
   kVoteRequest = 1,

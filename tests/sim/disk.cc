@@ -2,18 +2,9 @@
 
 #include <algorithm>
 
+#include "base/overloaded.h"
+
 namespace raftd::sim {
-namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
-
-}  // namespace
-
 Result<std::vector<storage::FileName>> DiskImage::list() {
   std::vector<storage::FileName> names;
   for (const auto& [name, file] : seen_)

@@ -355,6 +355,34 @@ TEST_CASE("traceparent is echoed") {
   CHECK(field(f.with(created(5), "PUT", "/kv/a", trace, "v"), "traceparent") == "00-aa-bb-01");
 }
 
+TEST_CASE("a slow request is one log line with its traceparent, and at most one in a second") {
+  Fixture f;
+  std::vector<std::string> lines;
+  f.log = Log(LogLevel::kWarn, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const auto put = [&] {
+    return f.send(f.make("PUT", "/kv/secret", {{"traceparent", "00-aa-bb-01"}}, "v"));
+  };
+  const RequestId quick = put();
+  f.service.on_turn(at_ms(1999));
+  f.answer(created(5));
+  CHECK(lines.empty());
+  put();
+  put();
+  f.service.on_turn(at_ms(2500));
+  f.answer(created(6));
+  f.answer(created(7));
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0] ==
+        "slow request: /kv took 1500 ms, status 201, traceparent 00-aa-bb-01; 0 more were not "
+        "named");
+  put();
+  f.service.on_turn(at_ms(3500));
+  f.answer(created(8));
+  REQUIRE(lines.size() == 2);
+  CHECK(contains(lines[1], "; 1 more were not named"));
+  CHECK(f.take(quick).status == 201);
+}
+
 TEST_CASE("bytes in an error's message are escaped") {
   Fixture f;
   const auto response = f.with(got(kv::GetReply::Result::kNotFound, 5), "GET", "/kv/%0d%0aX%22");

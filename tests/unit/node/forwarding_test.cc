@@ -55,6 +55,17 @@ TEST_CASE("what is on its way is bounded in bytes, and the room comes back") {
   forwards.check_invariants();
 }
 
+TEST_CASE("the bound may shrink below what is on its way: nothing is dropped, nothing added") {
+  Forwards forwards({7}, 100);
+  const ForwardId id = forwards.add(pending(1, 60));
+  forwards.set_bytes_max(50);
+  forwards.check_invariants();
+  CHECK_FALSE(forwards.has_room(Propose{Bytes(1)}));
+  Forwards::Pending found;
+  CHECK(forwards.take(id, kLeader, found));
+  CHECK(forwards.has_room(Propose{Bytes(50)}));
+}
+
 TEST_CASE("one answer that is lost does not stop those behind it, and the table stays bounded") {
   Forwards forwards({7}, 1000);
   forwards.add(pending(1));

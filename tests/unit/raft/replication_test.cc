@@ -315,6 +315,23 @@ TEST_CASE("[RF-7] too much at once is refused, and refusing changes nothing") {
   CHECK(big.error().code == Errc::kTooBig);
 }
 
+TEST_CASE("the limit of what waits may change while it is used up") {
+  CoreConfig config = core_config(1);
+  config.max_pending_bytes = 10'000;
+  Solo solo(first_start(three()), config);
+  solo.lead();
+  const std::string text(4000, 'x');
+  REQUIRE(solo.propose(text));
+  REQUIRE(solo.propose(text));
+  solo.core().set_max_pending_bytes(5000);
+  CHECK_FALSE(solo.propose(text));
+  solo.accept(2, 4);
+  CHECK(solo.propose(text));
+  CHECK_FALSE(solo.propose(text));
+  solo.core().set_max_pending_bytes(10'000);
+  CHECK(solo.propose(text));
+}
+
 TEST_CASE("[SR-9] a proposal gives its index; on a node that does not lead it is refused") {
   Solo solo(first_start(three()));
   const auto refused = solo.core().propose(solo.now, share(to_bytes("x")));
