@@ -52,7 +52,7 @@ def test_sighup_changes_the_log_level_and_names_what_needs_a_restart(make_cluste
     limits = text.replace('[raft]', '[raft]\nmax_pending_bytes = "2MiB"')
     config.write_text(limits + '\n[limits]\nvalue_bytes = 10\n')
     node.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: node.put("k", "x" * 11).status == 413, "a limit changes at once")
+    wait_for(lambda: node.put("big", "x" * 11).status == 413, "a limit changes at once")
     assert node.log().count("needs a restart") == 1
     config.write_text("id = \n")
     node.process.send_signal(signal.SIGHUP)
