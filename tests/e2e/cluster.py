@@ -216,8 +216,8 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, directory, size=3, proxied=False, extra="", election_timeout_ms=ELECTION_TIMEOUT_MS):
-        self.dir, self.extra, self.election_timeout_ms = directory, extra, election_timeout_ms
+    def __init__(self, directory, size=3, proxied=False, extra="", client="", election_timeout_ms=ELECTION_TIMEOUT_MS):
+        self.dir, self.extra, self.client, self.election_timeout_ms = directory, extra, client, election_timeout_ms
         ports = free_ports(3 * size)
         self.nodes = [Node(self, i + 1, ports[i], ports[size + i]) for i in range(size)]
         self.cut_pairs = set()
@@ -236,6 +236,7 @@ class Cluster:
 data_dir = "{node.data_dir}"
 [client]
 listen = "127.0.0.1:{node.http_port}"
+{self.client}
 [peer]
 listen = "127.0.0.1:{node.peer_port}"
 [cluster]
