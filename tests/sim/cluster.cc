@@ -32,9 +32,9 @@ class Cluster::Machine final : public machine::StateMachine {
   machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override {
     oracle_.applied(node_, applied);
     index_ = applied.index;
-    return digested(store_.apply(applied, reply_wanted));
+    return finished(store_.apply(applied, reply_wanted));
   }
-  machine::Outcome apply_slice() override { return digested(store_.apply_slice()); }
+  machine::Outcome apply_slice() override { return finished(store_.apply_slice()); }
   std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
     return store_.query(query);
   }
@@ -45,7 +45,8 @@ class Cluster::Machine final : public machine::StateMachine {
   const kv::Store& store() const { return store_; }
 
  private:
-  machine::Outcome digested(machine::Outcome outcome) {
+  machine::Outcome finished(machine::Outcome outcome) {
+    if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
     if (outcome.finished && index_.value % kDigestEvery == 0) {
       oracle_.state_is(node_, index_, store_.digest());
       store_.check_invariants();
@@ -59,7 +60,7 @@ class Cluster::Machine final : public machine::StateMachine {
   raft::Index index_;
 };
 
-struct Cluster::Node final : node::Network, node::Clients {
+struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   Node(Cluster& owner, std::size_t number, std::uint64_t seed)
       : cluster(owner),
         index(number),
@@ -79,11 +80,21 @@ struct Cluster::Node final : node::Network, node::Clients {
     ASSERT_CMP(to.value, >, 0U);
     ASSERT_CMP(to.value, <=, cluster.size());
     cluster.trace(index, 1, to.value * 16 + message.index());
+    if (const auto* raft = std::get_if<raft::Message>(&message)) cluster.logs_.sends(index, *raft);
     cluster.network_.send(index, to.value - 1, std::move(message));
   }
   void members(const raft::ConfigurationAt&) override {}
   void complete(node::ClientToken token, node::ClientResult result) override {
     cluster.complete(index, token, std::move(result));
+  }
+  void wrote(const LogImage& image, raft::Index at) override {
+    cluster.logs_.wrote(index, image, at);
+  }
+  void replaced(raft::Index at, const LogSlot& slot) override {
+    cluster.logs_.replaced(index, at, slot);
+  }
+  void hard_state(const raft::HardState& before, const raft::HardState& now) override {
+    cluster.logs_.hard_state(index, before, now);
   }
 
   Cluster& cluster;
@@ -118,10 +129,14 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, TraceSink trace)
       options_(options),
       trace_sink_(std::move(trace)),
       rng_(seed),
+      logs_(options.nodes),
       network_(schedule_, options, rng_.next(), *this) {
+  oracle_.watch(logs_);
   for (std::size_t i = 0; i < options.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(*this, i, rng_.next()));
     Node& node = *nodes_[i];
+    node.disk.image().log().observe(&node);
+    logs_.attach(i, node.disk.image().log());
     node.identity.cluster_id[0] = 7;
     node.identity.node_id = id_of(i);
     node.identity.instance = node.rng.next();
@@ -257,10 +272,27 @@ storage::Recovered Cluster::recover_disk(std::size_t node) {
         n.disk.image().execute(op);
       }
     }
-    if (!interrupted) return *std::move(recovered);
+    if (!interrupted) {
+      accept(node, *recovered);
+      return *std::move(recovered);
+    }
     ++coverage_.interrupted_repairs;
     n.disk.image().lose_power(n.rng);
   }
+}
+
+// Recovery neither loses what was synced nor makes anything up.
+void Cluster::accept(std::size_t node, const storage::Recovered& recovered) {
+  DiskLog& log = nodes_[node]->disk.image().log();
+  if (log.compare(recovered.durable) != DiskLog::Found::kAll) {
+    violated("recovery",
+             strf("node %zu finds a log to %llu, term %llu; its disk was synced to "
+                  "%llu, term %llu",
+                  node + 1, number(recovered.durable.last_index.value),
+                  number(recovered.durable.hard_state.term.value),
+                  number(log.durable().last().value), number(log.durable().hard.term.value)));
+  }
+  log.accept(recovered.durable);
 }
 
 void Cluster::start(std::size_t node) {

@@ -115,6 +115,7 @@ class Cluster final : private Peers {
   void check(std::size_t node);
   void format_disk(std::size_t node);
   storage::Recovered recover_disk(std::size_t node);
+  void accept(std::size_t node, const storage::Recovered& recovered);
   void complete(std::size_t node, node::ClientToken token, node::ClientResult result);
   void watch_answer(std::size_t node, node::ClientToken token, Duration patience);
   void poll_stop(std::size_t node, std::uint64_t life, Instant deadline);
@@ -129,6 +130,7 @@ class Cluster final : private Peers {
   Rng rng_;
   Schedule schedule_;
   Oracle oracle_;
+  LogRules logs_;
   SimNetwork network_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::uint64_t next_token_ = 1;

@@ -40,6 +40,7 @@ void DiskImage::change(DirectoryChange change) {
 void DiskImage::create(const storage::FileName& name, Bytes content, bool synced) {
   ASSERT(!seen_.contains(name));
   auto file = std::make_shared<File>();
+  file->number = ++files_made_;
   file->seen = std::move(content);
   for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
     file->dirty.insert(sector);
@@ -54,6 +55,7 @@ void DiskImage::write(const storage::WriteFile& op) {
   std::ranges::copy(data, target.seen.begin() + static_cast<std::ptrdiff_t>(op.offset));
   for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
     target.dirty.insert(at);
+  log_.wrote(target.number, op.offset, data);
 }
 
 void DiskImage::sync(File& file) {
@@ -66,6 +68,15 @@ void DiskImage::sync(File& file) {
                 file.durable.begin() + static_cast<std::ptrdiff_t>(begin));
   }
   file.dirty.clear();
+  log_.synced(file.number);
+}
+
+// A file counts under the name that it has now, once a power loss leaves it there.
+void DiskImage::note_names() {
+  for (const auto& [name, file] : seen_) {
+    const auto found = durable_.find(name);
+    if (found != durable_.end() && found->second == file) log_.named(file->number);
+  }
 }
 
 std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
@@ -96,7 +107,7 @@ std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
                           return Bytes();
                         },
                         [&](const storage::RenameFile& op) -> std::optional<Bytes> {
-                          ASSERT(seen_.contains(op.from));
+                          log_.unnamed(file(op.from).number);
                           change([op](Directory& directory) {
                             directory[op.to] = directory.at(op.from);
                             directory.erase(op.from);
@@ -110,6 +121,7 @@ std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
                         [&](const storage::SyncDirectory&) -> std::optional<Bytes> {
                           durable_ = seen_;
                           unsynced_.clear();
+                          note_names();
                           return Bytes();
                         },
                     },
@@ -150,6 +162,7 @@ void DiskImage::lose_power(Rng& rng) {
     file->seen = file->durable;
   }
   seen_ = durable_;
+  note_names();
 }
 
 SimDisk::SimDisk(Schedule& schedule, const Options& options, std::uint64_t seed, Done done)
@@ -236,6 +249,7 @@ void SimDisk::crash(bool power) {
     }
     lane.plans.clear();
   }
+  image_.log().crashed();
   if (power) image_.lose_power(rng_);
 }
 

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "node/replica.h"
+#include "sim/disk_log.h"
 #include "sim/options.h"
 #include "sim/schedule.h"
 
@@ -33,10 +34,13 @@ class DiskImage final : public storage::DirectoryReader {
   void lose_power(Rng& rng);
 
   std::uint64_t torn_sectors() const { return torn_sectors_; }
+  // What it holds of the log, for checks.
+  DiskLog& log() { return log_; }
 
  private:
   static constexpr std::size_t kSector = 512;
   struct File {
+    DiskLog::FileNumber number = 0;
     Bytes seen;
     Bytes durable;
     std::set<std::size_t> dirty;  // Sectors.
@@ -48,8 +52,11 @@ class DiskImage final : public storage::DirectoryReader {
   void change(DirectoryChange change);
   void create(const storage::FileName& name, Bytes content, bool synced);
   void write(const storage::WriteFile& op);
-  static void sync(File& file);
+  void sync(File& file);
+  void note_names();
 
+  DiskLog log_;
+  DiskLog::FileNumber files_made_ = 0;
   Directory seen_;
   Directory durable_;
   std::vector<DirectoryChange> unsynced_;  // What leads from durable_ to seen_.
