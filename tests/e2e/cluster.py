@@ -299,6 +299,11 @@ segment_bytes = "8MiB"
         for p in self.proxies:
             p.drop_cut()
 
+    def cut_pair(self, one, other):
+        self.cut_pairs.add(frozenset((one.id, other.id)))
+        for p in self.proxies:
+            p.drop_cut()
+
     def heal(self):
         self.cut_pairs.clear()
 
