@@ -40,6 +40,9 @@ struct Coverage {
   std::uint64_t writes_unknown = 0;
   std::uint64_t reads_done = 0;
   std::uint64_t reads_refused = 0;
+  std::uint64_t stale_reads = 0;
+  std::uint64_t lists = 0;
+  std::uint64_t repeats = 0;
   std::uint64_t abandoned = 0;
   void add(const Coverage& other);
 };

@@ -33,6 +33,10 @@ struct Options {
   Duration timeout = std::chrono::milliseconds(800);
   std::size_t value_bytes = 32;
   std::uint64_t reads_percent = 40;
+  std::uint64_t stale_percent = 20;  // Of reads: from the node's own state, or of a revision on.
+  std::uint64_t lists_percent = 10;  // The same.
+  std::uint64_t repeat_percent = 40;  // Of writes that nobody answered.
+  double skew = 1.2;                  // Of the keys' popularity (Zipf); 0: all are alike.
   std::uint64_t abandon_percent = 2;
 
   // Of the network.
