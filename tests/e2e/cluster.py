@@ -147,13 +147,13 @@ class Node:
         self.process = None
         self.log_path = self.dir / "log"
 
-    def start(self, *extra, env=None, wrapper=()):
+    def start(self, *extra, env=None, wrapper=(), program=RAFTD):
         assert self.process is None or self.process.poll() is not None
         config = self.dir / "node.toml"
         config.write_text(self.cluster.config_text(self))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, RAFTD, "--config", str(config), *extra],
+                [*wrapper, program, "--config", str(config), *extra],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **(env or {})})
         return self

@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ SHUTDOWN_WITHOUT_FLUSH = 2  # Nothing that is only in memory reaches the disk: a
 @functools.lru_cache
 def can_mount():
     """Root of a container may still not mount."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
     with tempfile.TemporaryDirectory() as directory:
         if subprocess.run(["mount", "-t", "tmpfs", "none", directory], capture_output=True).returncode != 0:
             return False
@@ -86,6 +89,8 @@ class LoopDisk:
 
     @staticmethod
     def _run(*command):
+        if shutil.which(command[0]) is None:
+            raise OSError(f"{command[0]} is not installed")
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             raise OSError(f"{command[0]}: {result.stderr.strip()}")
