@@ -55,6 +55,15 @@ def test_make_install_puts_each_file_where_it_belongs_and_nothing_else(workdir, 
         assert "RestartPreventExitStatus=64 65 73 75 78\n" in text
 
 
+def test_the_units_keep_their_data_apart_and_differ_in_nothing_else():
+    one, many = ((ROOT / "conf" / name).read_text().splitlines() for name in ("raftd.service", "raftd@.service"))
+    many = [line for line in many if line not in one and not line.startswith("#")]
+    assert [line.replace(" (%i)", "").replace("raftd-%i", "raftd").replace("%i.toml", "raftd.toml") for line in many] == [
+        line for line in one if line.startswith(("Description=", "ExecStart=", "StateDirectory=", "RuntimeDirectory="))]
+    directories = [line for line in one + many if line.startswith(("StateDirectory=", "RuntimeDirectory="))]
+    assert not any("/" in line for line in directories), "no node's files are within another's data directory"
+
+
 def test_a_second_installation_keeps_the_configuration_of_the_machine(workdir):
     install(workdir, "/usr")
     (workdir / "etc/raftd/raftd.toml").write_text("# mine\n")
