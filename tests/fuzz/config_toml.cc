@@ -71,8 +71,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   const std::string text = bytes.substr(0, bytes.find('\0'));
   const auto parsed = config::parse_toml(text, "some.toml");
-  if (!parsed) check_refusal(parsed.error().message, "some.toml");
-
+  if (!parsed) {
+    check_refusal(parsed.error().message, "some.toml");
+    return 0;
+  }
   const File file;
   file.write(text);
   config::Sources sources;
