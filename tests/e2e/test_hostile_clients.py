@@ -38,8 +38,8 @@ def error_of(answer):
 def node(tmp_path_factory):
     """A node that soon loses patience."""
     from cluster import Cluster
-    cluster = Cluster(tmp_path_factory.mktemp("hostile"), 1, client='header_timeout = "400ms"\nbody_timeout = "400ms"\n'
-                      'idle_timeout = "400ms"\nmax_connections = 300\n')
+    cluster = Cluster(tmp_path_factory.mktemp("hostile"), 1, client='header_timeout = "1s"\nbody_timeout = "1s"\n'
+                      'idle_timeout = "1s"\nmax_connections = 300\n')
     cluster.start()
     yield cluster.nodes[0]
     assert cluster.nodes[0].alive()
@@ -84,7 +84,7 @@ def test_a_body_that_drips_in_is_408_after_the_body_timeout_and_has_no_effect(no
 
 def test_an_idle_connection_is_closed_without_a_word_and_one_in_use_is_not(node):
     idle, busy = connect(node.http_port), connect(node.http_port)
-    for _ in range(8):
+    for _ in range(14):
         busy.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         assert status_of(busy.recv(4096)) == 200
         time.sleep(0.1)  # Use, now and then.
