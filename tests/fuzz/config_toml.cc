@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -65,6 +66,27 @@ std::string effective_toml(const config::Loaded& loaded) {
   return toml;
 }
 
+// What a text of one unit could round.
+std::vector<std::uint64_t> numbers_of(const config::Config& config) {
+  std::vector<std::uint64_t> numbers{
+      config.client.max_connections,
+      config.raft.max_inflight_bytes,
+      config.raft.max_pending_bytes,
+      config.log.segment_bytes,
+      config.log.cache_bytes,
+      config.history.bytes,
+      config.limits.value_bytes,
+      config.limits.request_bytes,
+      config.limits.store_bytes,
+  };
+  for (const config::milliseconds duration :
+       {config.shutdown_timeout, config.client.header_timeout, config.client.body_timeout,
+        config.client.idle_timeout, config.client.request_timeout, config.raft.heartbeat_interval,
+        config.raft.election_timeout, config.history.age})
+    numbers.push_back(static_cast<std::uint64_t>(duration.count()));
+  return numbers;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -94,5 +116,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     PANIC("%s in\n%s", again.error().message.c_str(), effective.c_str());
   }
   ASSERT(effective_toml(*again) == effective);
+  ASSERT(numbers_of(again->config) == numbers_of(loaded->config));
   return 0;
 }
