@@ -69,15 +69,9 @@ std::string effective_toml(const config::Loaded& loaded) {
 // What a text of one unit could round.
 std::vector<std::uint64_t> numbers_of(const config::Config& config) {
   std::vector<std::uint64_t> numbers{
-      config.client.max_connections,
-      config.raft.max_inflight_bytes,
-      config.raft.max_pending_bytes,
-      config.log.segment_bytes,
-      config.log.cache_bytes,
-      config.history.bytes,
-      config.limits.value_bytes,
-      config.limits.request_bytes,
-      config.limits.store_bytes,
+      config.client.max_connections, config.raft.max_inflight_bytes, config.raft.max_pending_bytes,
+      config.log.segment_bytes,      config.log.cache_bytes,         config.history.bytes,
+      config.limits.value_bytes,     config.limits.request_bytes,    config.limits.store_bytes,
   };
   for (const config::milliseconds duration :
        {config.shutdown_timeout, config.client.header_timeout, config.client.body_timeout,
