@@ -149,13 +149,15 @@ class Node:
 
     def start(self, *extra, env=None, wrapper=(), program=RAFTD):
         assert self.process is None or self.process.poll() is not None
+        # The leak checker cannot work in a process that is traced.
+        traced = {"ASAN_OPTIONS": "detect_leaks=0"} if wrapper and "strace" in wrapper[0] else {}
         config = self.dir / "node.toml"
         config.write_text(self.cluster.config_text(self))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, program, "--config", str(config), *extra],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(env or {})})
+                env={**os.environ, **traced, **(env or {})})
         return self
 
     @property
