@@ -54,6 +54,7 @@ void draw_machines(Rng& rng, Options& options) {
   options.loop_delay = between(rng, microseconds(10), milliseconds(2));
   options.crash_every = maybe(rng, 60, milliseconds(400), seconds(6));
   options.power_loss_every = maybe(rng, 40, seconds(1), seconds(10));
+  options.power_loss_all_every = maybe(rng, 20, seconds(2), seconds(20));
   options.pause_every = maybe(rng, 50, milliseconds(500), seconds(5));
   options.disk_full_every = maybe(rng, 15, seconds(2), seconds(8));
   options.transfer_every = maybe(rng, 40, milliseconds(300), seconds(4));
@@ -64,7 +65,7 @@ void draw_machines(Rng& rng, Options& options) {
 }  // namespace
 
 Options draw_options(std::uint64_t seed) {
-  Rng rng(seed ^ 0x6f7074696f6e73);
+  Rng rng(stream(seed, Stream::kOptions));
   Options options;
   draw_nodes(rng, options);
   draw_clients(rng, options);
