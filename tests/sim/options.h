@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "base/limits.h"
 #include "base/time.h"
@@ -83,6 +85,17 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-Options draw_options(std::uint64_t seed);
+// What a range of seeds is about.
+enum class Profile : std::uint8_t {
+  kSwarm,  // All of it, each seed a part.
+  kLite,   // Kills and partitions, and few of them.
+  kDisk,
+  kReads,
+  kBeyond,  // Damage to more disks than can be survived: no progress is expected, nothing wrong.
+};
+inline constexpr std::string_view kProfileNames[] = {"swarm", "lite", "disk", "reads", "beyond"};
+std::optional<Profile> profile_named(std::string_view name);
+
+Options draw_options(std::uint64_t seed, Profile profile = Profile::kSwarm);
 
 }  // namespace raftd::sim

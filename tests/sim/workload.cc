@@ -46,6 +46,7 @@ bool Workload::all_succeeded() const {
 }
 
 void Workload::forget_successes() {
+  everyone_writes_ = true;
   for (Client& client : clients_)
     client.succeeded = false;
 }
@@ -86,7 +87,8 @@ void Workload::act(std::size_t client) {
   }
   c.busy = true;
   ++busy_;
-  if (!chance(c.rng, cluster_.options().reads_percent)) {
+  const bool has_to_write = everyone_writes_ && !c.succeeded;
+  if (has_to_write || !chance(c.rng, cluster_.options().reads_percent)) {
     return write(client, key, make_write(client, key), 3);
   }
   if (chance(c.rng, cluster_.options().lists_percent)) return list(client, key);

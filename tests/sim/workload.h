@@ -86,6 +86,7 @@ class Workload {
   std::map<std::string, Key> keys_;
   std::vector<double> popularity_;  // Sums, to 1.
   std::size_t busy_ = 0;
+  bool everyone_writes_ = false;  // Who has not succeeded since it was last asked for.
   bool stopping_ = false;
 };
 
