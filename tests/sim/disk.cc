@@ -1,6 +1,7 @@
 #include "sim/disk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/text.h"
 #include "sim/violation.h"
@@ -49,9 +50,13 @@ void DiskImage::create(const storage::FileName& name, Bytes content, bool synced
   auto file = std::make_shared<File>();
   file->number = ++files_made_;
   file->seen = std::move(content);
-  for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
-    file->dirty.insert(sector);
-  if (synced) sync(*file);
+  if (synced) {
+    file->durable = file->seen;
+    log_.synced(file->number);
+  } else {
+    for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
+      file->dirty.insert(file->dirty.end(), sector);
+  }
   change([name, file](Directory& directory) { directory[name] = file; });
 }
 
@@ -59,7 +64,7 @@ void DiskImage::write(const storage::WriteFile& op) {
   File& target = file(op.name);
   const ByteView data = op.data.bytes;
   if (target.seen.size() < op.offset + data.size()) target.seen.resize(op.offset + data.size());
-  std::ranges::copy(data, target.seen.begin() + static_cast<std::ptrdiff_t>(op.offset));
+  if (!data.empty()) std::memcpy(target.seen.data() + op.offset, data.data(), data.size());
   for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
     target.dirty.insert(at);
   log_.wrote(target.number, op.offset, data);
