@@ -55,7 +55,7 @@ void DiskImage::create(const storage::FileName& name, Bytes content, bool synced
     log_.synced(file->number);
   } else {
     for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
-      file->dirty.insert(file->dirty.end(), sector);
+      file->dirty.push_back(sector);
   }
   change([name, file](Directory& directory) { directory[name] = file; });
 }
@@ -66,7 +66,7 @@ void DiskImage::write(const storage::WriteFile& op) {
   if (target.seen.size() < op.offset + data.size()) target.seen.resize(op.offset + data.size());
   if (!data.empty()) std::memcpy(target.seen.data() + op.offset, data.data(), data.size());
   for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
-    target.dirty.insert(at);
+    target.dirty.push_back(at);
   log_.wrote(target.number, op.offset, data);
 }
 
