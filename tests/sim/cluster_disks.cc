@@ -67,7 +67,8 @@ std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
   }
 }
 
-// A start may be refused only for damage, and then it says where.
+// A start may be refused only for damage, which may have lain in a file that nobody looked into for a
+// long time, and then it says where.
 void Cluster::refused(std::size_t node, const Error& error) {
   Node& n = *nodes_[node];
   say(node, "does not start: " + error.message);
@@ -75,7 +76,7 @@ void Cluster::refused(std::size_t node, const Error& error) {
   const bool says_where = error.message.find("log-") != std::string::npos ||
                           error.message.find("reserve") != std::string::npos ||
                           error.message.find("torn-") != std::string::npos;
-  if ((!n.damaged && !unreadable) || !says_where || error.code != Errc::kCorrupt) {
+  if ((!n.victim && !unreadable) || !says_where || error.code != Errc::kCorrupt) {
     violated("recovery", strf("node %zu does not start: %s", node + 1, error.message.c_str()));
   }
   n.disk.image().fail_reads(0);
