@@ -54,7 +54,7 @@ test:
 
 check:
 	$(call need,$(CHECK_PACKAGES))
-	@$(MAKE) check-format check-texts check-sanitized check-sim check-tidy check-fuzz
+	@$(MAKE) check-format check-texts check-sanitized check-sim check-mutants check-tidy check-fuzz
 
 SOURCES = $(shell find src tests -name '*.cc' -o -name '*.h' | sort)
 
