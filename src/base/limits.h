@@ -28,6 +28,7 @@ inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
 inline constexpr std::size_t kTidyVersionsPerSliceMax = 4096;  // Freed per loop iteration.
 inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
+inline constexpr std::size_t kSnapshotKeysPerSliceMax = 4096;  // Visited by a writer.
 
 // Log.
 inline constexpr std::size_t kEntryBytesMax = kRequestBytesMax + 4 * kKiB;

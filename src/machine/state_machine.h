@@ -40,6 +40,26 @@ struct Outcome {
   std::unique_ptr<Reply> reply;  // Null if no reply was wanted, or not finished.
 };
 
+// The state as it was when the writer was made, piece by piece, while apply() goes on. The machine
+// outlives it; a state that a RestoreReader replaces has no writer any more.
+class SnapshotWriter {
+ public:
+  virtual ~SnapshotWriter() = default;
+  // Appends about bytes_max bytes, perhaps none; true: that was the last of it. Bounded work.
+  virtual bool write_slice(Bytes& out, std::size_t bytes_max) = 0;
+};
+
+// Builds a second state beside the present one, which stays as it is until commit().
+class RestoreReader {
+ public:
+  virtual ~RestoreReader() = default;
+  // The next bytes of what a writer wrote, cut anywhere. kCorrupt: no writer wrote this.
+  virtual Status feed(ByteView bytes) = 0;
+  // The state was cut when everything up to here was applied. kCorrupt: something is missing.
+  // Cheap: the old state is freed by tidy_slice().
+  virtual Status commit(raft::Index index, ClusterTime time) = 0;
+};
+
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
@@ -53,6 +73,10 @@ class StateMachine {
 
   // Null: the state that the query wants is not there yet; ask again after the next apply.
   virtual std::unique_ptr<Reply> query(const Query& query) const = 0;
+
+  // Precondition: no entry is applied in part.
+  virtual std::unique_ptr<SnapshotWriter> snapshot() = 0;
+  virtual std::unique_ptr<RestoreReader> restore() = 0;
 
   // Housekeeping that must go through the log (drop old history): a command with room for its
   // stamp, or nothing. Asked on the leader only.
