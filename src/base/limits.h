@@ -43,7 +43,9 @@ inline constexpr std::size_t kLogCacheBytesMin = 32 * kMiB;     // Lower bound o
 inline constexpr std::size_t kLogCacheIdleBytes = 2 * kMiB;     // Kept when nobody needs more.
 inline constexpr std::size_t kLogReadBytesMax = 1 * kMiB;       // One read of old entries.
 inline constexpr std::size_t kLogReadsInFlightMax = 4;
-inline constexpr std::size_t kTornFilesMax = 4;  // Kept aside; older ones go.
+inline constexpr std::size_t kTornFilesMax = 4;               // Kept aside; older ones go.
+inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;  // Of a snapshot file, one checksum.
+inline constexpr std::size_t kMachineNameBytesMax = 64;
 
 // Peers.
 inline constexpr std::size_t kAppendBytesMax = 1 * kMiB;           // Entries in one AppendRequest,
