@@ -46,6 +46,14 @@ inline constexpr std::size_t kLogReadsInFlightMax = 4;
 inline constexpr std::size_t kTornFilesMax = 4;               // Kept aside; older ones go.
 inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;  // Of a snapshot file, one checksum.
 inline constexpr std::size_t kMachineNameBytesMax = 64;
+inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;     // Written per loop iteration.
+inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;      // Restored per loop iteration.
+inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;        // Dirty at most: then a sync.
+inline constexpr std::size_t kSnapshotsKeptMax = 2;                // Older ones go.
+inline constexpr std::size_t kSnapshotWireBytes = 256 * kKiB;      // In one message,
+inline constexpr std::size_t kSnapshotWireInFlightMax = 4;         //   and messages not answered,
+inline constexpr std::size_t kSnapshotSendsMax = 2;                //   of receivers at once.
+inline constexpr std::size_t kSnapshotReceiveBytesMax = 2 * kMiB;  // Not stored yet: dropped.
 
 // Peers.
 inline constexpr std::size_t kAppendBytesMax = 1 * kMiB;           // Entries in one AppendRequest,
@@ -103,6 +111,9 @@ static_assert(kAppendsInFlightBytesMax <= kUnpersistedBytesMax,
 static_assert(kEntryBytesMax <= kApplyBytesPerPumpMax);
 static_assert(kLogReadBytesMax <= kAppendBytesMax, "a read of old entries fits an append");
 static_assert(kRequestBytesMax <= kHttpWaitingBytesMax, "any request can wait its turn");
+static_assert(kSnapshotWireBytes + kConfigurationBytesMax + 1024 <= kWireMessageBytesMax);
+static_assert(kSnapshotWireBytes * kSnapshotWireInFlightMax <= kSnapshotReceiveBytesMax,
+              "a follower takes what a leader may send");
 static_assert(kWireMessageBytesMax <= kPeerQueueBytesMax);
 static_assert(kUnpersistedBytesMax + kFrameBytesMax <= kLogCacheBytesMin,
               "what may not be evicted fits in the smallest cache");
