@@ -40,8 +40,8 @@ struct SegmentHeader {
   std::uint64_t prev_term;        //   position before the first entry in it,
   std::uint64_t hard_term;        //   and the hard state, so older segments can go.
   std::uint64_t hard_vote;
-  std::uint64_t snapshot_index;    // A snapshot at least this new was durable by then; zero, since
-  std::uint64_t snapshot_term;     //   this version makes none.
+  std::uint64_t snapshot_index;  // A snapshot at least this new was durable by then; zero: none.
+  std::uint64_t snapshot_term;
   std::uint32_t prev_seal_crc32c;  // Of the previous segment's last record; zero in the first.
   std::uint32_t reserved;          // Zero.
   std::uint64_t created_unix_ns;   // For people only.
@@ -71,8 +71,7 @@ enum class RecordKind : std::uint8_t {
   kHardState = 2,
   kSeal = 3,   // The last record of a finished segment: only zeros follow.
   kClean = 4,  // A seal written by a clean shutdown: nothing was in flight.
-  kReset = 5,  // The log starts after an installed snapshot. This version has no snapshots, never
-               // writes it, and refuses a directory that holds it.
+  kReset = 5,  // A snapshot of (index, term) was installed; the log is empty after it.
 };
 
 struct RecordHeader {

@@ -6,7 +6,6 @@
 // and hands on no byte of the body whose checksum it has not seen.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -57,10 +56,7 @@ class SnapshotFileWriter {
 
 class SnapshotFileReader {
  public:
-  // Gets the body, one verified chunk after the other. Its error ends the reading.
-  using Sink = std::function<Status(ByteView)>;
-
-  explicit SnapshotFileReader(Sink sink) : sink_(std::move(sink)) {}
+  explicit SnapshotFileReader(SnapshotBody sink) : sink_(std::move(sink)) {}
 
   // The next bytes of the file. kCorrupt: what was found and expected, with the offset;
   // kUnsupported: a later format. After an error nothing more may be fed.
@@ -84,7 +80,7 @@ class SnapshotFileReader {
   Status take_trailer(ByteView part);
   std::size_t next_chunk_bytes() const;
 
-  Sink sink_;
+  SnapshotBody sink_;
   Part part_ = Part::kHeader;
   Bytes rest_;  // The beginning of the part: at most a chunk.
   std::uint64_t offset_ = 0;
