@@ -182,12 +182,17 @@ class Store::Reader final : public machine::RestoreReader {
     return Done{};
   }
 
-  Status commit(raft::Index index, machine::ClusterTime time) override {
+  Status complete() const override {
     if (!ended_ || !rest_.empty()) return corrupt("the state ends before its end record");
     if (next_->stats.revision != head_.revision || next_->stats.keys != head_.keys ||
         next_->stats.bytes != head_.bytes) {
       return corrupt("the state is not the one that its head announces");
     }
+    return Done{};
+  }
+
+  void commit(raft::Index index, machine::ClusterTime time) override {
+    ASSERT(complete());
     State& before = *store_.state_;
     ASSERT(before.held.empty());
     ASSERT(!before.deleting);
@@ -196,7 +201,6 @@ class Store::Reader final : public machine::RestoreReader {
     next_->discarded = std::move(before.keys);
     next_->history = before.history;
     store_.state_ = std::move(next_);
-    return Done{};
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 #include "raft/types.h"
@@ -55,9 +56,11 @@ class RestoreReader {
   virtual ~RestoreReader() = default;
   // The next bytes of what a writer wrote, cut anywhere. kCorrupt: no writer wrote this.
   virtual Status feed(ByteView bytes) = 0;
-  // The state was cut when everything up to here was applied. kCorrupt: something is missing.
-  // Cheap: the old state is freed by tidy_slice().
-  virtual Status commit(raft::Index index, ClusterTime time) = 0;
+  // All has been fed. kCorrupt: something is missing.
+  virtual Status complete() const = 0;
+  // Swaps the states; this one was cut when everything up to here was applied. Cheap: the old one
+  // is freed by tidy_slice(). Precondition: complete().
+  virtual void commit(raft::Index index, ClusterTime time) = 0;
 };
 
 class StateMachine {
@@ -74,6 +77,8 @@ class StateMachine {
   // Null: the state that the query wants is not there yet; ask again after the next apply.
   virtual std::unique_ptr<Reply> query(const Query& query) const = 0;
 
+  // Of the format of its snapshots, for example "kv/1": others are refused.
+  virtual std::string_view name() const = 0;
   // Precondition: no entry is applied in part.
   virtual std::unique_ptr<SnapshotWriter> snapshot() = 0;
   virtual std::unique_ptr<RestoreReader> restore() = 0;

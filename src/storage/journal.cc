@@ -103,6 +103,7 @@ struct Journal::State {
   template <class Fill>
   DiskPlan write_frame(std::uint64_t frame_bytes, Fill fill);
   void note_durable(const InFlight& done);
+  bool drops(std::size_t i, raft::Index limit) const;
 };
 
 void Journal::State::append_header(Bytes& out) const {
@@ -398,6 +399,16 @@ bool Journal::has_reserve() const {
   return !state_->full;
 }
 
+bool Journal::State::drops(std::size_t i, raft::Index limit) const {
+  if (i + 1 >= segments.size()) return false;
+  const bool successor_used = i + 2 < segments.size() || !open || open->durable;
+  return successor_used && (segments[i].last <= limit || segments[i].seq < reset_segment_seq);
+}
+
+bool Journal::can_drop_up_to(raft::Index limit) const {
+  return state_->drops(0, limit);
+}
+
 void Journal::snapshot_durable(const raft::SnapshotId& id) {
   if (id.last_index <= state_->snapshot_index) return;
   state_->snapshot_index = id.last_index;
@@ -409,14 +420,8 @@ void Journal::snapshot_durable(const raft::SnapshotId& id) {
 std::optional<DiskPlan> Journal::drop_up_to(raft::Index limit) {
   State& state = *state_;
   DiskPlan result;
-  const auto drops = [&](std::size_t i) {
-    if (i + 1 >= state.segments.size()) return false;
-    const bool successor_used = i + 2 < state.segments.size() || !state.open || state.open->durable;
-    const SegmentInfo& segment = state.segments[i];
-    return successor_used && (segment.last <= limit || segment.seq < state.reset_segment_seq);
-  };
   std::size_t count = 0;
-  for (; drops(count); ++count) {
+  for (; state.drops(count, limit); ++count) {
     if (count == 0) result = state.plan(Lane::kBackground);
     result.ops.emplace_back(RemoveFile{format::segment_name(state.segments[count].seq)});
     result.ops.emplace_back(SyncDirectory{});

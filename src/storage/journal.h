@@ -63,6 +63,7 @@ class Journal {
   // overwritten included), or are before a durable reset. From now on first_index() is what is
   // left. nullopt: there is none.
   std::optional<DiskPlan> drop_up_to(raft::Index limit);
+  bool can_drop_up_to(raft::Index limit) const;  // Cheap.
 
   std::optional<DiskPlan> read(const raft::LogRead& wanted);  // nullopt: dropped.
   // The entries of read()'s plan, in order, from wanted.first on. kCorrupt: a checksum that was

@@ -20,12 +20,12 @@ Status restore(Fed& into, ByteView bytes, std::uint64_t index, std::uint64_t tim
     const Status fed = reader->feed(bytes.subspan(at, std::min(piece, bytes.size() - at)));
     if (!fed) return fed;
   }
-  const Status done = reader->commit({index}, {time});
-  if (done) {
-    into.index = index;
-    into.time = time;
-  }
-  return done;
+  const Status whole = reader->complete();
+  if (!whole) return whole;
+  reader->commit({index}, {time});
+  into.index = index;
+  into.time = time;
+  return Done{};
 }
 
 void random_write(Rng& rng, Fed& fed) {
