@@ -12,7 +12,7 @@ PYTHON := /usr/bin/python3
 
 BUILD_PACKAGES := g++ cmake ninja-build make pkg-config libuv1-dev node-llhttp \
   libmsgpack-cxx-dev libtoml11-dev nlohmann-json3-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl
+TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl strace mount e2fsprogs
 CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3
 
@@ -34,7 +34,7 @@ CONFIGURE := cmake -S . -G Ninja
 NINJA := ninja -j$(JOBS)
 
 .PHONY: all deps run test check clean bench install
-.PHONY: check-format check-tidy check-sanitized check-fuzz check-texts
+.PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-mutants
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || $(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
@@ -75,23 +75,32 @@ check-sanitized:
 	$(NINJA) -C $(BUILD)/check
 	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(JOBS)
 
-# All code has to be instrumented: a build of its own, of the fuzz targets only.
-FUZZ_SECONDS := 20
-FUZZERS := $(patsubst tests/fuzz/%.cc,fuzz_%,$(wildcard tests/fuzz/*.cc))
+# All code has to be instrumented: a build of its own, of the fuzz targets only. First all corpora,
+# then each fuzzer for so many seconds, two side by side.
+FUZZ_SECONDS := 30
+FUZZERS := $(filter-out replay_main,$(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/*.cc)))
+FUZZ := $(BUILD)/fuzz
 check-fuzz:
-	$(CONFIGURE) -B $(BUILD)/fuzz -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DRAFTD_FUZZ=ON \
+	$(CONFIGURE) -B $(FUZZ) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DRAFTD_FUZZ=ON \
 	  -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
 	  -DRAFTD_SANITIZE=fuzzer-no-link,address,undefined -DPython3_EXECUTABLE=$(PYTHON)
-	$(NINJA) -C $(BUILD)/fuzz $(FUZZERS)
-	@for fuzzer in $(FUZZERS); do \
-	  corpus=$(BUILD)/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/corpus/$$fuzzer; \
-	  mkdir -p $$corpus; [ -d $$seeds ] || seeds=; \
-	  echo $$fuzzer; \
-	  $(BUILD)/fuzz/tests/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 \
-	    -artifact_prefix=$$corpus- $$corpus $$seeds >$$corpus.log 2>&1 || \
-	    { tail -n 40 $$corpus.log; exit 1; }; \
-	  tail -n 1 $$corpus.log; \
+	$(NINJA) -C $(FUZZ) $(FUZZERS:%=fuzz_%)
+	@for name in $(FUZZERS); do \
+	  $(FUZZ)/tests/fuzz_$$name -runs=0 -timeout=20 tests/fuzz/corpus/$$name \
+	    >$(FUZZ)/$$name.log 2>&1 || { tail -n 40 $(FUZZ)/$$name.log; exit 1; }; \
 	done
+	@printf '%s\n' $(FUZZERS) | xargs -P2 -I{} sh -c 'mkdir -p $(FUZZ)/corpus/{}; \
+	  $(FUZZ)/tests/fuzz_{} -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 \
+	    -artifact_prefix=$(FUZZ)/{}- $(FUZZ)/corpus/{} tests/fuzz/corpus/{} \
+	    >$(FUZZ)/{}.log 2>&1 || { tail -n 40 $(FUZZ)/{}.log; exit 1; }; \
+	  echo "fuzz_{}: $$(tail -n 1 $(FUZZ)/{}.log)"'
+
+# Bugs planted by hand: the simulator finds every one, within the seeds that the table gives it.
+check-mutants:
+	$(CONFIGURE) -B $(BUILD)/mutants -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON \
+	  -DRAFTD_MUTANTS=ON -DPython3_EXECUTABLE=$(PYTHON)
+	$(NINJA) -C $(BUILD)/mutants raftd-sim-mutants
+	$(PYTHON) -B tests/mutants/run.py $(BUILD)/mutants/tests/mutants/raftd-sim-mutants
 
 check-texts:
 	mandoc -T lint -W style man/raftd.8 man/raftd.toml.5

@@ -2,6 +2,7 @@
 // configuration is read, the data directory recovered, and everything wired on one loop.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include "config/config.h"
 #include "storage/data_dir.h"
 #include "uv/node.h"
+#include "uv/open_files.h"
 
 namespace raftd {
 namespace {
@@ -71,6 +73,21 @@ raft::Configuration first_configuration(const config::Config& config) {
     first.addresses = {{alone, config.peer.advertise}};
   }
   return first;
+}
+
+// Connections of clients must leave file descriptors for the log: it cannot do without.
+void fit_connections(config::Config& config, Log& log) {
+  constexpr std::uint64_t kKept = uv::kOwnOpenFilesMax + limits::kHttpTurnedAwayMax;
+  constexpr std::uint64_t kConnectionsMin = 16;
+  const std::uint64_t files = uv::raise_open_files();
+  if (files >= kKept && config.client.max_connections <= files - kKept) return;
+  const std::uint64_t fits = std::max(files, kKept + kConnectionsMin) - kKept;
+  log.warn(
+      "client.max_connections is %llu, but only %llu files may be open: it is %llu; raise "
+      "LimitNOFILE, or ulimit -n",
+      static_cast<unsigned long long>(config.client.max_connections),
+      static_cast<unsigned long long>(files), static_cast<unsigned long long>(fits));
+  config.client.max_connections = std::min(config.client.max_connections, fits);
 }
 
 uv::Adjustable adjustable(const config::Config& config) {
@@ -243,11 +260,12 @@ int run_node(const config::Sources& sources) {
     std::fprintf(stderr, "raftd: %s\n", loaded.error().message.c_str());
     return kExitConfig;
   }
-  const config::Loaded started = std::move(*loaded);
+  config::Loaded started = std::move(*loaded);
   const config::Config& config = started.config;
   Log log = make_log(config);
   for (const std::string& warning : started.warnings)
     log.warn("%s", warning.c_str());
+  fit_connections(started.config, log);
   if (config.log.sync == config::Sync::kNone) {
     log.warn(
         "log.sync is \"none\": nothing is synced to disk, a power cut loses acknowledged "

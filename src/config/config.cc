@@ -111,6 +111,10 @@ class Loader {
 
   Status take_set(const std::vector<std::string>& set) {
     for (const std::string& option : set) {
+      if (!is_utf8(option)) {  // It would be quoted in the sentences below.
+        return Error{Errc::kBadInput,
+                     "--set: found " + percent_escape(option) + " (expected KEY=VALUE in UTF-8)"};
+      }
       const std::size_t equals = option.find('=');
       if (equals == std::string::npos || equals == 0) {
         return Error{Errc::kBadInput,

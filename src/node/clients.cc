@@ -67,6 +67,10 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
     return transfer(now, token, std::get<Transfer>(op).target, deadline);
   }
   if (!view.leader) return refuse(token, no_leader());
+  if (lanes.full() && std::holds_alternative<Propose>(op)) {
+    // It takes no entries, so it would never hear what became of the write.
+    return refuse(token, {Errc::kDiskFull, "this node's disk is full"});
+  }
   if (const auto* wanted = std::get_if<Transfer>(&op); wanted && wanted->target == view.leader) {
     answers.emplace_back(token, node::Done{applied, view.term, false, nullptr});
     return;

@@ -80,9 +80,12 @@ class EntryLog {
     return configurations_.size() < 2 ? nullptr : &configurations_[configurations_.size() - 2];
   }
 
-  void check_invariants() const;
+  // Looks at the newest entries each time, and at all of them once as many changes have been made
+  // as make that cheap.
+  void check_invariants();
 
  private:
+  void check_cache(bool whole) const;
   std::vector<TermRun>::const_iterator run_of(Index index) const;
 
   Index first_;
@@ -101,6 +104,7 @@ class EntryLog {
   Index handed_;
   Index applied_;
   std::optional<SnapshotId> reset_;  // Not in a batch yet.
+  std::uint64_t unchecked_ = 0;  // Changes since all of the cache was looked at.
 };
 
 }  // namespace raftd::raft

@@ -53,7 +53,7 @@ struct Leader {
   ReadSeq read_seq;  // The newest in use.
   LeaderReads reads;
   std::optional<Transfer> transfer;
-  Instant yield_from{};           // A leader whose disk fails it hands over from here on.
+  Instant held_since{};           // Leads, or has tried to hand over, since then.
   std::size_t pending_bytes = 0;  // Of its own entries that are not committed.
   std::uint64_t appended = 0;     // Bytes of all entries it ever appended.
 };
@@ -209,6 +209,7 @@ struct Core::State {
   NodeId best_successor(const Leader& leader) const;
   void drive_transfer(Leader& leader);
   void transfer_tick(Leader& leader);
+  Duration yield_patience() const;
   Instant yield_deadline(const Leader& leader) const;
   Instant transfer_deadline(const Leader& leader) const;
   void on_timeout_now(const Message& message);

@@ -9,7 +9,9 @@ namespace {
 
 // A leader whose disk hangs or is full hands over only once it has led for so long, and tries
 // again only after as long: leadership must not chase around among nodes with the same trouble.
-constexpr std::chrono::minutes kYieldInterval{1};
+// One that hangs still takes writes, one that is full takes none: then a change can hardly harm.
+constexpr std::chrono::minutes kHungPatience{1};
+constexpr int kFullPatienceTimeouts = 20;
 
 }  // namespace
 
@@ -50,10 +52,14 @@ void Core::State::drive_transfer(Leader& leader) {
   post(leader.transfer->target, hard_state.term, TimeoutNow{}, Gate::kNothing);
 }
 
+Duration Core::State::yield_patience() const {
+  return disk_full ? config.election_timeout_min * kFullPatienceTimeouts : Duration(kHungPatience);
+}
+
 Instant Core::State::yield_deadline(const Leader& leader) const {
   if (leader.transfer || !best_successor(leader)) return Instant::never();
   const Instant hung = batch ? batch->since + config.election_timeout_min : Instant::never();
-  return std::max(leader.yield_from, disk_full ? now : hung);
+  return std::max(leader.held_since + yield_patience(), disk_full ? now : hung);
 }
 
 Instant Core::State::transfer_deadline(const Leader& leader) const {
@@ -62,7 +68,7 @@ Instant Core::State::transfer_deadline(const Leader& leader) const {
 
 void Core::State::transfer_tick(Leader& leader) {
   if (now >= yield_deadline(leader)) {
-    leader.yield_from = now + kYieldInterval;
+    leader.held_since = now;
     const Status started_transfer = start_transfer(NodeId{});
     ASSERT(started_transfer);
   } else if (now >= transfer_deadline(leader)) {

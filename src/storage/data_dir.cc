@@ -229,7 +229,9 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   recover_options.identity = identity;
   recover_options.incarnation = options.incarnation;
   recover_options.tail_bytes_max = options.tail_bytes_max;
-  auto recovered = recover(*reader, recover_options);
+  // A new reader: the other one may still have a file open that the first start has removed.
+  TRY(const auto log_reader, PosixDirectoryReader::open(options.path));
+  auto recovered = recover(*log_reader, recover_options);
   if (!recovered) return in_directory(options, recovered.error());
   files.run(plan_of(std::move(recovered->set_aside), true));
   files.run(plan_of(std::move(recovered->repairs), false));

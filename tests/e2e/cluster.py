@@ -147,15 +147,17 @@ class Node:
         self.process = None
         self.log_path = self.dir / "log"
 
-    def start(self, *extra, env=None, wrapper=()):
+    def start(self, *extra, env=None, wrapper=(), program=RAFTD):
         assert self.process is None or self.process.poll() is not None
+        # The leak checker cannot work in a process that is traced.
+        traced = {"ASAN_OPTIONS": "detect_leaks=0"} if wrapper and "strace" in wrapper[0] else {}
         config = self.dir / "node.toml"
         config.write_text(self.cluster.config_text(self))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, RAFTD, "--config", str(config), *extra],
+                [*wrapper, program, "--config", str(config), *extra],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(env or {})})
+                env={**os.environ, **traced, **(env or {})})
         return self
 
     @property
@@ -216,8 +218,8 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, directory, size=3, proxied=False, extra="", election_timeout_ms=ELECTION_TIMEOUT_MS):
-        self.dir, self.extra, self.election_timeout_ms = directory, extra, election_timeout_ms
+    def __init__(self, directory, size=3, proxied=False, extra="", client="", election_timeout_ms=ELECTION_TIMEOUT_MS):
+        self.dir, self.extra, self.client, self.election_timeout_ms = directory, extra, client, election_timeout_ms
         ports = free_ports(3 * size)
         self.nodes = [Node(self, i + 1, ports[i], ports[size + i]) for i in range(size)]
         self.cut_pairs = set()
@@ -236,6 +238,7 @@ class Cluster:
 data_dir = "{node.data_dir}"
 [client]
 listen = "127.0.0.1:{node.http_port}"
+{self.client}
 [peer]
 listen = "127.0.0.1:{node.peer_port}"
 [cluster]
@@ -295,6 +298,11 @@ segment_bytes = "8MiB"
         for other in self.nodes:
             if other is not node:
                 self.cut_pairs.add(frozenset((node.id, other.id)))
+        for p in self.proxies:
+            p.drop_cut()
+
+    def cut_pair(self, one, other):
+        self.cut_pairs.add(frozenset((one.id, other.id)))
         for p in self.proxies:
             p.drop_cut()
 

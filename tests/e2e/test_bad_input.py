@@ -3,13 +3,9 @@
 import os
 import random
 import socket
-import struct
 import time
-import zlib
 
 import pytest
-
-from cluster import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -134,30 +130,6 @@ def test_a_client_that_never_reads_is_bounded(node):
     assert node.rss_kib() - before < 48 * 1024
     assert node.get("big").status == 200
     s.close()
-
-
-def frame(body, crc=None):
-    return struct.pack("<II", len(body), zlib.crc32(body) if crc is None else crc) + body
-
-
-@pytest.mark.parametrize("data", [
-    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b'{"jsonrpc":"2.0"}',
-    b"RFTDPEER" + b"\xff" * 64,
-    b"RFTDPEER" + struct.pack("<II", 0xFFFFFFFF, 0),
-    b"RFTDPEER" + frame(b"\xdd\xff\xff\xff\xff"),
-    b"\x00" * 4096,
-], ids=["http", "tls", "json", "noise", "huge", "array32", "zeros"])
-def test_a_stranger_on_the_peer_port_gets_one_line_and_a_closed_connection(node, data):
-    term = node.status()["term"]
-    lines_before = len(node.log().splitlines())
-    started = time.monotonic()
-    raw(node.peer_port, data, wait=8.0, half_close=False)
-    assert time.monotonic() - started < 7.5, "the connection was not closed"
-    wait_for(lambda: len(node.log().splitlines()) > lines_before or True, "a line")
-    assert node.status()["term"] == term
-    assert node.alive()
 
 
 def test_random_bytes_on_the_peer_port_never_end_the_node(node):

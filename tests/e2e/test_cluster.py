@@ -225,6 +225,30 @@ def test_sigterm_hands_leadership_over_and_exits_0(make_cluster):
     write_until_acknowledged(cluster, "k", "v")
 
 
+def test_the_node_of_highest_priority_follows_a_leader_that_died_and_is_not_waited_for_when_it_is_gone(make_cluster):
+    cluster = make_cluster(3)
+    first, other, preferred = cluster.nodes
+    first.start()
+    other.start()
+    preferred.start("--set", "raft.priority=10")
+    cluster.wait_leader()
+    wait_for(lambda: all(n.status() for n in cluster.nodes), "every node answers")
+    followed = []
+    for round_number in range(4):
+        if cluster.wait_leader() is not first:
+            wait_for(lambda: preferred.request("POST", "/cluster/transfer?to=1").status == 200, "the first node leads")
+        cluster.wait_applied()
+        first.kill()
+        followed.append(wait_for(lambda: cluster.leader() not in (None, first) and cluster.leader(), "another leader"))
+        first.start()
+        wait_for(lambda: (first.status() or {}).get("leader"), "it follows")
+    # Soft: a node that gets no processor for a while is not waited for.
+    assert followed.count(preferred) >= 3, [n.id for n in followed]
+    wait_for(lambda: other.request("POST", f"/cluster/transfer?to={preferred.id}").status == 200, "the preferred one leads")
+    preferred.kill()
+    write_until_acknowledged(cluster, "without", "it")
+
+
 def test_a_transfer_by_request_moves_leadership_to_the_node_asked_for(make_cluster):
     cluster = make_cluster(3).start()
     target = cluster.follower()

@@ -15,6 +15,7 @@ class Workload:
     def __init__(self, nodes, clients=6, keys=5, seed=1, consistency="", timeout_s=1.0):
         self.nodes, self.keys, self.consistency, self.timeout_s, self.seed = nodes, keys, consistency, timeout_s, seed
         self.history = []
+        self.acknowledged_writes = 0
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.epoch = 0
@@ -40,6 +41,12 @@ class Workload:
     def acknowledged(self):
         return [r for r in self.history if r["op"] == "put" and r["outcome"] == "ok"]
 
+    def acknowledged_count(self):
+        return self.acknowledged_writes
+
+    def keys_now(self):
+        return [f"w{self.seed}-{self.epoch}-{n}" for n in range(self.keys)]
+
     def _client(self, number, rng):
         sequence = 0
         node, left, connection = None, 0, None
@@ -48,7 +55,7 @@ class Workload:
                 node, left = rng.choice(self.nodes), rng.randint(5, 40)
                 connection = None
             left -= 1
-            key = f"w{self.seed}-{self.epoch}-{rng.randrange(self.keys)}"
+            key = rng.choice(self.keys_now())
             op = rng.choice(("put", "get"))
             value = None
             if op == "put":
@@ -56,7 +63,7 @@ class Workload:
                 value = f"{number}.{sequence}"
             if connection is None:
                 connection = http.client.HTTPConnection("127.0.0.1", node.http_port, timeout=self.timeout_s + 1)
-            row = {"client": number, "key": key, "op": op, "value": value, "call": time.monotonic_ns(), "out": None}
+            row = {"client": number, "node": node.id, "key": key, "op": op, "value": value, "call": time.monotonic_ns(), "out": None}
             row["outcome"], row["out"] = self._ask(connection, op, key, value)
             row["return"] = time.monotonic_ns()
             if row["outcome"] != "ok":
@@ -65,6 +72,7 @@ class Workload:
                 time.sleep(0.02)
             with self.lock:
                 self.history.append(row)
+                self.acknowledged_writes += row["op"] == "put" and row["outcome"] == "ok"
 
     def _ask(self, connection, op, key, value):
         timeout = f"timeout={int(self.timeout_s * 1000)}ms"
@@ -83,11 +91,14 @@ class Workload:
             if answer.status in (200, 201):
                 return "ok", None
             return ("unknown" if b'"outcome":"unknown"' in body else "none"), None
-        if answer.status == 200:
-            return "ok", body.decode()
-        if answer.status == 404 and answer.headers.get("Raftd-Error") == "not_found":
-            return "ok", None
-        return "none", None
+        return read_register(answer.status, answer.headers.get("Raftd-Error") == "not_found", body)
+
+
+def read_register(status, not_found, body):
+    """Outcome and value of a get."""
+    if status == 200:
+        return "ok", body.decode()
+    return ("ok" if status == 404 and not_found else "none"), None
 
 
 def check_linearizable(history, steps_max=3_000_000):

@@ -1,9 +1,8 @@
 #include "sim/cluster.h"
 
 #include <algorithm>
-#include <unordered_map>
 
-#include "base/text.h"
+#include "sim/cluster_node.h"
 
 namespace raftd::sim {
 namespace {
@@ -11,100 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kDigestEvery = 64;  // Entries: a digest reads the whole store.
-
-unsigned long long number(std::uint64_t value) {
-  return value;
-}
-
-raft::NodeId id_of(std::size_t node) {
-  return {node + 1};
-}
-
 }  // namespace
-
-// The store, with the oracle looking on.
-class Cluster::Machine final : public machine::StateMachine {
- public:
-  Machine(std::size_t node, Oracle& oracle)
-      : node_(node), oracle_(oracle), store_({.age_ms = 5000, .bytes = 64 * limits::kKiB}) {}
-
-  machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override {
-    oracle_.applied(node_, applied);
-    index_ = applied.index;
-    return digested(store_.apply(applied, reply_wanted));
-  }
-  machine::Outcome apply_slice() override { return digested(store_.apply_slice()); }
-  std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
-    return store_.query(query);
-  }
-  std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
-  std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
-  bool tidy_slice() override { return store_.tidy_slice(); }
-
-  const kv::Store& store() const { return store_; }
-
- private:
-  machine::Outcome digested(machine::Outcome outcome) {
-    if (outcome.finished && index_.value % kDigestEvery == 0) {
-      oracle_.state_is(node_, index_, store_.digest());
-      store_.check_invariants();
-    }
-    return outcome;
-  }
-
-  std::size_t node_;
-  Oracle& oracle_;
-  kv::Store store_;
-  raft::Index index_;
-};
-
-struct Cluster::Node final : node::Network, node::Clients {
-  Node(Cluster& owner, std::size_t number, std::uint64_t seed)
-      : cluster(owner),
-        index(number),
-        rng(seed),
-        disk(owner.schedule_, owner.options_, rng.next(),
-             [this](storage::DiskResult result) {
-               cluster.trace(index, 2, result.id.value);
-               cluster.happen(index, [r = std::move(result)](node::Replica& to, Instant now) {
-                 to.on_disk_done(now, r);
-               });
-             }),
-        log(LogLevel::kInfo,
-            [this](LogLevel, std::string_view line) { cluster.say(index, std::string(line)); }) {}
-
-  void send(node::PeerMessage message) override {
-    const raft::NodeId to = std::visit([](const auto& body) { return body.to; }, message);
-    ASSERT_CMP(to.value, >, 0U);
-    ASSERT_CMP(to.value, <=, cluster.size());
-    cluster.trace(index, 1, to.value * 16 + message.index());
-    cluster.network_.send(index, to.value - 1, std::move(message));
-  }
-  void members(const raft::ConfigurationAt&) override {}
-  void complete(node::ClientToken token, node::ClientResult result) override {
-    cluster.complete(index, token, std::move(result));
-  }
-
-  Cluster& cluster;
-  std::size_t index;
-  Rng rng;
-  SimDisk disk;
-  Log log;
-  storage::Identity identity;
-  std::int64_t clock_rate = 1000;  // Per mille of virtual time.
-  Duration clock_offset{};
-
-  std::unique_ptr<Machine> machine;
-  std::unique_ptr<node::Replica> replica;
-  std::uint64_t life = 0;
-  bool pump_scheduled = false;
-  std::uint64_t timer = 0;
-  Instant paused_until{};
-  Instant resumed{};
-  std::deque<Event> inbox;  // While it is paused.
-  std::unordered_map<node::ClientToken, Answer> clients;
-};
 
 void Coverage::add(const Coverage& other) {
   const auto* from = reinterpret_cast<const std::uint64_t*>(&other);
@@ -118,10 +24,14 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, TraceSink trace)
       options_(options),
       trace_sink_(std::move(trace)),
       rng_(seed),
+      logs_(options.nodes),
       network_(schedule_, options, rng_.next(), *this) {
+  oracle_.watch(logs_);
   for (std::size_t i = 0; i < options.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(*this, i, rng_.next()));
     Node& node = *nodes_[i];
+    node.disk.image().log().observe(&node);
+    logs_.attach(i, node.disk.image().log());
     node.identity.cluster_id[0] = 7;
     node.identity.node_id = id_of(i);
     node.identity.instance = node.rng.next();
@@ -207,67 +117,13 @@ std::optional<std::size_t> Cluster::leader() const {
   return leader;
 }
 
-// The first start: the first frame holds the configuration, the same on every node.
-void Cluster::format_disk(std::size_t node) {
-  Node& n = *nodes_[node];
-  raft::Configuration members;
-  for (std::size_t i = 0; i < options_.nodes; ++i) {
-    members.voters.push_back(id_of(i));
-    members.addresses.push_back({id_of(i), strf("node%zu:2380", i + 1)});
-  }
-  storage::JournalPosition position;
-  position.incarnation = {n.rng.next() | 1};
-  position.first_index = {1};
-  storage::Journal journal({n.identity, options_.segment_bytes, options_.segment_bytes, 0},
-                           std::move(position));
-  const auto run = [&](const storage::DiskPlan& plan) {
-    for (const storage::DiskOp& op : plan.ops)
-      n.disk.image().execute(op);
-    journal.finish({plan.id, plan.lane, {}, false, {}});
-  };
-  run(journal.prepare_next_segment().value());
-  raft::PersistBatch batch;
-  batch.hard_state = raft::HardState{{1}, {}};
-  batch.entries.push_back(
-      {{1}, {1}, raft::EntryKind::kConfiguration, share(raft::encode(members))});
-  run(journal.begin(batch));
-}
-
-storage::Recovered Cluster::recover_disk(std::size_t node) {
-  Node& n = *nodes_[node];
-  storage::RecoverOptions options;
-  options.identity = n.identity;
-  options.tail_bytes_max = limits::kLogCacheIdleBytes;
-  options.prepared_bytes_min = 3 * limits::kBlockBytes;
-  for (;;) {
-    options.incarnation = {n.rng.next() | 1};
-    auto recovered = storage::recover(n.disk.image(), options);
-    if (!recovered) {
-      throw Violation(strf("recovery: node %zu does not start: %s", node + 1,
-                           recovered.error().message.c_str()));
-    }
-    if (!recovered->notes.empty()) ++coverage_.recoveries_with_notes;
-    for (const std::string& note : recovered->notes)
-      say(node, "recovery: " + note);
-    bool interrupted = false;
-    for (const auto* ops : {&recovered->set_aside, &recovered->repairs}) {
-      for (const storage::DiskOp& op : *ops) {
-        if (chance(n.rng, 2)) interrupted = true;
-        if (interrupted) break;
-        n.disk.image().execute(op);
-      }
-    }
-    if (!interrupted) return *std::move(recovered);
-    ++coverage_.interrupted_repairs;
-    n.disk.image().lose_power(n.rng);
-  }
-}
-
 void Cluster::start(std::size_t node) {
   Node& n = *nodes_[node];
-  if (n.replica) return;
+  if (n.replica || n.lost) return;
   ++n.life;
-  storage::Recovered recovered = recover_disk(node);
+  std::optional<storage::Recovered> found = recover_disk(node);
+  if (!found) return;
+  storage::Recovered recovered = *std::move(found);
   raft::CoreConfig core;
   core.self = id_of(node);
   core.incarnation = recovered.position.incarnation;
@@ -343,6 +199,14 @@ void Cluster::poll_stop(std::size_t node, std::uint64_t life, Instant deadline) 
                   [this, node, life, deadline] { poll_stop(node, life, deadline); });
 }
 
+void Cluster::jump_clock(std::size_t node, Duration by) {
+  Node& n = *nodes_[node];
+  ++coverage_.clock_jumps;
+  say(node, "its clock leaps");
+  n.clock_offset += by;
+  if (n.replica && !paused(node)) pump(node);
+}
+
 void Cluster::pause(std::size_t node, Duration duration) {
   Node& n = *nodes_[node];
   if (!n.replica || paused(node)) return;
@@ -365,6 +229,7 @@ void Cluster::resume(std::size_t node) {
     if (n.replica) event(*n.replica, local(n));
   }
   if (n.replica) pump(node);
+  network_.resumed(node);
 }
 
 void Cluster::happen(std::size_t node, Event event) {
@@ -406,7 +271,9 @@ void Cluster::arm_timer(std::size_t node) {
   const Instant wakeup = n.replica->next_wakeup();
   if (wakeup == Instant::never()) return;
   const std::uint64_t timer = ++n.timer;
-  schedule_.at(global(n, wakeup), [this, node, life = n.life, timer] {
+  Duration late{};
+  if (chance(n.rng, options_.late_timer_percent)) late = between(n.rng, {}, milliseconds(500));
+  schedule_.at(global(n, wakeup) + late, [this, node, life = n.life, timer] {
     Node& then = *nodes_[node];
     if (then.life != life || then.timer != timer || !then.replica || paused(node)) return;
     pump(node);
@@ -446,6 +313,12 @@ void Cluster::dropped(std::size_t node, std::size_t peer) {
   if (nodes_[node]->replica) nodes_[node]->replica->on_peer_dropped(id_of(peer));
 }
 
+// The sockets of a process that stands still fill up, and then nobody can send to it.
+bool Cluster::stalled(std::size_t node) const {
+  constexpr std::size_t kUnreadMax = 2000;
+  return nodes_[node]->inbox.size() >= kUnreadMax;
+}
+
 void Cluster::be_kind() {
   network_.be_kind();
   network_.heal();
@@ -453,87 +326,14 @@ void Cluster::be_kind() {
     node->disk.be_kind();
     node->disk.set_full(false);
   }
-}
-
-std::optional<node::ClientToken> Cluster::submit(std::size_t node, node::ClientOp op,
-                                                 Duration timeout, Answer answer) {
-  Node& n = *nodes_[node];
-  if (!n.replica) return std::nullopt;
-  const node::ClientToken token{next_token_++};
-  n.clients.emplace(token, std::move(answer));
-  const auto shared = std::make_shared<node::ClientOp>(std::move(op));
-  happen(node, [token, shared, timeout](node::Replica& replica, Instant now) {
-    replica.on_client(now, token, std::move(*shared), now + timeout);
-  });
-  watch_answer(node, token, timeout + timeout / 4 + milliseconds(200));
-  return token;
-}
-
-// Every request is answered by its deadline: none hangs. What is read after a pause has all of its
-// time from then on.
-void Cluster::watch_answer(std::size_t node, node::ClientToken token, Duration patience) {
-  schedule_.after(
-      patience, [this, node, token, patience, since = schedule_.now(), life = nodes_[node]->life] {
-        const Node& n = *nodes_[node];
-        if (n.life != life || !n.clients.contains(token)) return;
-        if (paused(node) || n.resumed >= since) return watch_answer(node, token, patience);
-        throw Violation(
-            strf("answers: node %zu has not answered client %llu", node + 1, number(token.value)));
-      });
-}
-
-void Cluster::gone(std::size_t node, node::ClientToken token) {
-  if (nodes_[node]->clients.erase(token) == 0) return;
-  ++coverage_.abandoned;
-  happen(node, [token](node::Replica& replica, Instant) { replica.on_client_gone(token); });
-}
-
-void Cluster::complete(std::size_t node, node::ClientToken token, node::ClientResult result) {
-  Node& n = *nodes_[node];
-  trace(node, 7, token.value * 4 + result.index());
-  const auto client = n.clients.find(token);
-  if (client == n.clients.end()) {
-    // It was answered twice, or its client is gone and the replica has been told so, unless that
-    // news waits for the end of a pause.
-    throw Violation(strf("answers: node %zu answered client %llu, who does not wait", node + 1,
-                         number(token.value)));
-  }
-  Answer answer = std::move(client->second);
-  n.clients.erase(client);
-  const auto shared = std::make_shared<node::ClientResult>(std::move(result));
-  schedule_.after({}, [answer = std::move(answer), shared] { answer(std::move(*shared)); });
-}
-
-std::shared_ptr<Cluster::Asked> Cluster::put(std::size_t node, const std::string& key,
-                                             const std::string& value, Duration timeout) {
-  auto asked = std::make_shared<Asked>();
-  node::Write write{
-      node::Propose{kv::encode(kv::Put{.key = key, .value = value, .condition = {}})}};
-  const auto token = submit(node, std::move(write), timeout, [asked](auto result) {
-    asked->answered = true;
-    asked->result = std::move(result);
-  });
-  asked->answered = !token;
-  return asked;
-}
-
-std::shared_ptr<Cluster::Asked> Cluster::get(std::size_t node, const std::string& key,
-                                             Duration timeout) {
-  auto asked = std::make_shared<Asked>();
-  auto query = std::make_unique<kv::GetQuery>();
-  query->key = key;
-  const auto token = submit(node, node::Read{std::move(query)}, timeout, [asked](auto result) {
-    asked->answered = true;
-    asked->result = std::move(result);
-  });
-  asked->answered = !token;
-  return asked;
+  options_.late_timer_percent = 0;
 }
 
 void Cluster::collect_coverage() {
   coverage_.events = schedule_.count();
   coverage_.messages = network_.messages();
   coverage_.resets = network_.resets();
+  coverage_.late_messages = network_.late();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     coverage_.torn_sectors += nodes_[i]->disk.image().torn_sectors();
     if (!running(i)) continue;

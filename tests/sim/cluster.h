@@ -31,7 +31,16 @@ struct Coverage {
   std::uint64_t pauses = 0;
   std::uint64_t partitions = 0;
   std::uint64_t resets = 0;
+  std::uint64_t late_messages = 0;
   std::uint64_t full_disks = 0;
+  std::uint64_t disk_errors = 0;  // That ended a process.
+  std::uint64_t slow_disks = 0;   // And stuck ones.
+  std::uint64_t damage = 0;       // Bit flips, zeroed sectors, writes gone astray, wiped disks.
+  std::uint64_t damage_harmless = 0;
+  std::uint64_t damage_refused = 0;    // By the start.
+  std::uint64_t damage_unnoticed = 0;  // The last frame is gone: a start cannot know.
+  std::uint64_t starts_without_reads = 0;
+  std::uint64_t clock_jumps = 0;
   std::uint64_t transfers = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
@@ -40,6 +49,9 @@ struct Coverage {
   std::uint64_t writes_unknown = 0;
   std::uint64_t reads_done = 0;
   std::uint64_t reads_refused = 0;
+  std::uint64_t stale_reads = 0;
+  std::uint64_t lists = 0;
+  std::uint64_t repeats = 0;
   std::uint64_t abandoned = 0;
   void add(const Coverage& other);
 };
@@ -80,7 +92,19 @@ class Cluster final : private Peers {
   void kill(std::size_t node, bool power);
   void stop(std::size_t node, Duration patience);  // Orderly.
   void pause(std::size_t node, Duration duration);
-  void be_kind();  // No more faults of network and disks; everything heals.
+  // The machine was suspended: its clock leaps, and nobody was told.
+  void jump_clock(std::size_t node, Duration by);
+  // The next operation of this kind.
+  void break_disk(std::size_t node, DiskFault fault);
+  void slow_disk(std::size_t node, Duration extra, Duration lasting);
+  void stick_disk(std::size_t node, Duration lasting);
+  enum class Damage : std::uint8_t { kBitFlip, kZeroSector, kLostWrite, kMisdirected, kWipe };
+  // Damage that nobody repairs. False: not on this node. Only so few nodes of a run are ever hit
+  // that the others hold everything that is committed, and are a quorum; unless the options say
+  // that damage may go beyond. What a node does not notice, an operator does: it stays away.
+  bool damage(std::size_t node, Damage kind);
+  bool lost(std::size_t node) const;  // It will never start again.
+  void be_kind();                     // No more faults of network and disks; everything heals.
 
   // Nothing if the node does not run: its port is closed. timeout is by the node's clock.
   std::optional<node::ClientToken> submit(std::size_t node, node::ClientOp op, Duration timeout,
@@ -105,6 +129,7 @@ class Cluster final : private Peers {
   void connected(std::size_t node, std::size_t peer) override;
   void disconnected(std::size_t node, std::size_t peer) override;
   void dropped(std::size_t node, std::size_t peer) override;
+  bool stalled(std::size_t node) const override;
 
   using Event = std::function<void(node::Replica&, Instant)>;
   void happen(std::size_t node, Event event);
@@ -114,7 +139,11 @@ class Cluster final : private Peers {
   void resume(std::size_t node);
   void check(std::size_t node);
   void format_disk(std::size_t node);
-  storage::Recovered recover_disk(std::size_t node);
+  // nullopt: it is refused, as it must be.
+  std::optional<storage::Recovered> recover_disk(std::size_t node);
+  void refused(std::size_t node, const Error& error);
+  bool accept(std::size_t node, const storage::Recovered& recovered);
+  void disk_failed(std::size_t node, const char* what);
   void complete(std::size_t node, node::ClientToken token, node::ClientResult result);
   void watch_answer(std::size_t node, node::ClientToken token, Duration patience);
   void poll_stop(std::size_t node, std::uint64_t life, Instant deadline);
@@ -129,6 +158,7 @@ class Cluster final : private Peers {
   Rng rng_;
   Schedule schedule_;
   Oracle oracle_;
+  LogRules logs_;
   SimNetwork network_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::uint64_t next_token_ = 1;

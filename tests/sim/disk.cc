@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+#include "sim/violation.h"
+
 #include "base/overloaded.h"
 
 namespace raftd::sim {
@@ -19,6 +22,10 @@ Result<std::uint64_t> DiskImage::size(const storage::FileName& name) {
 
 Result<Bytes> DiskImage::read(const storage::FileName& name, std::uint64_t offset,
                               std::uint64_t bytes) {
+  if (failing_reads_ > 0) {
+    --failing_reads_;
+    return Error{Errc::kIo, name + ": Input/output error"};
+  }
   const Bytes& content = file(name).seen;
   const std::uint64_t begin = std::min<std::uint64_t>(offset, content.size());
   const std::uint64_t end = std::min<std::uint64_t>(begin + bytes, content.size());
@@ -40,6 +47,7 @@ void DiskImage::change(DirectoryChange change) {
 void DiskImage::create(const storage::FileName& name, Bytes content, bool synced) {
   ASSERT(!seen_.contains(name));
   auto file = std::make_shared<File>();
+  file->number = ++files_made_;
   file->seen = std::move(content);
   for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
     file->dirty.insert(sector);
@@ -54,18 +62,111 @@ void DiskImage::write(const storage::WriteFile& op) {
   std::ranges::copy(data, target.seen.begin() + static_cast<std::ptrdiff_t>(op.offset));
   for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
     target.dirty.insert(at);
+  log_.wrote(target.number, op.offset, data);
 }
 
 void DiskImage::sync(File& file) {
   file.durable.resize(file.seen.size());
   for (const std::size_t sector : file.dirty) {
-    const std::size_t begin = sector * kSector;
-    if (begin >= file.seen.size()) continue;
-    const std::size_t bytes = std::min(kSector, file.seen.size() - begin);
-    std::copy_n(file.seen.begin() + static_cast<std::ptrdiff_t>(begin), bytes,
-                file.durable.begin() + static_cast<std::ptrdiff_t>(begin));
+    const auto astray = file.astray.find(sector);
+    if (astray == file.astray.end()) {
+      put_sector(file.durable, sector, file.seen, sector);
+      file.stale.erase(sector);
+      continue;
+    }
+    file.stale.insert(sector);
+    if (astray->second == 0) continue;
+    const auto other =
+        static_cast<std::size_t>(static_cast<std::ptrdiff_t>(sector) + astray->second);
+    put_sector(file.durable, other, file.seen, sector);
+    file.stale.insert(other);
   }
+  file.astray.clear();
   file.dirty.clear();
+  log_.synced(file.number);
+}
+
+// Sector at of to becomes this sector of from, as far as both reach.
+void DiskImage::put_sector(Bytes& to, std::size_t at, const Bytes& from, std::size_t sector) {
+  const std::size_t begin = sector * kSector;
+  if (begin >= from.size() || at * kSector >= to.size()) return;
+  const std::size_t bytes = std::min({kSector, from.size() - begin, to.size() - at * kSector});
+  std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(begin), bytes,
+              to.begin() + static_cast<std::ptrdiff_t>(at * kSector));
+}
+
+void DiskImage::drop_cache() {
+  for (const auto& [name, file] : seen_) {
+    for (const std::size_t sector : file->stale)
+      put_sector(file->seen, sector, file->durable, sector);
+    file->stale.clear();
+    file->astray.clear();
+  }
+}
+
+void DiskImage::fail_sync(const storage::FileName& name, Rng& rng) {
+  File& failed = file(name);
+  if (rng.one_in(2)) failed.durable.resize(failed.seen.size());
+  for (const std::size_t sector : failed.dirty) {
+    if (rng.one_in(2)) put_sector(failed.durable, sector, failed.seen, sector);
+  }
+  failed.dirty.clear();
+  failed.seen = failed.durable;
+}
+
+void DiskImage::write_astray(const storage::WriteFile& op, bool elsewhere, Rng& rng) {
+  File& target = file(op.name);
+  const std::size_t first = op.offset / kSector;
+  const std::size_t count = op.data.bytes.size() / kSector;
+  constexpr std::size_t kBlockSectors = limits::kBlockBytes / kSector;
+  std::ptrdiff_t by = 0;
+  const std::size_t sectors = std::max(target.seen.size() / kSector, first + count);
+  if (elsewhere && sectors >= count + kBlockSectors) {
+    const std::size_t places = (sectors - count) / kBlockSectors + 1;
+    const std::size_t other = rng.below(places) * kBlockSectors;
+    by = static_cast<std::ptrdiff_t>(other) - static_cast<std::ptrdiff_t>(first);
+  }
+  write(op);
+  for (std::size_t i = 0; i < count; ++i)
+    target.astray[first + i] = by;
+}
+
+std::string DiskImage::rot(Rng& rng, bool zero) {
+  if (durable_.empty()) return "nothing";
+  auto chosen = durable_.begin();
+  std::advance(chosen, static_cast<std::ptrdiff_t>(rng.below(durable_.size())));
+  File& target = *chosen->second;
+  const std::size_t sectors = target.durable.size() / kSector;
+  if (sectors == 0) return "nothing";
+  std::size_t sector = rng.below(sectors);
+  const auto used = [&](std::size_t at) {
+    const auto begin = target.durable.begin() + static_cast<std::ptrdiff_t>(at * kSector);
+    return std::any_of(begin, begin + kSector, [](std::byte b) { return b != std::byte{}; });
+  };
+  for (std::size_t tried = 0; tried < sectors && !used(sector) && !rng.one_in(500); ++tried)
+    sector = (sector + 1) % sectors;
+  if (zero) {
+    const auto begin = target.durable.begin() + static_cast<std::ptrdiff_t>(sector * kSector);
+    std::fill_n(begin, kSector, std::byte{});
+  } else {
+    target.durable[sector * kSector + rng.below(kSector)] ^= std::byte(1U << rng.below(8));
+  }
+  target.stale.insert(sector);
+  return strf("%s, offset %zu", chosen->first.c_str(), sector * kSector);
+}
+
+void DiskImage::wipe() {
+  seen_.clear();
+  durable_.clear();
+  unsynced_.clear();
+}
+
+// A file counts under the name that it has now, once a power loss leaves it there.
+void DiskImage::note_names() {
+  for (const auto& [name, file] : seen_) {
+    const auto found = durable_.find(name);
+    if (found != durable_.end() && found->second == file) log_.named(file->number);
+  }
 }
 
 std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
@@ -96,7 +197,7 @@ std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
                           return Bytes();
                         },
                         [&](const storage::RenameFile& op) -> std::optional<Bytes> {
-                          ASSERT(seen_.contains(op.from));
+                          log_.unnamed(file(op.from).number);
                           change([op](Directory& directory) {
                             directory[op.to] = directory.at(op.from);
                             directory.erase(op.from);
@@ -110,6 +211,7 @@ std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
                         [&](const storage::SyncDirectory&) -> std::optional<Bytes> {
                           durable_ = seen_;
                           unsynced_.clear();
+                          note_names();
                           return Bytes();
                         },
                     },
@@ -150,13 +252,43 @@ void DiskImage::lose_power(Rng& rng) {
     file->seen = file->durable;
   }
   seen_ = durable_;
+  note_names();
 }
 
-SimDisk::SimDisk(Schedule& schedule, const Options& options, std::uint64_t seed, Done done)
-    : schedule_(schedule), options_(options), rng_(seed), done_(std::move(done)) {}
+SimDisk::SimDisk(Schedule& schedule, const Options& options, std::uint64_t seed, Done done,
+                 Failed failed)
+    : schedule_(schedule),
+      options_(options),
+      rng_(seed),
+      done_(std::move(done)),
+      failed_(std::move(failed)) {}
+
+void SimDisk::slow_down(Duration extra, Duration lasting) {
+  slow_by_ = extra;
+  slow_until_ = schedule_.now() + lasting;
+}
+
+void SimDisk::get_stuck(Duration lasting) {
+  stuck_until_ = schedule_.now() + lasting;
+}
+
+void SimDisk::be_kind() {
+  options_.stall_per_mille = 0;
+  faults_.clear();
+  slow_until_ = {};
+  stuck_until_ = {};
+  image_.fail_reads(0);
+}
 
 void SimDisk::submit(storage::DiskPlan plan) {
   const auto lane = static_cast<std::size_t>(plan.lane);
+  // One frame, one file in the background, a few reads: a disk that is slow does not pile up more.
+  const std::size_t most =
+      plan.lane == storage::Lane::kRead ? limits::kLogReadsInFlightMax : std::size_t{1};
+  if (lanes_[lane].plans.size() >= most) {
+    violated("bounded queues",
+             strf("plan %zu of lane %zu waits for the disk", lanes_[lane].plans.size() + 1, lane));
+  }
   lanes_[lane].plans.push_back(std::move(plan));
   if (lanes_[lane].plans.size() == 1) start(lane);
 }
@@ -189,20 +321,69 @@ void SimDisk::next_op(std::size_t lane) {
   const bool makes_file = std::holds_alternative<storage::CreateFile>(op) ||
                           std::holds_alternative<storage::CopyFile>(op);
   if (full_ && makes_file && plan.may_lack_space) {
-    running.result.no_space = true;
-    return end_plan(lane);
+    schedule_.after(latency(op), [this, lane, life = life_] {
+      if (life == life_) end_without_space(lane);
+    });
+    return;
   }
   schedule_.after(latency(op), [this, lane, life = life_] {
     if (life == life_) end_op(lane);
   });
 }
 
+// As much of the file as there was room for, and then it is removed.
+void SimDisk::end_without_space(std::size_t lane) {
+  Running& running = lanes_[lane];
+  const storage::DiskOp& op = running.plans.front().ops[running.op];
+  if (const auto* made = std::get_if<storage::CreateFile>(&op)) {
+    image_.execute(storage::CreateFile{made->name, rng_.below(made->bytes)});
+    image_.execute(storage::RemoveFile{made->name});
+  }
+  running.result.no_space = true;
+  end_plan(lane);
+}
+
+// Whether this fault waits, and is for this operation. Then it is used up.
+bool SimDisk::struck(const storage::DiskOp& op, DiskFault fault) {
+  const auto at = std::ranges::find(faults_, fault);
+  if (at == faults_.end()) return false;
+  const bool writes = std::holds_alternative<storage::WriteFile>(op);
+  const bool reads = std::holds_alternative<storage::ReadFile>(op);
+  bool hit = writes;
+  if (fault == DiskFault::kReadError) hit = reads;
+  if (fault == DiskFault::kSyncError) hit = std::holds_alternative<storage::SyncFile>(op);
+  if (hit) faults_.erase(at);
+  return hit;
+}
+
+bool SimDisk::fails(const storage::DiskOp& op) {
+  if (struck(op, DiskFault::kReadError)) return true;
+  if (struck(op, DiskFault::kWriteError)) {
+    image_.execute_partly(op, rng_);
+    return true;
+  }
+  if (!struck(op, DiskFault::kSyncError)) return false;
+  image_.fail_sync(std::get<storage::SyncFile>(op).name, rng_);
+  return true;
+}
+
 void SimDisk::end_op(std::size_t lane) {
   Running& running = lanes_[lane];
   const storage::DiskOp& op = running.plans.front().ops[running.op];
-  std::optional<Bytes> read = image_.execute(op);
-  if (std::holds_alternative<storage::ReadFile>(op)) {
-    running.result.reads.push_back(std::move(read));
+  if (fails(op)) {
+    for (Running& each : lanes_)
+      each.plans.clear();
+    return failed_("an operation of its disk failed");
+  }
+  const bool lost = struck(op, DiskFault::kLostWrite);
+  if (lost || struck(op, DiskFault::kMisdirectedWrite)) {
+    ++astray_;
+    image_.write_astray(std::get<storage::WriteFile>(op), !lost, rng_);
+  } else {
+    std::optional<Bytes> read = image_.execute(op);
+    if (std::holds_alternative<storage::ReadFile>(op)) {
+      running.result.reads.push_back(std::move(read));
+    }
   }
   ++running.op;
   next_op(lane);
@@ -219,13 +400,16 @@ void SimDisk::end_plan(std::size_t lane) {
 
 Duration SimDisk::latency(const storage::DiskOp& op) {
   using std::chrono::microseconds;
+  Duration extra{};
+  if (schedule_.now() < slow_until_) extra = between(rng_, {}, slow_by_);
+  if (schedule_.now() < stuck_until_) extra += stuck_until_ - schedule_.now();
   if (std::holds_alternative<storage::WriteFile>(op)) {
-    return between(rng_, microseconds(5), microseconds(60));
+    return extra + between(rng_, microseconds(5), microseconds(60));
   }
   if (std::holds_alternative<storage::ReadFile>(op)) {
-    return between(rng_, microseconds(20), microseconds(500));
+    return extra + between(rng_, microseconds(20), microseconds(500));
   }
-  return between(rng_, options_.sync_min, options_.sync_max);
+  return extra + between(rng_, options_.sync_min, options_.sync_max);
 }
 
 void SimDisk::crash(bool power) {
@@ -236,7 +420,9 @@ void SimDisk::crash(bool power) {
     }
     lane.plans.clear();
   }
+  image_.log().crashed();
   if (power) image_.lose_power(rng_);
+  image_.drop_cache();
 }
 
 }  // namespace raftd::sim

@@ -8,6 +8,22 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kHeldMax = 2000;  // As the buffers of a connection: then it does not drain.
+constexpr Duration kBacklogMax = std::chrono::seconds(2);  // The same, of a link that is too slow.
+
+// About as many as on the wire.
+std::uint64_t bytes_of(const node::PeerMessage& message) {
+  std::uint64_t bytes = 100;
+  if (const auto* raft = std::get_if<raft::Message>(&message)) {
+    if (const auto* append = std::get_if<raft::AppendRequest>(&raft->body)) {
+      for (const raft::Entry& entry : append->entries)
+        bytes += 20 + entry.payload.bytes.size();
+    }
+  } else if (const auto* forward = std::get_if<node::Forward>(&message)) {
+    const auto* propose = std::get_if<node::Propose>(&forward->op);
+    if (propose != nullptr) bytes += propose->command.size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -49,19 +65,49 @@ void SimNetwork::transmit(std::size_t from, std::size_t to, node::PeerMessage me
   }
   Duration delay = between(rng_, options_.delay_min, options_.delay_max);
   if (chance(rng_, options_.slow_percent)) delay += between(rng_, {}, milliseconds(200));
-  ours.last_arrival = std::max(ours.last_arrival, schedule_.now() + delay);
+  const Instant now = schedule_.now();
+  if (options_.bandwidth != 0) {
+    if (ours.free_at > now + kBacklogMax) return peers_.dropped(from, to);
+    const auto takes = bytes_of(message) * 1'000'000'000 / options_.bandwidth;
+    ours.free_at =
+        std::max(ours.free_at, now) + std::chrono::nanoseconds(static_cast<std::int64_t>(takes));
+    delay += ours.free_at - now;
+  }
+  ours.last_arrival = std::max({ours.last_arrival, now + delay, ours.clogged_until});
   ++messages_;
   const std::uint64_t epoch = connection.epoch;
   schedule_.at(ours.last_arrival, [this, from, to, epoch, message = std::move(message)]() mutable {
-    Link& then = link(from, to);
-    if (!then.alive || then.epoch != epoch) return;
-    Side& end = side(then, from, to);
-    if (blocked_.contains({from, to}) || !end.held.empty()) {
-      end.held.push_back(std::move(message));
-      return;
-    }
-    peers_.deliver(to, std::move(message));
+    arrive(from, to, epoch, std::move(message));
   });
+}
+
+void SimNetwork::arrive(std::size_t from, std::size_t to, std::uint64_t epoch,
+                        node::PeerMessage message) {
+  Link& then = link(from, to);
+  if (!then.alive || then.epoch != epoch) {
+    const bool read = then.epoch == epoch + 1 && side(then, to, from).up;
+    if (!then.alive && read && schedule_.now() <= then.drained) {
+      return peers_.deliver(to, std::move(message));
+    }
+    return arrive_late(to, std::move(message));
+  }
+  Side& end = side(then, from, to);
+  if (blocked_.contains({from, to}) || !end.held.empty() || peers_.stalled(to)) {
+    end.held.push_back(std::move(message));
+    return;
+  }
+  peers_.deliver(to, std::move(message));
+}
+
+// Of a connection that is no more, perhaps of a process that is no more: it is somewhere on its
+// way still, as if it had been read and not yet looked at.
+void SimNetwork::arrive_late(std::size_t to, node::PeerMessage message) {
+  if (!chance(rng_, options_.late_percent)) return;
+  ++late_;
+  schedule_.after(between(rng_, {}, std::chrono::seconds(2)),
+                  [this, to, message = std::move(message)]() mutable {
+                    if (!peers_.stalled(to)) peers_.deliver(to, std::move(message));
+                  });
 }
 
 void SimNetwork::started(std::size_t node) {
@@ -87,6 +133,7 @@ void SimNetwork::reset(std::size_t a, std::size_t b) {
   if (!link(a, b).alive) return;
   ++resets_;
   break_link(a, b, milliseconds(20));
+  link(a, b).drained = schedule_.now() + between(rng_, {}, options_.delay_max);
   retry(a, b);
 }
 
@@ -128,7 +175,7 @@ void SimNetwork::try_connect(std::size_t a, std::size_t b) {
   ++connection.epoch;
   connection.alive = true;
   for (Side& end : connection.sides)
-    end = {true, schedule_.now(), {}};
+    end = {true, schedule_.now(), {}, end.clogged_until, {}};
   peers_.connected(a, b);
   peers_.connected(b, a);
 }
@@ -144,18 +191,74 @@ void SimNetwork::heal() {
       continue;
     }
     for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
-      // Not before what is on its way: a connection keeps the order.
-      const Side& end = side(connection, from, to);
-      const Duration delay = between(rng_, options_.delay_min, options_.delay_max);
-      schedule_.at(std::max(end.last_arrival, schedule_.now() + delay),
-                   [this, f = from, t = to, epoch = connection.epoch] { release(f, t, epoch); });
+      release_later(from, to);
     }
+  }
+}
+
+// Not before what is on its way: a connection keeps the order.
+void SimNetwork::release_later(std::size_t from, std::size_t to) {
+  Link& connection = link(from, to);
+  const Side& end = side(connection, from, to);
+  const Duration delay = between(rng_, options_.delay_min, options_.delay_max);
+  schedule_.at(std::max(end.last_arrival, schedule_.now() + delay),
+               [this, from, to, epoch = connection.epoch] { release(from, to, epoch); });
+}
+
+void SimNetwork::unblock(std::size_t from, std::size_t to) {
+  if (blocked_.erase({from, to}) == 0 || !link(from, to).alive) return;
+  release_later(from, to);
+}
+
+void SimNetwork::resumed(std::size_t node) {
+  for (std::size_t peer = 0; peer < running_.size(); ++peer) {
+    if (peer == node) continue;
+    const Link& connection = link(peer, node);
+    if (connection.alive) release(peer, node, connection.epoch);
+  }
+}
+
+void SimNetwork::clog(std::size_t from, std::size_t to, Duration lasting) {
+  Side& clogged = side(link(from, to), from, to);
+  clogged.clogged_until = std::max(clogged.clogged_until, schedule_.now() + lasting);
+}
+
+void SimNetwork::flap(std::size_t a, std::size_t b, Duration every, Duration lasting) {
+  flap_on(a, b, every, schedule_.now() + lasting, true);
+}
+
+void SimNetwork::flap_on(std::size_t a, std::size_t b, Duration every, Instant until, bool cut) {
+  const bool over = kind_ || schedule_.now() >= until;
+  for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+    if (cut && !over) {
+      block(from, to);
+    } else {
+      unblock(from, to);
+    }
+  }
+  if (over) return;
+  schedule_.after(every, [this, a, b, every, until, cut] { flap_on(a, b, every, until, !cut); });
+}
+
+void SimNetwork::swizzle(std::size_t node, Duration lasting) {
+  for (std::size_t peer = 0; peer < running_.size(); ++peer) {
+    if (peer == node) continue;
+    schedule_.after(between(rng_, {}, lasting / 2), [this, node, peer] {
+      if (kind_) return;
+      block(node, peer);
+      block(peer, node);
+    });
+    schedule_.after(between(rng_, lasting / 2, lasting), [this, node, peer] {
+      unblock(node, peer);
+      unblock(peer, node);
+    });
   }
 }
 
 void SimNetwork::release(std::size_t from, std::size_t to, std::uint64_t epoch) {
   Link& connection = link(from, to);
   if (!connection.alive || connection.epoch != epoch || blocked_.contains({from, to})) return;
+  if (peers_.stalled(to)) return;
   for (node::PeerMessage& message : std::exchange(side(connection, from, to).held, {})) {
     ++messages_;
     peers_.deliver(to, std::move(message));
@@ -163,6 +266,9 @@ void SimNetwork::release(std::size_t from, std::size_t to, std::uint64_t epoch) 
 }
 
 void SimNetwork::be_kind() {
+  kind_ = true;
+  options_.late_percent = 0;
+  options_.bandwidth = 0;
   options_.loss_percent = 0;
   options_.duplicate_percent = 0;
   options_.slow_percent = 0;

@@ -20,7 +20,8 @@ void draw_nodes(Rng& rng, Options& options) {
   options.election = options.heartbeat * (3 + rng.below(6));
   options.pre_vote = !chance(rng, 15);
   options.check_quorum = !chance(rng, 15);
-  if (chance(rng, 30)) options.max_inflight_bytes = 2 * limits::kMiB + rng.below(limits::kMiB);
+  // From one small entry at a time.
+  if (chance(rng, 40)) options.max_inflight_bytes = 100 + rng.below(4 * limits::kKiB);
   if (chance(rng, 20)) options.max_pending_bytes = 4 * limits::kKiB;
   options.priorities = chance(rng, 30);
   options.segment_bytes = limits::kBlockBytes * (3 + rng.below(chance(rng, 50) ? 8 : 200));

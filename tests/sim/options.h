@@ -33,6 +33,10 @@ struct Options {
   Duration timeout = std::chrono::milliseconds(800);
   std::size_t value_bytes = 32;
   std::uint64_t reads_percent = 40;
+  std::uint64_t stale_percent = 20;   // Of reads: from the node's own state, or of a revision on.
+  std::uint64_t lists_percent = 10;   // The same.
+  std::uint64_t repeat_percent = 40;  // Of writes that nobody answered.
+  double skew = 1.2;                  // Of the keys' popularity (Zipf); 0: all are alike.
   std::uint64_t abandon_percent = 2;
 
   // Of the network.
@@ -41,15 +45,19 @@ struct Options {
   std::uint64_t loss_percent = 0;       // Of raft messages.
   std::uint64_t duplicate_percent = 0;  // The same.
   std::uint64_t slow_percent = 0;       // Of messages take up to 200 ms.
+  std::uint64_t late_percent = 0;  // Of those that a broken connection loses come all the same.
+  std::uint64_t bandwidth = 0;     // Bytes per second, of each direction; 0: no limit.
 
   // Of the disks.
   Duration sync_min = std::chrono::microseconds(100);
   Duration sync_max = std::chrono::milliseconds(3);
   std::uint64_t stall_per_mille = 0;  // Of plans take up to three seconds.
+  bool damage_beyond = false;         // Damage may hit more nodes than can be survived.
 
   // Of the processes.
   std::int64_t clock_rate_spread = 0;  // Per mille.
   Duration loop_delay = std::chrono::microseconds(200);
+  std::uint64_t late_timer_percent = 0;  // By up to 500 ms.
 
   // How often, on average, a fault begins. Zero: never.
   Duration crash_every{};

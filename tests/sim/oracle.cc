@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/crc32c.h"
 #include "base/text.h"
 #include "kv/command.h"
 
@@ -10,17 +11,6 @@ namespace {
 
 unsigned long long number(std::uint64_t value) {
   return value;
-}
-
-[[noreturn]] void violated(const char* invariant, const std::string& why) {
-  throw Violation(std::string(invariant) + ": " + why);
-}
-
-std::uint64_t hash_of(ByteView bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::byte byte : bytes)
-    hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3;
-  return hash;
 }
 
 std::uint64_t value_of(ByteView command) {
@@ -41,35 +31,60 @@ std::uint64_t value_number(std::string_view value) {
 }
 
 void Oracle::node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status) {
-  if (status.role.role == raft::Role::kLeader) {
+  const bool leads = status.role.role == raft::Role::kLeader;
+  if (leads) {
     const auto [leader, first] = leaders_.try_emplace(status.role.term, node);
     if (leader->second != node) {
       violated("election safety", strf("nodes %zu and %zu lead in term %llu", leader->second + 1,
                                        node + 1, number(status.role.term.value)));
     }
   }
+  if (nodes_.size() <= node) nodes_.resize(node + 1);
   Last& last = nodes_[node];
-  if (last.life == life) {
-    if (status.commit < last.commit) violated("delta", strf("commit of node %zu fell", node + 1));
-    if (status.applied < last.applied) violated("delta", strf("applied of %zu fell", node + 1));
-    if (status.hard_state.term < last.hard_state.term) {
-      violated("delta", strf("term of node %zu fell", node + 1));
-    }
-    if (status.hard_state.term == last.hard_state.term && last.hard_state.voted_for &&
-        status.hard_state.voted_for != last.hard_state.voted_for) {
-      violated("delta",
-               strf("node %zu voted for %llu and for %llu in term %llu", node + 1,
-                    number(last.hard_state.voted_for.value),
-                    number(status.hard_state.voted_for.value), number(last.hard_state.term.value)));
-    }
+  const bool same_life = last.life == life;
+  if (same_life) delta(node, last, status);
+  if (logs_ != nullptr) {
+    const bool led = same_life && last.role == raft::Role::kLeader &&
+                     last.hard_state.term == status.hard_state.term;
+    if (leads && !led) logs_->elected(node, status.role.term, status.last);
+    logs_->committed(node, status.commit, status.hard_state.term);
+    logs_->persisted(node, status.persisted);
   }
-  last = {life, status.hard_state, status.commit, status.applied};
+  last = {life, status.role.role, status.hard_state, status.commit, status.applied, status.last};
+}
+
+void Oracle::delta(std::size_t node, const Last& last, const node::ReplicaStatus& status) const {
+  if (status.commit < last.commit) violated("delta", strf("commit of node %zu fell", node + 1));
+  if (status.applied < last.applied) violated("delta", strf("applied of %zu fell", node + 1));
+  if (status.hard_state.term < last.hard_state.term) {
+    violated("delta", strf("term of node %zu fell", node + 1));
+  }
+  if (status.hard_state.term != last.hard_state.term) return;
+  if (last.hard_state.voted_for && status.hard_state.voted_for != last.hard_state.voted_for) {
+    violated("delta",
+             strf("node %zu voted for %llu and for %llu in term %llu", node + 1,
+                  number(last.hard_state.voted_for.value),
+                  number(status.hard_state.voted_for.value), number(last.hard_state.term.value)));
+  }
+  const bool led = last.role == raft::Role::kLeader && status.role.role == raft::Role::kLeader;
+  if (led && status.last < last.last) {
+    violated("leader append-only", strf("node %zu cuts its log to %llu while it leads", node + 1,
+                                        number(status.last.value)));
+  }
 }
 
 void Oracle::applied(std::size_t node, const machine::Applied& entry) {
-  const Committed now{entry.term, entry.time, hash_of(entry.command), value_of(entry.command)};
+  const std::uint32_t crc = crc32c(entry.command);
+  const Committed now{entry.term, entry.time, crc, value_of(entry.command)};
+  if (logs_ != nullptr) {
+    const raft::Term in = node < nodes_.size() ? nodes_[node].hard_state.term : entry.term;
+    logs_->committed(node, entry.index, in);
+    logs_->applied(node, entry.index, entry.term,
+                   entry.command.empty() ? std::nullopt : std::optional(crc));
+  }
   if (entry.index.value == canonical_.size() + 1) {
     canonical_.push_back(now);
+    model_.apply(entry);
     return;
   }
   if (entry.index.value == 0 || entry.index.value > canonical_.size()) {
@@ -86,6 +101,13 @@ void Oracle::applied(std::size_t node, const machine::Applied& entry) {
            number(now.value), number(was.value), number(now.time.value), number(was.time.value)));
 }
 
+void Oracle::revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const {
+  if (model_.revision_at(index) == revision) return;
+  violated("state machine safety",
+           strf("node %zu has revision %llu after %llu; expected %llu", node + 1, number(revision),
+                number(index.value), number(model_.revision_at(index))));
+}
+
 void Oracle::state_is(std::size_t node, raft::Index index, std::uint64_t digest) {
   const auto [known, first] = digests_.try_emplace(index, digest);
   if (known->second != digest) {
@@ -100,6 +122,7 @@ void Oracle::acknowledged(raft::Index index, raft::Term term, std::uint64_t valu
     violated("acknowledged", strf("value %llu at %llu, which nobody has applied", number(value),
                                   number(index.value)));
   }
+  if (logs_ != nullptr) logs_->acknowledged(index);
   const Committed& was = canonical_[index.value - 1];
   if (was.term != term || was.value != value) {
     violated("acknowledged", strf("value %llu at %llu in term %llu, where value %llu of term %llu "

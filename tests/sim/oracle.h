@@ -1,27 +1,29 @@
 // Knows what must be true of the whole cluster, which no node can know, and is told everything.
 #pragma once
 
-#include <map>
-#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "node/replica.h"
+#include "sim/log_rules.h"
+#include "sim/store_model.h"
+#include "sim/violation.h"
 
 namespace raftd::sim {
 
-struct Violation : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 class Oracle {
  public:
+  // From now on the logs on the disks are looked at as well. Outlives this.
+  void watch(LogRules& logs) { logs_ = &logs; }
+
   // After every event of a node. Terms never fall, also over a restart; the rest not within a life.
   void node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status);
   // A node applied this entry.
   void applied(std::size_t node, const machine::Applied& entry);
+  // Its store has this revision then.
+  void revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const;
   // Its state, digested, after it has applied up to index.
   void state_is(std::size_t node, raft::Index index, std::uint64_t digest);
 
@@ -32,6 +34,17 @@ class Oracle {
   // The highest index that any client has heard of by now.
   raft::Index heard() const { return heard_; }
   void heard(raft::Index index);
+
+  // An answer: a violation if it is not what the log says. at: the index in the answer.
+  template <class Query, class Reply>
+  void answered(raft::Index at, const Query& query, const Reply& reply) const {
+    if (std::string why = model_.check(at, query, reply); !why.empty()) violated("reads", why);
+  }
+  void answered(raft::Index at, const kv::WriteReply& reply) const {
+    if (std::string why = model_.check(at, reply); !why.empty()) violated("writes", why);
+  }
+  // The newest that any node has applied.
+  std::uint64_t revision() const { return model_.revision_at(last()); }
 
   // At the end.
   void check_refused() const;
@@ -46,13 +59,19 @@ class Oracle {
   };
   struct Last {
     std::uint64_t life = 0;
+    raft::Role role = raft::Role::kFollower;
     raft::HardState hard_state;
     raft::Index commit;
     raft::Index applied;
+    raft::Index last;
   };
 
-  std::map<raft::Term, std::size_t> leaders_;
-  std::map<std::size_t, Last> nodes_;
+  void delta(std::size_t node, const Last& last, const node::ReplicaStatus& status) const;
+
+  LogRules* logs_ = nullptr;
+  StoreModel model_;
+  std::unordered_map<raft::Term, std::size_t> leaders_;
+  std::vector<Last> nodes_;
   std::vector<Committed> canonical_;  // Index 1 first: what was applied first, by anyone.
   std::unordered_map<raft::Index, std::uint64_t> digests_;
   std::unordered_set<std::uint64_t> refused_;

@@ -1,6 +1,7 @@
 #include "sim/workload.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 #include "kv/command.h"
@@ -21,7 +22,13 @@ unsigned long long number(std::uint64_t value) {
 }  // namespace
 
 Workload::Workload(Cluster& cluster, std::uint64_t seed)
-    : cluster_(cluster), rng_(seed), clients_(cluster.options().clients) {}
+    : cluster_(cluster), rng_(seed), clients_(cluster.options().clients) {
+  double sum = 0;
+  for (std::size_t i = 0; i < cluster.options().keys; ++i)
+    popularity_.push_back(sum += std::pow(static_cast<double>(i + 1), -cluster.options().skew));
+  for (double& part : popularity_)
+    part /= sum;
+}
 
 void Workload::start() {
   for (std::size_t client = 0; client < clients_.size(); ++client) {
@@ -44,11 +51,21 @@ void Workload::next(std::size_t client) {
   cluster_.schedule().after(between(rng_, think / 4, think * 2), [this, client] { act(client); });
 }
 
-std::string Workload::pick_key() {
+std::string Workload::key_prefix() const {
   const auto age = cluster_.schedule().now().since_origin / cluster_.options().key_life;
-  // Skewed: half of all operations meet on one key.
-  const std::uint64_t of = rng_.one_in(2) ? 0 : rng_.below(cluster_.options().keys);
-  return strf("key-%lld-%llu", static_cast<long long>(age), number(of));
+  return strf("key-%lld-", static_cast<long long>(age));
+}
+
+std::string Workload::pick_key() {
+  const double draw = static_cast<double>(rng_.next() >> 11) * 0x1p-53;
+  const auto at = std::ranges::upper_bound(popularity_, draw) - popularity_.begin();
+  const auto last = static_cast<std::ptrdiff_t>(popularity_.size()) - 1;
+  return key_prefix() + std::to_string(std::min(at, last));
+}
+
+Duration Workload::pick_timeout() {
+  const Duration timeout = cluster_.options().timeout;
+  return between(rng_, timeout / 4, timeout);
 }
 
 void Workload::act(std::size_t client) {
@@ -64,8 +81,12 @@ void Workload::act(std::size_t client) {
   }
   c.busy = true;
   ++busy_;
-  if (!chance(rng_, cluster_.options().reads_percent)) return write(client, key);
-  return rng_.one_in(8) ? read_local(client, key) : read(client, key);
+  if (!chance(rng_, cluster_.options().reads_percent)) {
+    return write(client, key, make_write(key), 3);
+  }
+  if (chance(rng_, cluster_.options().lists_percent)) return list(client, key);
+  return chance(rng_, cluster_.options().stale_percent) ? read_stale(client, key)
+                                                        : read(client, key);
 }
 
 void Workload::end(std::size_t client) {
@@ -76,37 +97,60 @@ void Workload::end(std::size_t client) {
   next(client);
 }
 
-void Workload::write(std::size_t client, const std::string& key) {
-  Key& k = keys_[key];
-  support::Operation operation{.kind = Kind::kPut, .unknown = true, .called = now()};
-  Bytes command;
+Workload::Write Workload::make_write(const std::string& key) {
+  const Key& k = keys_[key];
+  support::Operation operation{.kind = Kind::kPut, .unknown = true};
   const std::uint64_t choice = rng_.below(10);
   if (choice == 0) {
     operation.kind = Kind::kDelete;
-    command = kv::encode(kv::Delete{.key = key, .condition = {}});
-  } else {
-    operation.value = next_value_++;
-    std::string value = strf("v%llu-", number(operation.value));
-    value.resize(value.size() + rng_.below(cluster_.options().value_bytes), 'x');
-    kv::Condition condition;
-    if (choice <= 4) {
-      operation.kind = Kind::kCas;
-      operation.expect = k.seen_value;
-      condition = {kv::Condition::Kind::kModIs, k.seen_revision};
-      if (k.seen_value == 0) condition = {kv::Condition::Kind::kAbsent, 0};
-    }
-    command = kv::encode(kv::Put{.key = key, .value = value, .condition = condition});
+    return {operation, kv::encode(kv::Delete{.key = key, .condition = {}})};
   }
+  operation.value = next_value_++;
+  std::string value = strf("v%llu-", number(operation.value));
+  value.resize(value.size() + rng_.below(cluster_.options().value_bytes), 'x');
+  kv::Condition condition;
+  if (choice <= 4) {
+    operation.kind = Kind::kCas;
+    operation.expect = k.seen_value;
+    condition = {kv::Condition::Kind::kModIs, k.seen_revision};
+    if (k.seen_value == 0) condition = {kv::Condition::Kind::kAbsent, 0};
+  }
+  return {operation, kv::encode(kv::Put{.key = key, .value = value, .condition = condition})};
+}
+
+// repeats: how often at most it is asked for again.
+void Workload::write(std::size_t client, const std::string& key, Write write, int repeats) {
+  Key& k = keys_[key];
   const std::size_t at = k.history.size();
-  k.history.push_back(operation);
-  const auto token =
-      cluster_.submit(clients_[client].node, node::Write{node::Propose{std::move(command)}},
-                      between(rng_, cluster_.options().timeout / 4, cluster_.options().timeout),
-                      [this, client, key, at](const auto& result) {
-                        write_ended(client, key, at, result);
-                        end(client);
-                      });
+  write.operation.called = now();
+  k.history.push_back(write.operation);
+  const raft::Index heard = cluster_.oracle().heard();
+  Bytes command = write.command;
+  const auto token = cluster_.submit(
+      clients_[client].node, node::Write{node::Propose{std::move(command)}}, pick_timeout(),
+      [this, client, key, at, heard, repeats,
+       again = std::move(write)](const auto& result) mutable {
+        write_ended(client, key, at, heard, result);
+        if (maybe_repeat(client, key, std::move(again), repeats, result)) return;
+        end(client);
+      });
   maybe_abandon(client, token, at, key);
+}
+
+// The same bytes once more, through another node: nobody knows whether the first ones were written.
+bool Workload::maybe_repeat(std::size_t client, const std::string& key, Write write, int repeats,
+                            const std::optional<node::ClientResult>& result) {
+  if (result && !std::holds_alternative<node::Unknown>(*result)) return false;
+  if (repeats == 0 || stopping_ || !clients_[client].busy) return false;
+  if (!chance(rng_, cluster_.options().repeat_percent)) return false;
+  Client& c = clients_[client];
+  c.node = rng_.below(cluster_.size());
+  if (!cluster_.running(c.node) || keys_[key].unknown >= kUnknownMax) return false;
+  ++cluster_.coverage().repeats;
+  ++c.operations;
+  keys_[key].repeated.insert(write.operation.value);
+  this->write(client, key, std::move(write), repeats - 1);
+  return true;
 }
 
 void Workload::maybe_abandon(std::size_t client, std::optional<node::ClientToken> token,
@@ -126,7 +170,7 @@ void Workload::maybe_abandon(std::size_t client, std::optional<node::ClientToken
 }
 
 void Workload::write_ended(std::size_t client, const std::string& key, std::size_t operation,
-                           const std::optional<node::ClientResult>& result) {
+                           raft::Index heard, const std::optional<node::ClientResult>& result) {
   Coverage& coverage = cluster_.coverage();
   if (!result || std::holds_alternative<node::Unknown>(*result)) {
     ++coverage.writes_unknown;
@@ -137,12 +181,17 @@ void Workload::write_ended(std::size_t client, const std::string& key, std::size
   if (const auto* refused = std::get_if<node::Refused>(&*result)) {
     ++coverage.writes_refused;
     if (refused->error.code == Errc::kSuperseded) ++coverage.writes_superseded;
-    if (o.value != 0) cluster_.oracle().refused(o.value);
+    const bool once = !keys_[key].repeated.contains(o.value);
+    if (o.value != 0 && once) cluster_.oracle().refused(o.value);
     // As if it had never been asked for: nobody may ever see it.
     o = {.kind = Kind::kGet, .unknown = true, .called = o.called};
     return;
   }
   const node::Done& done = std::get<node::Done>(*result);
+  if (done.index <= heard) {
+    throw Violation(strf("writes: one was done at %llu when %llu was known before it was asked for",
+                         number(done.index.value), number(heard.value)));
+  }
   cluster_.oracle().acknowledged(done.index, done.term, o.value);
   ++coverage.writes_done;
   clients_[client].succeeded = true;
@@ -154,6 +203,7 @@ void Workload::write_done(const std::string& key, std::size_t operation, const n
   support::Operation& o = k.history[operation];
   const auto* reply = dynamic_cast<const kv::WriteReply*>(done.reply.get());
   if (reply == nullptr) throw Violation("answers: a write was done without a reply");
+  cluster_.oracle().answered(done.index, *reply);
   using Result = kv::WriteReply::Result;
   o.unknown = false;
   o.returned = now();
@@ -161,6 +211,10 @@ void Workload::write_done(const std::string& key, std::size_t operation, const n
   switch (o.kind) {
     case Kind::kCas:
       o.succeeded = happened;
+      // Its condition is a revision: another write of the expected value has another one.
+      if (!happened && k.repeated.contains(o.expect)) {
+        o = {.kind = Kind::kGet, .unknown = true, .called = o.called};
+      }
       break;
     case Kind::kPut:
     case Kind::kDelete:
@@ -185,35 +239,39 @@ void Workload::read(std::size_t client, const std::string& key) {
   const std::size_t at = k.history.size();
   k.history.push_back({.kind = Kind::kGet, .unknown = true, .called = now()});
   const raft::Index heard = cluster_.oracle().heard();
+  const kv::GetQuery asked = *query;
   const auto token =
-      cluster_.submit(clients_[client].node, node::Read{std::move(query)},
-                      between(rng_, cluster_.options().timeout / 4, cluster_.options().timeout),
-                      [this, client, key, at, heard](const auto& result) {
-                        read_ended(key, at, heard, result);
+      cluster_.submit(clients_[client].node, node::Read{std::move(query)}, pick_timeout(),
+                      [this, client, key, at, heard, asked](const auto& result) {
+                        read_ended(key, at, heard, asked, result);
                         end(client);
                       });
   maybe_abandon(client, token, at, key);
 }
 
-void Workload::read_ended(const std::string& key, std::size_t operation, raft::Index heard,
-                          const std::optional<node::ClientResult>& result) {
-  Coverage& coverage = cluster_.coverage();
-  const auto* done = result ? std::get_if<node::Done>(&*result) : nullptr;
-  if (done == nullptr) {
-    ++coverage.reads_refused;
-    if (result && std::holds_alternative<node::Unknown>(*result)) {
-      throw Violation("answers: the outcome of a read is unknown");
-    }
-    return;
+// Null: it was not answered, which is allowed; that nobody knows is not.
+const node::Done* Workload::answer_to_read(const std::optional<node::ClientResult>& result) {
+  if (result && std::holds_alternative<node::Unknown>(*result)) {
+    throw Violation("answers: the outcome of a read is unknown");
   }
-  ++coverage.reads_done;
+  const auto* done = result ? std::get_if<node::Done>(&*result) : nullptr;
+  ++(done == nullptr ? cluster_.coverage().reads_refused : cluster_.coverage().reads_done);
+  if (done != nullptr) cluster_.oracle().heard(done->index);
+  return done;
+}
+
+void Workload::read_ended(const std::string& key, std::size_t operation, raft::Index heard,
+                          const kv::GetQuery& query,
+                          const std::optional<node::ClientResult>& result) {
+  const node::Done* done = answer_to_read(result);
+  if (done == nullptr) return;
   if (done->index < heard) {
     throw Violation(strf("reads: %s was read at %llu when %llu was known", key.c_str(),
                          number(done->index.value), number(heard.value)));
   }
-  cluster_.oracle().heard(done->index);
   const auto* reply = dynamic_cast<const kv::GetReply*>(done->reply.get());
   if (reply == nullptr) throw Violation("answers: a read was done without a reply");
+  cluster_.oracle().answered(done->index, query, *reply);
   Key& k = keys_[key];
   support::Operation& o = k.history[operation];
   o.unknown = false;
@@ -226,14 +284,56 @@ void Workload::read_ended(const std::string& key, std::size_t operation, raft::I
   }
 }
 
-// Stale by contract; but never from a state that is not the log's, and at once.
-void Workload::read_local(std::size_t client, const std::string& key) {
+// Now, whatever there is; or not before a revision that somebody has seen, or that may yet come.
+Workload::Freshness Workload::pick_freshness() {
+  Freshness fresh{node::Consistency::kLocal, 0};
+  if (rng_.one_in(2)) return fresh;
+  fresh.min_revision = cluster_.oracle().revision() + (rng_.one_in(4) ? rng_.below(3) : 0);
+  return fresh;
+}
+
+// Stale by contract: the state of the log at some index, at or after the revision asked for.
+void Workload::read_stale(std::size_t client, const std::string& key) {
+  const Freshness fresh = pick_freshness();
   auto query = std::make_unique<kv::GetQuery>();
   query->key = key;
-  cluster_.submit(clients_[client].node, node::Read{std::move(query), node::Consistency::kLocal},
-                  cluster_.options().timeout, [this, client](const auto& result) {
-                    if (result && std::holds_alternative<node::Unknown>(*result)) {
-                      throw Violation("answers: the outcome of a read is unknown");
+  query->min_revision = fresh.min_revision;
+  const kv::GetQuery asked = *query;
+  cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
+                  pick_timeout(), [this, client, asked](const auto& result) {
+                    if (const node::Done* done = answer_to_read(result)) {
+                      const auto* reply = dynamic_cast<const kv::GetReply*>(done->reply.get());
+                      if (reply == nullptr) throw Violation("answers: a read without a reply");
+                      cluster_.oracle().answered(done->index, asked, *reply);
+                      ++cluster_.coverage().stale_reads;
+                    }
+                    end(client);
+                  });
+}
+
+// Several keys at one revision.
+void Workload::list(std::size_t client, const std::string& key) {
+  Freshness fresh;
+  if (chance(rng_, cluster_.options().stale_percent)) fresh = pick_freshness();
+  auto query = std::make_unique<kv::RangeQuery>();
+  query->prefix = rng_.one_in(4) ? key : rng_.one_in(8) ? "key-" : key_prefix();
+  query->limit = rng_.one_in(2) ? 0 : 1 + rng_.below(5);
+  query->keys_only = rng_.one_in(3);
+  query->min_revision = fresh.min_revision;
+  const kv::RangeQuery asked = *query;
+  const bool local = fresh.consistency == node::Consistency::kLocal;
+  const raft::Index heard = local ? raft::Index{} : cluster_.oracle().heard();
+  cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
+                  pick_timeout(), [this, client, asked, heard](const auto& result) {
+                    if (const node::Done* done = answer_to_read(result)) {
+                      const auto* reply = dynamic_cast<const kv::RangeReply*>(done->reply.get());
+                      if (reply == nullptr) throw Violation("answers: a list without a reply");
+                      if (done->index < heard) {
+                        throw Violation(strf("reads: a list of %llu when %llu was known",
+                                             number(done->index.value), number(heard.value)));
+                      }
+                      cluster_.oracle().answered(done->index, asked, *reply);
+                      ++cluster_.coverage().lists;
                     }
                     end(client);
                   });

@@ -1,8 +1,12 @@
-// Clients that put, get, compare-and-set and delete through any node, retry nothing, remember
-// everything, and are checked at the end: each key's history is linearizable.
+// Clients that put, get, compare-and-set, delete and list through any node, at times ask again for
+// what nobody answered, and remember everything. Each answer is held against the log at once: what
+// is read at an index is what the entries up to there make, the index is not below what any client
+// had heard of when it asked, and that together is strict serializability. At the end each key's
+// history is searched for a linearization besides.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,32 +37,52 @@ class Workload {
   };
   struct Key {
     std::vector<support::Operation> history;
-    std::size_t unknown = 0;  // Writes whose outcome nobody will ever know.
+    std::size_t unknown = 0;           // Writes whose outcome nobody will ever know.
+    std::set<std::uint64_t> repeated;  // Values that were asked for more than once.
     // What somebody last saw there, for a compare-and-set.
     std::uint64_t seen_value = 0;
     std::uint64_t seen_revision = 0;
   };
 
+  struct Write {
+    support::Operation operation;
+    Bytes command;
+  };
+  // How a read is asked for.
+  struct Freshness {
+    node::Consistency consistency = node::Consistency::kLinearizable;
+    std::uint64_t min_revision = 0;
+  };
+
   void next(std::size_t client);
   void act(std::size_t client);
-  void write(std::size_t client, const std::string& key);
+  Write make_write(const std::string& key);
+  void write(std::size_t client, const std::string& key, Write write, int repeats);
   void read(std::size_t client, const std::string& key);
-  void read_local(std::size_t client, const std::string& key);
+  void read_stale(std::size_t client, const std::string& key);
+  void list(std::size_t client, const std::string& key);
   void maybe_abandon(std::size_t client, std::optional<node::ClientToken> token,
                      std::size_t operation, const std::string& key);
   void end(std::size_t client);
+  bool maybe_repeat(std::size_t client, const std::string& key, Write write, int repeats,
+                    const std::optional<node::ClientResult>& result);
   void write_ended(std::size_t client, const std::string& key, std::size_t operation,
-                   const std::optional<node::ClientResult>& result);
+                   raft::Index heard, const std::optional<node::ClientResult>& result);
   void write_done(const std::string& key, std::size_t operation, const node::Done& done);
   void read_ended(const std::string& key, std::size_t operation, raft::Index heard,
-                  const std::optional<node::ClientResult>& result);
+                  const kv::GetQuery& query, const std::optional<node::ClientResult>& result);
+  const node::Done* answer_to_read(const std::optional<node::ClientResult>& result);
+  Freshness pick_freshness();
+  Duration pick_timeout();
   std::int64_t now() const { return cluster_.schedule().now().since_origin.count(); }
+  std::string key_prefix() const;  // Of the keys that are in use now.
   std::string pick_key();
 
   Cluster& cluster_;
   Rng rng_;
   std::vector<Client> clients_;
   std::map<std::string, Key> keys_;
+  std::vector<double> popularity_;  // Sums, to 1.
   std::uint64_t next_value_ = 1;
   std::size_t busy_ = 0;
   bool stopping_ = false;

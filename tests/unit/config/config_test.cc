@@ -287,6 +287,7 @@ TEST_CASE("a wrong type or value says where, what was found and what is allowed"
         "RAFTD_RAFT_PRIORITY: raft.priority: found the string \"high\" (expected an integer from "
         "-1000 to 1000)");
   CHECK(error_of(d, {"raft"}) == "--set: found \"raft\" (expected KEY=VALUE)");
+  CHECK(error_of(d, {"name=\xff"}) == "--set: found name=%FF (expected KEY=VALUE in UTF-8)");
   CHECK(error_of(d, {"raft={}"}) == "--set: raft: found a table (expected one of its keys)");
   CHECK(error_of(d + "raft = 5\n") == "FILE:2:8: raft: found the integer 5 (expected a table)");
   CHECK(error_of("data_dir = \"\"\n").starts_with("FILE:1:12: data_dir: found the string \"\""));

@@ -152,6 +152,20 @@ TEST_CASE("a damaged IDENTITY or log is refused as damage, with directory, file 
   CHECK(has(error.message, "IDENTITY: it has 5 bytes, expected 48"));
 }
 
+TEST_CASE("what a first start left that was killed is cleared away and the node starts") {
+  const TemporaryDirectory parent;
+  const std::string path = parent.path() + "/data";
+  for (const std::uintmax_t bytes : {0U, 4096U, 12288U}) {
+    std::filesystem::remove_all(path);
+    REQUIRE(open_data_dir(options_for(path)));
+    std::filesystem::remove(path + "/IDENTITY");
+    std::filesystem::resize_file(path + "/log-00000000000000000001", bytes);
+    auto opened = open_data_dir(options_for(path));
+    CHECK_MESSAGE(opened, bytes);
+    if (opened) CHECK(opened->first_start);
+  }
+}
+
 TEST_CASE("a symbolic link under a file's name is not followed") {
   const TemporaryDirectory parent;
   const std::string path = parent.path() + "/data";

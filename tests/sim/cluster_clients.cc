@@ -1,0 +1,84 @@
+// The cluster's clients: each request gets one answer, in time.
+#include "kv/command.h"
+#include "sim/cluster_node.h"
+
+namespace raftd::sim {
+
+using std::chrono::milliseconds;
+
+std::optional<node::ClientToken> Cluster::submit(std::size_t node, node::ClientOp op,
+                                                 Duration timeout, Answer answer) {
+  Node& n = *nodes_[node];
+  if (!n.replica) return std::nullopt;
+  const node::ClientToken token{next_token_++};
+  n.clients.emplace(token, std::move(answer));
+  const auto shared = std::make_shared<node::ClientOp>(std::move(op));
+  happen(node, [token, shared, timeout](node::Replica& replica, Instant now) {
+    replica.on_client(now, token, std::move(*shared), now + timeout);
+  });
+  watch_answer(node, token, timeout + timeout / 4 + milliseconds(200));
+  return token;
+}
+
+// Every request is answered by its deadline: none hangs. What is read after a pause has all of its
+// time from then on.
+void Cluster::watch_answer(std::size_t node, node::ClientToken token, Duration patience) {
+  schedule_.after(
+      patience, [this, node, token, patience, since = schedule_.now(), life = nodes_[node]->life] {
+        const Node& n = *nodes_[node];
+        if (n.life != life || !n.clients.contains(token)) return;
+        if (paused(node) || n.resumed >= since) return watch_answer(node, token, patience);
+        throw Violation(
+            strf("answers: node %zu has not answered client %llu", node + 1, number(token.value)));
+      });
+}
+
+void Cluster::gone(std::size_t node, node::ClientToken token) {
+  if (nodes_[node]->clients.erase(token) == 0) return;
+  ++coverage_.abandoned;
+  happen(node, [token](node::Replica& replica, Instant) { replica.on_client_gone(token); });
+}
+
+void Cluster::complete(std::size_t node, node::ClientToken token, node::ClientResult result) {
+  Node& n = *nodes_[node];
+  trace(node, 7, token.value * 4 + result.index());
+  const auto client = n.clients.find(token);
+  if (client == n.clients.end()) {
+    // It was answered twice, or its client is gone and the replica has been told so, unless that
+    // news waits for the end of a pause.
+    throw Violation(strf("answers: node %zu answered client %llu, who does not wait", node + 1,
+                         number(token.value)));
+  }
+  Answer answer = std::move(client->second);
+  n.clients.erase(client);
+  const auto shared = std::make_shared<node::ClientResult>(std::move(result));
+  schedule_.after({}, [answer = std::move(answer), shared] { answer(std::move(*shared)); });
+}
+
+std::shared_ptr<Cluster::Asked> Cluster::put(std::size_t node, const std::string& key,
+                                             const std::string& value, Duration timeout) {
+  auto asked = std::make_shared<Asked>();
+  node::Write write{
+      node::Propose{kv::encode(kv::Put{.key = key, .value = value, .condition = {}})}};
+  const auto token = submit(node, std::move(write), timeout, [asked](auto result) {
+    asked->answered = true;
+    asked->result = std::move(result);
+  });
+  asked->answered = !token;
+  return asked;
+}
+
+std::shared_ptr<Cluster::Asked> Cluster::get(std::size_t node, const std::string& key,
+                                             Duration timeout) {
+  auto asked = std::make_shared<Asked>();
+  auto query = std::make_unique<kv::GetQuery>();
+  query->key = key;
+  const auto token = submit(node, node::Read{std::move(query)}, timeout, [asked](auto result) {
+    asked->answered = true;
+    asked->result = std::move(result);
+  });
+  asked->answered = !token;
+  return asked;
+}
+
+}  // namespace raftd::sim

@@ -1,0 +1,175 @@
+// The cluster's disks: how a node finds its own at a start, and what happens to them.
+#include <algorithm>
+
+#include "sim/cluster_node.h"
+
+namespace raftd::sim {
+
+// The first start: the first frame holds the configuration, the same on every node.
+void Cluster::format_disk(std::size_t node) {
+  Node& n = *nodes_[node];
+  raft::Configuration members;
+  for (std::size_t i = 0; i < options_.nodes; ++i) {
+    members.voters.push_back(id_of(i));
+    members.addresses.push_back({id_of(i), strf("node%zu:2380", i + 1)});
+  }
+  storage::JournalPosition position;
+  position.incarnation = {n.rng.next() | 1};
+  position.first_index = {1};
+  storage::Journal journal({n.identity, options_.segment_bytes, options_.segment_bytes, 0},
+                           std::move(position));
+  const auto run = [&](const storage::DiskPlan& plan) {
+    for (const storage::DiskOp& op : plan.ops)
+      n.disk.image().execute(op);
+    journal.finish({plan.id, plan.lane, {}, false, {}});
+  };
+  run(journal.prepare_next_segment().value());
+  raft::PersistBatch batch;
+  batch.hard_state = raft::HardState{{1}, {}};
+  batch.entries.push_back(
+      {{1}, {1}, raft::EntryKind::kConfiguration, share(raft::encode(members))});
+  run(journal.begin(batch));
+}
+
+std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
+  Node& n = *nodes_[node];
+  storage::RecoverOptions options;
+  options.identity = n.identity;
+  options.tail_bytes_max = limits::kLogCacheIdleBytes;
+  options.prepared_bytes_min = 3 * limits::kBlockBytes;
+  for (;;) {
+    options.incarnation = {n.rng.next() | 1};
+    n.disk.image().drop_cache();
+    auto recovered = storage::recover(n.disk.image(), options);
+    if (!recovered) {
+      refused(node, recovered.error());
+      return std::nullopt;
+    }
+    n.disk.image().fail_reads(0);
+    if (!recovered->notes.empty()) ++coverage_.recoveries_with_notes;
+    for (const std::string& note : recovered->notes)
+      say(node, "recovery: " + note);
+    if (!accept(node, *recovered)) return std::nullopt;
+    bool interrupted = false;
+    for (const auto* ops : {&recovered->set_aside, &recovered->repairs}) {
+      for (const storage::DiskOp& op : *ops) {
+        if (chance(n.rng, 2)) interrupted = true;
+        if (interrupted) break;
+        n.disk.image().execute(op);
+      }
+    }
+    if (!interrupted) {
+      n.disk.image().log().accept(recovered->durable);
+      return *std::move(recovered);
+    }
+    ++coverage_.interrupted_repairs;
+    n.disk.image().lose_power(n.rng);
+  }
+}
+
+// A start may be refused only for damage, and then it says where.
+void Cluster::refused(std::size_t node, const Error& error) {
+  Node& n = *nodes_[node];
+  say(node, "does not start: " + error.message);
+  const bool unreadable = error.message.find("Input/output error") != std::string::npos;
+  const bool says_where = error.message.find("log-") != std::string::npos ||
+                          error.message.find("reserve") != std::string::npos ||
+                          error.message.find("torn-") != std::string::npos;
+  if ((!n.damaged && !unreadable) || !says_where || error.code != Errc::kCorrupt) {
+    violated("recovery", strf("node %zu does not start: %s", node + 1, error.message.c_str()));
+  }
+  n.disk.image().fail_reads(0);
+  if (unreadable) {
+    ++coverage_.starts_without_reads;
+    return;
+  }
+  ++coverage_.damage_refused;
+  n.lost = true;
+}
+
+// Recovery neither loses what was synced nor makes anything up. False: the very last frame is gone,
+// which after damage it cannot know.
+bool Cluster::accept(std::size_t node, const storage::Recovered& recovered) {
+  Node& n = *nodes_[node];
+  DiskLog& log = n.disk.image().log();
+  switch (log.compare(recovered.durable)) {
+    case DiskLog::Found::kAll:
+      if (std::exchange(n.damaged, false)) ++coverage_.damage_harmless;
+      return true;
+    case DiskLog::Found::kLastFrameLost:
+      if (!n.damaged) break;
+      ++coverage_.damage_unnoticed;
+      n.lost = true;
+      say(node, "has lost its last frame, unnoticed: it is taken away");
+      return false;
+    case DiskLog::Found::kSomethingElse:
+      break;
+  }
+  violated("recovery",
+           strf("node %zu finds a log to %llu, term %llu; its disk was synced to %llu, "
+                "term %llu",
+                node + 1, number(recovered.durable.last_index.value),
+                number(recovered.durable.hard_state.term.value), number(log.durable().last().value),
+                number(log.durable().hard.term.value)));
+}
+
+void Cluster::disk_failed(std::size_t node, const char* what) {
+  ++coverage_.disk_errors;
+  say(node, what);
+  kill(node, false);
+}
+
+void Cluster::break_disk(std::size_t node, DiskFault fault) {
+  Node& n = *nodes_[node];
+  if (fault == DiskFault::kReadError && !n.replica) return n.disk.image().fail_reads(1);
+  n.disk.break_next(fault);
+}
+
+void Cluster::slow_disk(std::size_t node, Duration extra, Duration lasting) {
+  ++coverage_.slow_disks;
+  nodes_[node]->disk.slow_down(extra, lasting);
+}
+
+void Cluster::stick_disk(std::size_t node, Duration lasting) {
+  ++coverage_.slow_disks;
+  nodes_[node]->disk.get_stuck(lasting);
+}
+
+bool Cluster::lost(std::size_t node) const {
+  return nodes_[node]->lost;
+}
+
+bool Cluster::damage(std::size_t node, Damage kind) {
+  Node& n = *nodes_[node];
+  const auto victims = std::ranges::count_if(nodes_, [](const auto& each) { return each->victim; });
+  const auto most = static_cast<std::ptrdiff_t>(nodes_.size() - 1) / 2;
+  if (n.lost || n.damaged) return false;
+  if (!n.victim && victims >= most && !options_.damage_beyond) return false;
+  n.victim = true;
+  n.damaged = true;
+  ++coverage_.damage;
+  std::string what;
+  switch (kind) {
+    case Damage::kBitFlip:
+    case Damage::kZeroSector:
+      what = "rots: " + n.disk.image().rot(n.rng, kind == Damage::kZeroSector);
+      break;
+    case Damage::kLostWrite:
+      n.disk.break_next(DiskFault::kLostWrite);
+      what = "will lose a write";
+      break;
+    case Damage::kMisdirected:
+      n.disk.break_next(DiskFault::kMisdirectedWrite);
+      what = "will write to another place";
+      break;
+    case Damage::kWipe:
+      kill(node, true);
+      n.disk.image().wipe();
+      what = "is wiped";
+      break;
+  }
+  say(node, "its disk " + what);
+  return true;
+}
+
+}  // namespace raftd::sim

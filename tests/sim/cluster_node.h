@@ -1,0 +1,136 @@
+// What a node of the simulated cluster consists of. Included by the cluster's own files alone:
+// cluster.cc (time, processes, events), cluster_disks.cc, cluster_clients.cc.
+#pragma once
+
+#include <deque>
+#include <unordered_map>
+
+#include "base/text.h"
+#include "sim/cluster.h"
+
+namespace raftd::sim {
+
+constexpr std::uint64_t kDigestEvery = 64;  // Entries: a digest reads the whole store.
+
+// Of one node. The busiest runs send a tenth of that.
+constexpr std::uint64_t kMessagesPerSecondMax = 100'000;
+
+inline unsigned long long number(std::uint64_t value) {
+  return value;
+}
+
+inline raft::NodeId id_of(std::size_t node) {
+  return {node + 1};
+}
+
+// The store, with the oracle looking on.
+class Cluster::Machine final : public machine::StateMachine {
+ public:
+  Machine(std::size_t node, Oracle& oracle)
+      : node_(node), oracle_(oracle), store_({.age_ms = 5000, .bytes = 64 * limits::kKiB}) {}
+
+  machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override {
+    oracle_.applied(node_, applied);
+    index_ = applied.index;
+    return finished(store_.apply(applied, reply_wanted));
+  }
+  machine::Outcome apply_slice() override { return finished(store_.apply_slice()); }
+  std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
+    return store_.query(query);
+  }
+  std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
+  std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
+  bool tidy_slice() override { return store_.tidy_slice(); }
+
+  const kv::Store& store() const { return store_; }
+
+ private:
+  machine::Outcome finished(machine::Outcome outcome) {
+    if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
+    if (outcome.finished && index_.value % kDigestEvery == 0) {
+      oracle_.state_is(node_, index_, store_.digest());
+      store_.check_invariants();
+    }
+    return outcome;
+  }
+
+  std::size_t node_;
+  Oracle& oracle_;
+  kv::Store store_;
+  raft::Index index_;
+};
+
+struct Cluster::Node final : node::Network, node::Clients, LogObserver {
+  Node(Cluster& owner, std::size_t number, std::uint64_t seed)
+      : cluster(owner),
+        index(number),
+        rng(seed),
+        disk(
+            owner.schedule_, owner.options_, rng.next(),
+            [this](storage::DiskResult result) {
+              cluster.trace(index, 2, result.id.value);
+              cluster.happen(index, [r = std::move(result)](node::Replica& to, Instant now) {
+                to.on_disk_done(now, r);
+              });
+            },
+            [this](const char* what) { cluster.disk_failed(index, what); }),
+        log(LogLevel::kInfo,
+            [this](LogLevel, std::string_view line) { cluster.say(index, std::string(line)); }) {}
+
+  void send(node::PeerMessage message) override {
+    const raft::NodeId to = std::visit([](const auto& body) { return body.to; }, message);
+    ASSERT_CMP(to.value, >, 0U);
+    ASSERT_CMP(to.value, <=, cluster.size());
+    cluster.trace(index, 1, to.value * 16 + message.index());
+    if (const auto* raft = std::get_if<raft::Message>(&message)) cluster.logs_.sends(index, *raft);
+    count_message();
+    cluster.network_.send(index, to.value - 1, std::move(message));
+  }
+  // A storm, messages that only cause each other, shows in how many leave in a second.
+  void count_message() {
+    const auto second = cluster.schedule_.now().since_origin / std::chrono::seconds(1);
+    if (std::exchange(sent_in, second) != second) sent = 0;
+    if (++sent <= kMessagesPerSecondMax) return;
+    violated("event budget", strf("node %zu sends more than %llu messages in a second", index + 1,
+                                  number(kMessagesPerSecondMax)));
+  }
+  void members(const raft::ConfigurationAt&) override {}
+  void complete(node::ClientToken token, node::ClientResult result) override {
+    cluster.complete(index, token, std::move(result));
+  }
+  void wrote(const LogImage& image, raft::Index at) override {
+    cluster.logs_.wrote(index, image, at);
+  }
+  void replaced(raft::Index at, const LogSlot& slot) override {
+    cluster.logs_.replaced(index, at, slot);
+  }
+  void hard_state(const raft::HardState& before, const raft::HardState& now) override {
+    cluster.logs_.hard_state(index, before, now);
+  }
+
+  Cluster& cluster;
+  std::size_t index;
+  Rng rng;
+  SimDisk disk;
+  Log log;
+  storage::Identity identity;
+  std::int64_t clock_rate = 1000;  // Per mille of virtual time.
+  Duration clock_offset{};
+
+  std::unique_ptr<Machine> machine;
+  std::unique_ptr<node::Replica> replica;
+  bool damaged = false;  // And not looked at by a start since.
+  bool victim = false;   // Damage may hit it.
+  bool lost = false;
+  std::uint64_t life = 0;
+  bool pump_scheduled = false;
+  std::uint64_t timer = 0;
+  Instant paused_until{};
+  Instant resumed{};
+  std::int64_t sent_in = 0;  // The second of which the next one speaks.
+  std::uint64_t sent = 0;    // Messages.
+  std::deque<Event> inbox;   // While it is paused.
+  std::unordered_map<node::ClientToken, Answer> clients;
+};
+
+}  // namespace raftd::sim

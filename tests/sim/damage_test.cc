@@ -1,0 +1,226 @@
+// Disks that fail, lie and rot, clocks that leap and links that come and go, played by hand: what a
+// node may do then, and what it may not.
+#include <doctest/doctest.h>
+
+#include "sim/playground.h"
+#include "sim/workload.h"
+
+namespace raftd::sim {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+// Small segments, so that there is more than one.
+Options small(std::size_t nodes) {
+  Options options = calm(nodes);
+  options.segment_bytes = 16 * limits::kBlockBytes;
+  return options;
+}
+
+void write_some(Playground& p, std::size_t node, int count) {
+  for (int i = 0; i < count; ++i)
+    REQUIRE(done(*p.put(node, "k" + std::to_string(i), "x")));
+}
+
+// All that run come to the same state.
+bool settle(Playground& p, std::size_t node) {
+  return p.cluster.run_until(
+      [&] {
+        const auto leader = p.cluster.leader();
+        return leader && p.cluster.running(node) &&
+               p.cluster.status(node).applied == p.cluster.status(*leader).last;
+      },
+      seconds(20));
+}
+
+}  // namespace
+
+TEST_CASE("[F34] a failed write or sync ends the process at once, and what it promised is there") {
+  for (const DiskFault fault : {DiskFault::kWriteError, DiskFault::kSyncError}) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      Playground p(small(3), seed);
+      write_some(p, p.leader, 10);
+      const std::size_t victim = seed % 2 == 0 ? p.leader : p.follower;
+      p.cluster.break_disk(victim, fault);
+      const auto asked = p.cluster.put(victim, "k", "on the broken disk");
+      p.cluster.run_for(milliseconds(100));
+      CHECK_FALSE(p.cluster.running(victim));
+      CHECK(p.cluster.coverage().disk_errors == 1);
+      REQUIRE(p.await_leader());
+      p.cluster.start(victim);
+      CHECK(settle(p, victim));
+      CHECK(p.get(victim, "k9") == "x");
+    }
+  }
+}
+
+TEST_CASE("a directory that cannot be read is refused, and taken when it can be read") {
+  Playground p(small(3));
+  write_some(p, p.leader, 10);
+  p.cluster.kill(p.follower, true);
+  p.cluster.break_disk(p.follower, DiskFault::kReadError);
+  p.cluster.start(p.follower);
+  CHECK_FALSE(p.cluster.running(p.follower));
+  CHECK_FALSE(p.cluster.lost(p.follower));
+  CHECK(p.cluster.coverage().starts_without_reads == 1);
+  p.cluster.start(p.follower);
+  CHECK(settle(p, p.follower));
+}
+
+TEST_CASE(
+    "[F45] a flipped bit or a zeroed sector is refused, harmless, or in the very last frame") {
+  Coverage total;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Playground p(small(3), seed);
+    write_some(p, p.leader, 20);
+    if (seed % 2 == 0) p.cluster.run_for(seconds(3));  // The idle mark is written.
+    const bool at_rest = seed % 4 < 2;
+    if (at_rest) p.cluster.kill(p.follower, true);
+    REQUIRE(p.cluster.damage(
+        p.follower, seed % 3 == 0 ? Cluster::Damage::kZeroSector : Cluster::Damage::kBitFlip));
+    CHECK_FALSE(
+        p.cluster.damage(p.leader, Cluster::Damage::kBitFlip));  // It would be one too many.
+    write_some(p, p.leader, 5);
+    if (!at_rest) p.cluster.kill(p.follower, false);
+    p.cluster.start(p.follower);
+    CHECK(p.cluster.lost(p.follower) != p.cluster.running(p.follower));
+    total.add(p.cluster.coverage());
+    // Nobody else is disturbed, and a damage without consequence has none.
+    write_some(p, p.leader, 5);
+    if (p.cluster.running(p.follower)) CHECK(settle(p, p.follower));
+  }
+  CHECK(total.damage == 60);
+  CHECK(total.damage_refused > 10);
+  CHECK(total.damage_refused + total.damage_harmless + total.damage_unnoticed == 60);
+}
+
+TEST_CASE(
+    "[F46] a write that goes astray is refused at the next start, if anything came after it") {
+  Coverage total;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Playground p(small(3), seed);
+    write_some(p, p.leader, 10);
+    REQUIRE(p.cluster.damage(
+        p.follower, seed % 2 == 0 ? Cluster::Damage::kLostWrite : Cluster::Damage::kMisdirected));
+    const int after = static_cast<int>(seed % 3);
+    write_some(p, p.leader, 1 + after);
+    p.cluster.run_for(milliseconds(20));
+    p.cluster.kill(p.follower, seed % 5 != 0);
+    p.cluster.start(p.follower);
+    CHECK(p.cluster.lost(p.follower));
+    if (after > 0) CHECK(p.cluster.coverage().damage_refused == 1);
+    total.add(p.cluster.coverage());
+    write_some(p, p.leader, 5);
+  }
+  CHECK(total.damage_refused + total.damage_unnoticed == 60);
+  CHECK(total.damage_unnoticed > 0);
+}
+
+TEST_CASE("[F64] a wiped data directory is refused: it would vote again") {
+  Playground p(small(3));
+  write_some(p, p.leader, 10);
+  REQUIRE(p.cluster.damage(p.follower, Cluster::Damage::kWipe));
+  p.cluster.start(p.follower);
+  CHECK_FALSE(p.cluster.running(p.follower));
+  CHECK(p.cluster.lost(p.follower));
+  write_some(p, p.leader, 5);
+}
+
+TEST_CASE("no space in the middle of making a file leaves nothing that a start stumbles over") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Playground p(small(1), seed);
+    p.cluster.disk(0).set_full(true);
+    for (int i = 0; i < 40; ++i)
+      p.put(0, "k" + std::to_string(i), std::string(2000, 'x'));
+    CHECK(p.cluster.status(0).disk_full);
+    p.cluster.kill(0, true);
+    p.cluster.start(0);
+    REQUIRE(p.cluster.running(0));
+    p.cluster.disk(0).set_full(false);
+    p.cluster.run_for(seconds(3));
+    REQUIRE(p.await_leader());
+    CHECK(done(*p.put(0, "again", "x")));
+  }
+}
+
+TEST_CASE(
+    "[F16] a leader with a slow disk stays leader; with a stuck one, all is well afterwards") {
+  Playground p(calm(3));
+  p.cluster.slow_disk(p.leader, milliseconds(300), seconds(20));
+  for (int i = 0; i < 20; ++i)
+    CHECK(done(*p.put(p.follower, "k", "x")));
+  CHECK(p.cluster.leader() == p.leader);
+  p.cluster.stick_disk(p.leader, seconds(10));
+  for (int i = 0; i < 5; ++i)
+    p.put(p.leader, "k", "x");
+  p.cluster.run_for(seconds(12));
+  REQUIRE(p.await_leader());
+  CHECK(done(*p.put(p.leader, "k", "x")));
+}
+
+TEST_CASE("[F69] a clock that leaps an hour ahead costs at most an election, and no wrong answer") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Playground p(calm(3), seed);
+    REQUIRE(done(*p.put(p.leader, "k", "old")));
+    const auto read = p.cluster.get(p.follower, "k");
+    p.cluster.jump_clock(p.leader, hours(1));
+    p.cluster.jump_clock(p.follower, seconds(1));
+    p.cluster.run_for(milliseconds(10));
+    REQUIRE(p.await(read));
+    if (done(*read)) CHECK(value(*read) == "old");
+    REQUIRE(p.await_leader());
+    p.cluster.run_for(seconds(1));
+    CHECK(done(*p.put(p.follower, "k", "new")));
+    CHECK(p.get(p.leader, "k") == "new");
+  }
+}
+
+TEST_CASE("[F67] a leader that stood still for an hour answers nothing with what it had then") {
+  Options options = calm(3);
+  options.heartbeat = milliseconds(500);
+  options.election = seconds(2);
+  Playground p(options);
+  REQUIRE(done(*p.put(p.leader, "k", "old")));
+  p.cluster.pause(p.leader, hours(1));
+  const auto early = p.cluster.get(p.leader, "k", seconds(5));
+  REQUIRE(p.cluster.run_until([&] { return p.cluster.leader() != p.leader; }, seconds(20)));
+  REQUIRE(p.await_leader());
+  REQUIRE(done(*p.put(*p.cluster.leader(), "k", "new")));
+  p.cluster.run_for(hours(1));
+  REQUIRE(p.await(early));
+  if (done(*early)) CHECK(value(*early) == "new");
+  REQUIRE(p.await_leader());
+  CHECK(p.get(p.leader, "k") == "new");
+}
+
+TEST_CASE(
+    "[F11] links that flap, clog, heal in another order or are slow keep no quorum from work") {
+  Options options = calm(5);
+  options.bandwidth = 200'000;
+  options.late_percent = 50;
+  Playground p(options);
+  Workload workload(p.cluster, 7);
+  workload.start();
+  SimNetwork& network = p.cluster.network();
+  for (int round = 0; round < 10; ++round) {
+    network.flap(p.leader, p.follower, milliseconds(20), seconds(2));
+    network.clog((p.leader + 2) % 5, p.leader, milliseconds(700));
+    p.cluster.run_for(seconds(1));
+    network.swizzle((p.leader + 3) % 5, seconds(2));
+    network.reset(p.leader, (p.leader + 2) % 5);
+    p.cluster.run_for(seconds(3));
+  }
+  workload.forget_successes();
+  CHECK(p.cluster.run_until([&] { return workload.all_succeeded(); }, seconds(20)));
+  workload.stop();
+  CHECK(p.cluster.run_until([&] { return workload.idle(); }, seconds(10)));
+  workload.check_histories();
+  CHECK(p.cluster.network().late() > 0);
+}
+
+}  // namespace raftd::sim
