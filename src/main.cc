@@ -221,6 +221,10 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
       .segment_bytes = config.log.segment_bytes,
       .first_segment_bytes = std::min<std::size_t>(kFirstSegmentBytes, config.log.segment_bytes),
       .created_unix_ns = unix_ns()};
+  out.snapshots = {.entries = config.snapshot.entries,
+                   .bytes = config.snapshot.bytes,
+                   .interval = config.snapshot.interval,
+                   .keep = config.snapshot.keep};
   out.peer = {.identity = identity,
               .cluster_name = config.cluster.name,
               .incarnation = incarnation,
@@ -277,6 +281,12 @@ int run_node(const config::Sources& sources) {
            static_cast<unsigned long long>(seed));
   Rng entropy(seed);
   const raft::Incarnation incarnation{entropy.next()};
+  kv::Store store(adjustable(config).history);
+  std::unique_ptr<machine::RestoreReader> restoring;
+  const auto restore = [&]() -> storage::SnapshotBody {
+    restoring = store.restore();
+    return [&reader = *restoring](ByteView body) { return reader.feed(body); };
+  };
   Result<storage::Opened> opened =
       storage::open_data_dir({.path = config.data_dir,
                               .node_id = {config.id},
@@ -285,6 +295,8 @@ int run_node(const config::Sources& sources) {
                               .instance = os_entropy(),
                               .incarnation = incarnation,
                               .tail_bytes_max = limits::kLogCacheIdleBytes,
+                              .machine_name = std::string(store.name()),
+                              .restore = restore,
                               .sync = config.log.sync == config::Sync::kBatch,
                               .created_unix_ns = unix_ns()});
   if (!opened) {
@@ -293,6 +305,18 @@ int run_node(const config::Sources& sources) {
   }
   for (const std::string& note : opened->recovered.notes)
     log.warn("%s", note.c_str());
+  if (const auto& snapshot = opened->recovered.durable.snapshot) {
+    const Status whole = restoring->complete();
+    if (!whole) {
+      log.error("%s: %s", opened->recovered.snapshots.back().name.c_str(),
+                whole.error().message.c_str());
+      return exit_status_of(whole.error());
+    }
+    restoring->commit(snapshot->id.last_index, {opened->recovered.snapshot_time_ms});
+    log.info("restored the snapshot at index %llu",
+             static_cast<unsigned long long>(snapshot->id.last_index.value));
+  }
+  restoring.reset();
 
   uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
   if (options.service.config_differs) {
@@ -302,7 +326,7 @@ int run_node(const config::Sources& sources) {
   }
   config::Config current = config;
   options.service.limits_shown = [&current] { return config::limits_as_json(current); };
-  uv::Node node(options, std::move(opened->recovered), log,
+  uv::Node node(options, std::move(opened->recovered), store, log,
                 [&] { return reload(sources, started, current, log); });
   const uv::Ended ended = node.run();
   log.info("stopped");

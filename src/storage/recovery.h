@@ -99,13 +99,13 @@ using SnapshotBody = std::function<Status(ByteView)>;
 
 struct RecoverOptions {
   Identity identity;  // Segments of another cluster or node, snapshots of another, are refused.
-  std::string machine_name;  // What the bodies of snapshots must say.
-  // Begins to restore a snapshot: whatever was restored before is no good. Empty: nobody wants it.
-  std::function<SnapshotBody()> restore;
   raft::Incarnation incarnation;   // Drawn for this start.
   std::size_t tail_bytes_max = 0;  // Of entries to keep in Durable.tail.
   // A prepared segment or a reserve that is smaller (unfinished) is removed and made again.
   std::size_t prepared_bytes_min = limits::kFrameBytesMax + 2 * limits::kBlockBytes;
+  std::string machine_name = {};  // What the bodies of snapshots must say.
+  // Begins to restore a snapshot: whatever was restored before is no good. Empty: nobody wants it.
+  std::function<SnapshotBody()> restore = {};
 };
 
 // kCorrupt: the directory must not be used; the message names file, offset, index and what was

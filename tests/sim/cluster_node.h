@@ -38,6 +38,11 @@ class Cluster::Machine final : public machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
     return store_.query(query);
   }
+  std::string_view name() const override { return store_.name(); }
+  std::unique_ptr<machine::SnapshotWriter> snapshot() override { return store_.snapshot(); }
+  std::unique_ptr<machine::RestoreReader> restore() override {
+    return std::make_unique<Restore>(*this, store_.restore());
+  }
   std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
   std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
   bool tidy_slice() override { return store_.tidy_slice(); }
@@ -45,6 +50,26 @@ class Cluster::Machine final : public machine::StateMachine {
   const kv::Store& store() const { return store_; }
 
  private:
+  // The state jumps: what the store is afterwards must be what others are at that index.
+  class Restore final : public machine::RestoreReader {
+   public:
+    Restore(Machine& machine, std::unique_ptr<machine::RestoreReader> reader)
+        : machine_(machine), reader_(std::move(reader)) {}
+    Status feed(ByteView bytes) override { return reader_->feed(bytes); }
+    Status complete() const override { return reader_->complete(); }
+    void commit(raft::Index index, machine::ClusterTime time) override {
+      reader_->commit(index, time);
+      machine_.index_ = index;
+      machine_.oracle_.installed(machine_.node_, index);
+      machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
+      machine_.store_.check_invariants();
+    }
+
+   private:
+    Machine& machine_;
+    std::unique_ptr<machine::RestoreReader> reader_;
+  };
+
   machine::Outcome finished(machine::Outcome outcome) {
     if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
     if (outcome.finished && index_.value % kDigestEvery == 0) {
