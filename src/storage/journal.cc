@@ -233,18 +233,20 @@ DiskPlan Journal::begin(const raft::PersistBatch& batch) {
   if (batch.reset) {
     state.index = FrameIndex();
     state.first_index = batch.reset->last_index.next();
-    state.last_index = state.last_durable = batch.reset->last_index;
-    state.last_term = batch.reset->last_term;
+    state.last_durable = batch.reset->last_index;
   }
   if (!batch.entries.empty()) {
     const raft::Index first = batch.entries.front().index;
     ASSERT_CMP(first, >=, state.first_index);
-    ASSERT_CMP(first, <=, state.last_index.next());
+    ASSERT_CMP(first, <=, (batch.reset ? batch.reset->last_index : state.last_index).next());
     state.index.override_from(first);
     state.last_durable = std::min(state.last_durable, first.prev());
   }
   DiskPlan plan = state.write_frame(batch_frame_bytes(batch), [&](format::FrameWriter& frame) {
     if (batch.reset) {
+      // Not before: seal and header speak of the log as it was before this frame.
+      state.last_index = batch.reset->last_index;
+      state.last_term = batch.reset->last_term;
       frame.add(mark(format::RecordKind::kReset, batch.reset->last_term.value,
                      batch.reset->last_index.value),
                 {});

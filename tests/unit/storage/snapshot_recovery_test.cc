@@ -211,6 +211,26 @@ TEST_CASE("a reset empties the log, on disk as in memory, and what was before it
   check();
 }
 
+TEST_CASE("a reset may be the first frame of its segment, and the frame that rotates") {
+  for (const bool fresh : {true, false}) {
+    CAPTURE(fresh);
+    Compacted log;
+    log.snapshot(70, 2);
+    if (fresh) REQUIRE(log.start());
+    raft::PersistBatch batch = LogDriver::batch({}, raft::HardState{{2}, {}});
+    batch.reset = raft::SnapshotId{{70}, {2}, 1, 1};
+    // So large that it does not fit behind what is there.
+    for (std::uint64_t i = 71; i < 75; ++i)
+      batch.entries.push_back(entry(i, 2, std::string(kBlock, 'x')));
+    log.background();
+    log.finish(log.journal->begin(batch));
+    const auto recovered = log.recovered();
+    REQUIRE_MESSAGE(recovered, recovered.error().message);
+    CHECK(recovered->durable.first_index == raft::Index{71});
+    CHECK(recovered->durable.last_index == batch.entries.back().index);
+  }
+}
+
 TEST_CASE("[F62] a log may begin with entries that were written over dropped ones") {
   Compacted log;
   // From 38 on again, with another term: what stood at 38 to 40 is in a segment of its own kind.
