@@ -21,6 +21,7 @@ class Inspector {
 
  private:
   void list_others(const std::vector<FileName>& names);
+  void ask_recovery();
   void inspect_segment(std::uint64_t seq, bool newest);
   Status walk(SegmentReader& reader, InspectedSegment& segment, bool newest);
   void take(InspectedSegment& segment, const GoodFrame& frame,
@@ -212,7 +213,19 @@ Result<Inspection> Inspector::run() {
     if (entry.index < options_.from || entry.index > options_.to) continue;
     inspection_.entries.push_back(std::move(entry));
   }
+  ask_recovery();
   return std::move(inspection_);
+}
+
+// The walk looks at each segment for itself. Whether they are one log, and whether it may be used,
+// has one judge. A running node's directory changes meanwhile: it would be judged too harshly.
+void Inspector::ask_recovery() {
+  if (options_.running || !inspection_.identity || !inspection_.findings.empty()) return;
+  RecoverOptions options;
+  options.identity = *inspection_.identity;
+  options.incarnation = raft::Incarnation{1};  // For a journal that is not opened.
+  const auto recovered = recover(directory_, options);
+  if (!recovered) inspection_.findings.push_back(recovered.error().message);
 }
 
 }  // namespace

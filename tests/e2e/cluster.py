@@ -13,7 +13,9 @@ import time
 import msgpack
 
 RAFTD = os.environ.get("RAFTD", "build/raftd")
-ELECTION_TIMEOUT_MS = 300
+# A build with a sanitizer is several times slower.
+ELECTION_TIMEOUT_MS = 1000 if os.environ.get("RAFTD_SANITIZE") else 300
+PATIENCE = 3  # The machine may have other things to do.
 
 
 def free_ports(count):
@@ -31,14 +33,14 @@ def free_ports(count):
 
 
 def wait_for(condition, what, seconds=20.0, pause=0.01):
-    """Waits until condition() is true and returns its value; fails with `what` after `seconds`."""
-    end = time.monotonic() + seconds
+    """Waits until condition() is true and returns its value; fails with `what` after `seconds` of a quiet machine."""
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds * PATIENCE} s: {what}")
         time.sleep(pause)
 
 

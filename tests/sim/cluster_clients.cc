@@ -16,7 +16,8 @@ std::optional<node::ClientToken> Cluster::submit(std::size_t node, node::ClientO
   happen(node, [token, shared, timeout](node::Replica& replica, Instant now) {
     replica.on_client(now, token, std::move(*shared), now + timeout);
   });
-  watch_answer(node, token, timeout + timeout / 4 + milliseconds(200));
+  const auto late = milliseconds(options_.late_timer_percent == 0 ? 200 : 700);
+  watch_answer(node, token, timeout + timeout / 4 + late);
   return token;
 }
 

@@ -94,7 +94,9 @@ bool Cluster::accept(std::size_t node, const storage::Recovered& recovered) {
   DiskLog& log = n.disk.image().log();
   switch (log.compare(recovered.durable)) {
     case DiskLog::Found::kAll:
-      if (std::exchange(n.damaged, false)) ++coverage_.damage_harmless;
+      if (!n.damaged || n.disk.will_go_astray()) return true;
+      n.damaged = false;
+      ++coverage_.damage_harmless;
       return true;
     case DiskLog::Found::kLastFrameLost:
       if (!n.damaged) break;

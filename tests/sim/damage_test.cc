@@ -36,6 +36,42 @@ bool settle(Playground& p, std::size_t node) {
       seconds(20));
 }
 
+// Some fault that has no other place to come from.
+void hit(Cluster& cluster, Rng& rng) {
+  const std::size_t node = rng.below(cluster.size());
+  const std::size_t other = (node + 1 + rng.below(cluster.size())) % cluster.size();
+  const auto lasting = between(rng, milliseconds(20), seconds(2));
+  switch (rng.below(12)) {
+    case 0:
+      return cluster.break_disk(node, DiskFault::kWriteError);
+    case 1:
+      return cluster.break_disk(node, DiskFault::kSyncError);
+    case 2:
+      return cluster.break_disk(node, DiskFault::kReadError);
+    case 3:
+      return cluster.slow_disk(node, milliseconds(1 + rng.below(300)), lasting);
+    case 4:
+      return cluster.stick_disk(node, lasting);
+    case 5:
+      cluster.damage(node, static_cast<Cluster::Damage>(rng.below(5)));
+      return;
+    case 6:
+      return cluster.jump_clock(node, lasting * (1 + rng.below(1800)));
+    case 7:
+      if (other != node) cluster.network().flap(node, other, milliseconds(20), lasting);
+      return;
+    case 8:
+      if (other != node) cluster.network().clog(node, other, lasting);
+      return;
+    case 9:
+      return cluster.network().swizzle(node, lasting);
+    case 10:
+      return cluster.kill(node, rng.one_in(2));
+    default:
+      return cluster.pause(node, lasting);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("[F34] a failed write or sync ends the process at once, and what it promised is there") {
@@ -221,6 +257,51 @@ TEST_CASE(
   CHECK(p.cluster.run_until([&] { return workload.idle(); }, seconds(10)));
   workload.check_histories();
   CHECK(p.cluster.network().late() > 0);
+}
+
+TEST_CASE("all of it at once, and the nodes whose disks are whole come to the same state") {
+  Coverage total;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Options options = draw_options(seed);
+    options.late_percent = 10;
+    options.late_timer_percent = 5;
+    Cluster cluster(seed, options);
+    Workload workload(cluster, seed + 1);
+    Rng rng(seed + 2);
+    workload.start();
+    for (int step = 0; step < 60; ++step) {
+      cluster.run_for(between(rng, {}, milliseconds(400)));
+      hit(cluster, rng);
+      for (std::size_t node = 0; node < cluster.size(); ++node) {
+        if (rng.one_in(4)) cluster.start(node);
+      }
+    }
+    cluster.be_kind();
+    for (std::size_t node = 0; node < cluster.size(); ++node)
+      cluster.start(node);
+    workload.forget_successes();
+    REQUIRE(cluster.run_until([&] { return workload.all_succeeded(); }, seconds(40)));
+    workload.stop();
+    const auto converged = [&] {
+      for (std::size_t node = 0; node < cluster.size(); ++node) {
+        if (cluster.lost(node)) continue;
+        if (cluster.status(node).applied != cluster.oracle().last()) return false;
+      }
+      return workload.idle();
+    };
+    REQUIRE(cluster.run_until(converged, seconds(40)));
+    cluster.oracle().check_refused();
+    workload.check_histories();
+    cluster.collect_coverage();
+    total.add(cluster.coverage());
+  }
+  CHECK(total.disk_errors > 10);
+  CHECK(total.slow_disks > 10);
+  CHECK(total.damage > 5);
+  CHECK(total.damage_refused > 0);
+  CHECK(total.clock_jumps > 10);
+  CHECK(total.late_messages > 0);
 }
 
 }  // namespace raftd::sim

@@ -263,6 +263,12 @@ SimDisk::SimDisk(Schedule& schedule, const Options& options, std::uint64_t seed,
       done_(std::move(done)),
       failed_(std::move(failed)) {}
 
+bool SimDisk::will_go_astray() const {
+  return std::ranges::any_of(faults_, [](DiskFault fault) {
+    return fault == DiskFault::kLostWrite || fault == DiskFault::kMisdirectedWrite;
+  });
+}
+
 void SimDisk::slow_down(Duration extra, Duration lasting) {
   slow_by_ = extra;
   slow_until_ = schedule_.now() + lasting;
@@ -377,7 +383,6 @@ void SimDisk::end_op(std::size_t lane) {
   }
   const bool lost = struck(op, DiskFault::kLostWrite);
   if (lost || struck(op, DiskFault::kMisdirectedWrite)) {
-    ++astray_;
     image_.write_astray(std::get<storage::WriteFile>(op), !lost, rng_);
   } else {
     std::optional<Bytes> read = image_.execute(op);

@@ -109,7 +109,7 @@ class SimDisk final : public node::Disk {
   void slow_down(Duration extra, Duration lasting);
   void get_stuck(Duration lasting);  // Nothing gets done meanwhile.
   void be_kind();
-  std::uint64_t astray() const { return astray_; }  // Writes.
+  bool will_go_astray() const;  // A write, some day.
 
   DiskImage& image() { return image_; }
   Rng& rng() { return rng_; }
@@ -145,7 +145,6 @@ class SimDisk final : public node::Disk {
   Duration slow_by_{};
   Instant slow_until_{};
   Instant stuck_until_{};
-  std::uint64_t astray_ = 0;
 };
 
 }  // namespace raftd::sim

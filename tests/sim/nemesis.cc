@@ -1,147 +1,182 @@
 #include "sim/nemesis.h"
 
-#include <vector>
-
 namespace raftd::sim {
 namespace {
 
-using std::chrono::milliseconds;
+using std::chrono::microseconds;
 using std::chrono::seconds;
+
+bool cuts(Shape shape, std::uint64_t half, std::size_t center, std::size_t a, std::size_t b) {
+  switch (shape) {
+    case Shape::kOneAlone:
+      return a == center || b == center;
+    case Shape::kHalves:
+      return (half >> a & 1) != (half >> b & 1);
+    case Shape::kNobodyHears:
+      return a == center;
+    case Shape::kHearsNobody:
+      return b == center;
+    case Shape::kBridge:
+      return a != center && b != center;
+  }
+  return false;
+}
+
+microseconds micros(std::uint64_t count) {
+  return microseconds(static_cast<std::int64_t>(count));
+}
 
 }  // namespace
 
 void Nemesis::start() {
-  const Options& options = cluster_.options();
-  often(options.crash_every, &Nemesis::crash);
-  often(options.power_loss_every, &Nemesis::power_loss);
-  often(options.partition_every, &Nemesis::partition);
-  often(options.reset_every, &Nemesis::reset);
-  often(options.pause_every, &Nemesis::pause);
-  often(options.disk_full_every, &Nemesis::fill_disk);
-  often(options.transfer_every, &Nemesis::transfer);
-  often(options.stop_every, &Nemesis::stop_node);
+  for (const Fault& fault : plan_) {
+    cluster_.schedule().after(fault.at, [this, &fault] {
+      if (!stopped_) happen(fault);
+    });
+  }
 }
 
 void Nemesis::stop() {
   stopped_ = true;
 }
 
-void Nemesis::often(Duration every, void (Nemesis::*fault)()) {
-  if (every == Duration{}) return;
-  cluster_.schedule().after(between(rng_, every / 4, every * 2), [this, every, fault] {
-    if (stopped_) return;
-    (this->*fault)();
-    often(every, fault);
-  });
-}
-
-std::size_t Nemesis::victim() {
-  if (chance(rng_, cluster_.options().aim_at_leader_percent)) {
+std::size_t Nemesis::victim(const Fault& fault) const {
+  if (fault.leader) {
     if (const auto leader = cluster_.leader()) return *leader;
   }
-  return rng_.below(cluster_.size());
+  return fault.node % cluster_.size();
 }
 
-void Nemesis::start_later(std::size_t node) {
-  cluster_.schedule().after(between(rng_, milliseconds(1), seconds(1)), [this, node] {
+void Nemesis::start_later(std::size_t node, Duration after) {
+  cluster_.schedule().after(after, [this, node] {
     if (!stopped_) cluster_.start(node);
   });
 }
 
-void Nemesis::crash() {
-  const std::size_t node = victim();
-  cluster_.kill(node, false);
-  start_later(node);
+void Nemesis::happen(const Fault& fault) {
+  const std::size_t node = victim(fault);
+  switch (fault.kind) {
+    case FaultKind::kKill:
+    case FaultKind::kPowerLoss:
+    case FaultKind::kPowerLossAll:
+    case FaultKind::kStop:
+    case FaultKind::kPause:
+    case FaultKind::kJumpClock:
+    case FaultKind::kTransfer:
+      return happen_to_process(fault, node);
+    case FaultKind::kPartition:
+    case FaultKind::kReset:
+    case FaultKind::kFlap:
+    case FaultKind::kClog:
+    case FaultKind::kSwizzle:
+      return happen_to_network(fault, node);
+    case FaultKind::kFullDisk:
+    case FaultKind::kBreakDisk:
+    case FaultKind::kSlowDisk:
+    case FaultKind::kStuckDisk:
+    case FaultKind::kDamage:
+      return happen_to_disk(fault, node);
+  }
 }
 
-void Nemesis::power_loss() {
-  if (rng_.one_in(3)) {
-    for (std::size_t node = 0; node < cluster_.size(); ++node) {
-      cluster_.kill(node, true);
-      start_later(node);
-    }
-    return;
+void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
+  if (fault.kind == FaultKind::kKill) {
+    cluster_.kill(node, false);
+    start_later(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kPowerLoss) {
+    lose_power(node, fault.how, fault.lasting);
+  } else if (fault.kind == FaultKind::kPowerLossAll) {
+    lose_all_power(fault);
+  } else if (fault.kind == FaultKind::kStop) {
+    if (!cluster_.running(node)) return;
+    cluster_.stop(node, fault.lasting * 3 / 4);
+    start_later(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kPause) {
+    cluster_.pause(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kJumpClock) {
+    cluster_.jump_clock(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kTransfer) {
+    ++cluster_.coverage().transfers;
+    const raft::NodeId target{fault.with % (cluster_.size() + 1)};
+    cluster_.submit(node, node::Write{node::Transfer{target}}, seconds(1), [](const auto&) {});
   }
-  lose_power(victim(), rng_.one_in(3) ? 0 : 200);
+}
+
+void Nemesis::happen_to_network(const Fault& fault, std::size_t node) {
+  SimNetwork& network = cluster_.network();
+  const std::size_t other = fault.with % cluster_.size();
+  if (fault.kind == FaultKind::kPartition) return partition(fault, node);
+  if (fault.kind == FaultKind::kSwizzle) return network.swizzle(node, fault.lasting);
+  if (node == other) return;
+  if (fault.kind == FaultKind::kReset) {
+    network.reset(node, other);
+  } else if (fault.kind == FaultKind::kFlap) {
+    network.flap(node, other, micros(fault.how), fault.lasting);
+  } else if (fault.kind == FaultKind::kClog) {
+    network.clog(node, other, fault.lasting);
+  }
+}
+
+void Nemesis::happen_to_disk(const Fault& fault, std::size_t node) {
+  if (fault.kind == FaultKind::kFullDisk) {
+    fill_disk(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kBreakDisk) {
+    cluster_.break_disk(node, static_cast<DiskFault>(fault.how % kDiskErrors));
+    // Whenever the operation comes that fails.
+    start_later(node, fault.lasting);
+    start_later(node, fault.lasting + seconds(1));
+    start_later(node, fault.lasting + seconds(4));
+  } else if (fault.kind == FaultKind::kSlowDisk) {
+    cluster_.slow_disk(node, micros(fault.how), fault.lasting);
+  } else if (fault.kind == FaultKind::kStuckDisk) {
+    cluster_.stick_disk(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kDamage) {
+    // It shows at the next start, which comes soon.
+    if (!cluster_.damage(node, static_cast<Cluster::Damage>(fault.how % kDamages))) return;
+    cluster_.schedule().after(seconds(1), [this, node] {
+      if (!stopped_) cluster_.kill(node, true);
+    });
+    start_later(node, seconds(2));
+  }
 }
 
 // Waits a while for the worst moment.
-void Nemesis::lose_power(std::size_t node, int tries) {
+void Nemesis::lose_power(std::size_t node, std::uint64_t tries, Duration lasting) {
   if (tries > 0 && cluster_.running(node) && !cluster_.disk(node).mid_frame()) {
-    cluster_.schedule().after(std::chrono::microseconds(97), [this, node, tries] {
-      if (!stopped_) lose_power(node, tries - 1);
+    cluster_.schedule().after(microseconds(97), [this, node, tries, lasting] {
+      if (!stopped_) lose_power(node, tries - 1, lasting);
     });
     return;
   }
   cluster_.kill(node, true);
-  start_later(node);
+  start_later(node, lasting);
 }
 
-void Nemesis::partition() {
+void Nemesis::lose_all_power(const Fault& fault) {
+  const std::size_t size = cluster_.size();
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::size_t node = (fault.node + i) % size;
+    const auto part = static_cast<std::int64_t>(i + 1);
+    cluster_.kill(node, true);
+    start_later(node, fault.lasting * part / static_cast<std::int64_t>(size));
+  }
+}
+
+void Nemesis::partition(const Fault& fault, std::size_t center) {
   ++cluster_.coverage().partitions;
-  const std::size_t center = victim();
-  const std::uint64_t shape = rng_.below(5);
-  std::vector<bool> half(cluster_.size());
-  for (std::size_t i = 0; i < half.size(); ++i)
-    half[i] = rng_.one_in(2);
+  const auto shape = static_cast<Shape>(fault.how % kShapes);
   for (std::size_t a = 0; a < cluster_.size(); ++a) {
     for (std::size_t b = 0; b < cluster_.size(); ++b) {
-      if (a == b) continue;
-      bool cut = false;
-      switch (shape) {
-        case 0:  // One is alone.
-          cut = a == center || b == center;
-          break;
-        case 1:  // Two halves.
-          cut = half[a] != half[b];
-          break;
-        case 2:  // One is heard by nobody.
-          cut = a == center;
-          break;
-        case 3:  // One hears nobody.
-          cut = b == center;
-          break;
-        default:  // All see one, and each other not: it does not carry over.
-          cut = a != center && b != center;
-      }
-      if (cut) cluster_.network().block(a, b);
+      if (a != b && cuts(shape, fault.with, center, a, b)) cluster_.network().block(a, b);
     }
   }
-  cluster_.schedule().after(between(rng_, milliseconds(20), seconds(3)),
-                            [this] { cluster_.network().heal(); });
+  cluster_.schedule().after(fault.lasting, [this] { cluster_.network().heal(); });
 }
 
-void Nemesis::reset() {
-  const std::size_t a = rng_.below(cluster_.size());
-  const std::size_t b = rng_.below(cluster_.size());
-  if (a != b) cluster_.network().reset(a, b);
-}
-
-void Nemesis::pause() {
-  cluster_.pause(victim(), between(rng_, milliseconds(10), seconds(3)));
-}
-
-void Nemesis::fill_disk() {
+void Nemesis::fill_disk(std::size_t node, Duration lasting) {
   ++cluster_.coverage().full_disks;
-  const std::size_t node = victim();
   cluster_.disk(node).set_full(true);
-  cluster_.schedule().after(between(rng_, milliseconds(100), seconds(5)),
-                            [this, node] { cluster_.disk(node).set_full(false); });
-}
-
-void Nemesis::transfer() {
-  ++cluster_.coverage().transfers;
-  const raft::NodeId target{rng_.below(cluster_.size() + 1)};
-  cluster_.submit(victim(), node::Write{node::Transfer{target}}, seconds(1), [](const auto&) {});
-}
-
-void Nemesis::stop_node() {
-  const std::size_t node = victim();
-  if (!cluster_.running(node)) return;
-  cluster_.stop(node, seconds(3));
-  cluster_.schedule().after(seconds(4), [this, node] {
-    if (!stopped_) cluster_.start(node);
-  });
+  cluster_.schedule().after(lasting, [this, node] { cluster_.disk(node).set_full(false); });
 }
 
 }  // namespace raftd::sim

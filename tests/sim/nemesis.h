@@ -1,33 +1,32 @@
-// What goes wrong, and when.
+// Makes a plan's faults happen.
 #pragma once
 
 #include "sim/cluster.h"
+#include "sim/plan.h"
 
 namespace raftd::sim {
 
 class Nemesis {
  public:
-  Nemesis(Cluster& cluster, std::uint64_t seed) : cluster_(cluster), rng_(seed) {}
+  Nemesis(Cluster& cluster, Plan plan) : cluster_(cluster), plan_(std::move(plan)) {}
 
   void start();
   void stop();  // Nothing begins any more; whoever is down stays so.
 
  private:
-  void often(Duration every, void (Nemesis::*fault)());
-  void crash();
-  void power_loss();
-  void lose_power(std::size_t node, int tries);
-  void partition();
-  void reset();
-  void pause();
-  void fill_disk();
-  void transfer();
-  void stop_node();
-  std::size_t victim();
-  void start_later(std::size_t node);
+  void happen(const Fault& fault);
+  void happen_to_process(const Fault& fault, std::size_t node);
+  void happen_to_network(const Fault& fault, std::size_t node);
+  void happen_to_disk(const Fault& fault, std::size_t node);
+  void lose_power(std::size_t node, std::uint64_t tries, Duration lasting);
+  void lose_all_power(const Fault& fault);
+  void partition(const Fault& fault, std::size_t center);
+  void fill_disk(std::size_t node, Duration lasting);
+  std::size_t victim(const Fault& fault) const;
+  void start_later(std::size_t node, Duration after);
 
   Cluster& cluster_;
-  Rng rng_;
+  Plan plan_;
   bool stopped_ = false;
 };
 

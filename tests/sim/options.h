@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "base/limits.h"
 #include "base/time.h"
@@ -27,6 +29,7 @@ struct Options {
 
   // Of the clients.
   std::size_t clients = 6;
+  std::uint64_t without_clients = 0;  // As bits: they do nothing.
   std::size_t keys = 4;
   Duration key_life = std::chrono::seconds(2);  // Then clients go on to other keys.
   Duration think = std::chrono::milliseconds(40);
@@ -59,18 +62,40 @@ struct Options {
   Duration loop_delay = std::chrono::microseconds(200);
   std::uint64_t late_timer_percent = 0;  // By up to 500 ms.
 
-  // How often, on average, a fault begins. Zero: never.
+  // How often, on average, a fault begins; plan.h says which. Zero: never.
   Duration crash_every{};
-  Duration power_loss_every{};  // Of a node, or of all at once.
-  Duration partition_every{};
-  Duration reset_every{};  // Of a connection.
+  Duration power_loss_every{};
+  Duration power_loss_all_every{};
+  Duration stop_every{};
   Duration pause_every{};
-  Duration disk_full_every{};
+  Duration jump_clock_every{};
   Duration transfer_every{};
-  Duration stop_every{};  // Orderly, then started again.
+  Duration partition_every{};
+  Duration reset_every{};
+  Duration flap_every{};
+  Duration clog_every{};
+  Duration swizzle_every{};
+  Duration disk_full_every{};
+  Duration break_disk_every{};
+  Duration slow_disk_every{};
+  Duration stuck_disk_every{};
+  Duration damage_every{};
   std::uint64_t aim_at_leader_percent = 50;
+
+  bool operator==(const Options&) const = default;
 };
 
-Options draw_options(std::uint64_t seed);
+// What a range of seeds is about.
+enum class Profile : std::uint8_t {
+  kSwarm,  // All of it, each seed a part.
+  kLite,   // Kills and partitions, and few of them.
+  kDisk,
+  kReads,
+  kBeyond,  // Damage to more disks than can be survived: no progress is expected, nothing wrong.
+};
+inline constexpr std::string_view kProfileNames[] = {"swarm", "lite", "disk", "reads", "beyond"};
+std::optional<Profile> profile_named(std::string_view name);
+
+Options draw_options(std::uint64_t seed, Profile profile = Profile::kSwarm);
 
 }  // namespace raftd::sim

@@ -11,10 +11,19 @@ unsigned long long number(std::uint64_t value) {
   return value;
 }
 
-// All nodes have applied all that is committed, and have the same state.
-bool converged(Cluster& cluster) {
-  const raft::Index last = cluster.oracle().last();
+// Nobody expects anything of a cluster most of whose disks are gone for good.
+bool can_work(const Cluster& cluster) {
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < cluster.size(); ++i)
+    left += cluster.lost(i) ? 0 : 1;
+  return left > cluster.size() / 2;
+}
+
+// All nodes that are left have applied all that is committed, and have the same state.
+bool converged(const Cluster& cluster, raft::Index last) {
   for (std::size_t i = 0; i < cluster.size(); ++i) {
+    if (cluster.lost(i)) continue;
+    if (!cluster.running(i)) return false;
     const node::ReplicaStatus status = cluster.status(i);
     if (status.applied != last || status.last != last || status.persisted != last) return false;
   }
@@ -51,24 +60,28 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   cluster.run_for(std::chrono::seconds(5));
   for (std::size_t i = 0; i < cluster.size(); ++i)
     cluster.start(i);
+  if (!can_work(cluster)) return;
   workload.forget_successes();
   if (!cluster.run_until([&] { return workload.all_succeeded(); }, cluster.options().settle)) {
     throw Violation("liveness: a client has not had a write done" + state_of(cluster));
   }
   workload.stop();
-  const auto quiet = [&] { return workload.idle() && converged(cluster); };
+  const auto quiet = [&] { return workload.idle() && converged(cluster, cluster.oracle().last()); };
   if (!cluster.run_until(quiet, cluster.options().settle)) {
     throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));
   }
 }
 
 void check_end(Cluster& cluster, const Workload& workload) {
-  const std::uint64_t digest = cluster.store(0).digest();
-  for (std::size_t i = 0; i < cluster.size(); ++i) {
+  std::optional<std::uint64_t> digest;
+  for (std::size_t i = 0; can_work(cluster) && i < cluster.size(); ++i) {
+    if (cluster.lost(i)) continue;
     cluster.store(i).check_invariants();
-    if (cluster.store(i).digest() != digest) {
+    const std::uint64_t own = cluster.store(i).digest();
+    if (own != digest.value_or(own)) {
       throw Violation(strf("state machine safety: node %zu ends with another state", i + 1));
     }
+    digest = own;
     if (!cluster.status(i).recovered) {
       throw Violation(strf("liveness: node %zu never called itself recovered", i + 1));
     }
@@ -79,22 +92,35 @@ void check_end(Cluster& cluster, const Workload& workload) {
 
 }  // namespace
 
-RunResult run(std::uint64_t seed, const Options& options, Cluster::TraceSink trace) {
+std::string RunResult::invariant() const {
+  return violation ? violation->substr(0, violation->find(':')) : "";
+}
+
+RunResult run(const Script& script, Cluster::TraceSink trace, std::uint64_t until) {
   RunResult result;
-  Cluster cluster(seed, options, std::move(trace));
-  Workload workload(cluster, seed + 1);
-  Nemesis nemesis(cluster, seed + 2);
+  Cluster cluster(stream(script.seed, Stream::kCluster), script.options, std::move(trace));
+  Workload workload(cluster, script.seed);
+  Nemesis nemesis(cluster, script.plan);
+  cluster.schedule().end_after(until);
   try {
     chaos_and_peace(cluster, workload, nemesis);
     check_end(cluster, workload);
   } catch (const Violation& violation) {
     result.violation = violation.what();
+  } catch (const Schedule::Ended&) {
+    if (until == kEventsMax) {
+      result.violation = strf("budget: more than %llu events", number(kEventsMax));
+    }
   }
   cluster.collect_coverage();
   result.coverage = cluster.coverage();
   result.trace_hash = cluster.trace_hash();
   result.simulated = cluster.schedule().now().since_origin;
   return result;
+}
+
+RunResult run(std::uint64_t seed, const Options& options, Cluster::TraceSink trace) {
+  return run({seed, options, draw_plan(seed, options)}, std::move(trace));
 }
 
 }  // namespace raftd::sim

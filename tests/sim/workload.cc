@@ -12,6 +12,7 @@ namespace {
 using Kind = support::Operation::Kind;
 
 constexpr std::uint64_t kSearchSteps = 3'000'000;
+constexpr std::size_t kClientsMax = 64;
 constexpr std::size_t kHistoryMax = 150;  // Of one key; then clients leave it alone.
 constexpr std::size_t kUnknownMax = 12;   // The same: each doubles the orders that are possible.
 
@@ -21,8 +22,11 @@ unsigned long long number(std::uint64_t value) {
 
 }  // namespace
 
-Workload::Workload(Cluster& cluster, std::uint64_t seed)
-    : cluster_(cluster), rng_(seed), clients_(cluster.options().clients) {
+Workload::Workload(Cluster& cluster, std::uint64_t seed) : cluster_(cluster) {
+  for (std::size_t i = 0; i < cluster.options().clients; ++i) {
+    clients_.push_back({.rng = Rng(stream(seed, Stream::kClients, i))});
+    clients_[i].works = (cluster.options().without_clients >> i & 1) == 0;
+  }
   double sum = 0;
   for (std::size_t i = 0; i < cluster.options().keys; ++i)
     popularity_.push_back(sum += std::pow(static_cast<double>(i + 1), -cluster.options().skew));
@@ -32,23 +36,25 @@ Workload::Workload(Cluster& cluster, std::uint64_t seed)
 
 void Workload::start() {
   for (std::size_t client = 0; client < clients_.size(); ++client) {
-    clients_[client].node = rng_.below(cluster_.size());
-    next(client);
+    clients_[client].node = clients_[client].rng.below(cluster_.size());
+    if (clients_[client].works) next(client);
   }
 }
 
 bool Workload::all_succeeded() const {
-  return std::ranges::all_of(clients_, &Client::succeeded);
+  return std::ranges::all_of(clients_, [](const Client& c) { return c.succeeded || !c.works; });
 }
 
 void Workload::forget_successes() {
+  everyone_writes_ = true;
   for (Client& client : clients_)
     client.succeeded = false;
 }
 
 void Workload::next(std::size_t client) {
   const Duration think = cluster_.options().think;
-  cluster_.schedule().after(between(rng_, think / 4, think * 2), [this, client] { act(client); });
+  cluster_.schedule().after(between(clients_[client].rng, think / 4, think * 2),
+                            [this, client] { act(client); });
 }
 
 std::string Workload::key_prefix() const {
@@ -56,37 +62,38 @@ std::string Workload::key_prefix() const {
   return strf("key-%lld-", static_cast<long long>(age));
 }
 
-std::string Workload::pick_key() {
-  const double draw = static_cast<double>(rng_.next() >> 11) * 0x1p-53;
+std::string Workload::pick_key(Rng& rng) const {
+  const double draw = static_cast<double>(rng.next() >> 11) * 0x1p-53;
   const auto at = std::ranges::upper_bound(popularity_, draw) - popularity_.begin();
   const auto last = static_cast<std::ptrdiff_t>(popularity_.size()) - 1;
   return key_prefix() + std::to_string(std::min(at, last));
 }
 
-Duration Workload::pick_timeout() {
+Duration Workload::pick_timeout(Rng& rng) const {
   const Duration timeout = cluster_.options().timeout;
-  return between(rng_, timeout / 4, timeout);
+  return between(rng, timeout / 4, timeout);
 }
 
 void Workload::act(std::size_t client) {
   if (stopping_) return;
   Client& c = clients_[client];
-  if (rng_.one_in(8)) c.node = rng_.below(cluster_.size());
-  const std::string key = pick_key();
+  if (c.rng.one_in(8)) c.node = c.rng.below(cluster_.size());
+  const std::string key = pick_key(c.rng);
   const Key& k = keys_[key];
   const bool spent = k.history.size() >= kHistoryMax || k.unknown >= kUnknownMax;
   if (!cluster_.running(c.node) || spent) {
-    c.node = rng_.below(cluster_.size());
+    c.node = c.rng.below(cluster_.size());
     return next(client);
   }
   c.busy = true;
   ++busy_;
-  if (!chance(rng_, cluster_.options().reads_percent)) {
-    return write(client, key, make_write(key), 3);
+  const bool has_to_write = everyone_writes_ && !c.succeeded;
+  if (has_to_write || !chance(c.rng, cluster_.options().reads_percent)) {
+    return write(client, key, make_write(client, key), 3);
   }
-  if (chance(rng_, cluster_.options().lists_percent)) return list(client, key);
-  return chance(rng_, cluster_.options().stale_percent) ? read_stale(client, key)
-                                                        : read(client, key);
+  if (chance(c.rng, cluster_.options().lists_percent)) return list(client, key);
+  return chance(c.rng, cluster_.options().stale_percent) ? read_stale(client, key)
+                                                         : read(client, key);
 }
 
 void Workload::end(std::size_t client) {
@@ -97,17 +104,18 @@ void Workload::end(std::size_t client) {
   next(client);
 }
 
-Workload::Write Workload::make_write(const std::string& key) {
+Workload::Write Workload::make_write(std::size_t client, const std::string& key) {
+  Client& c = clients_[client];
   const Key& k = keys_[key];
   support::Operation operation{.kind = Kind::kPut, .unknown = true};
-  const std::uint64_t choice = rng_.below(10);
+  const std::uint64_t choice = c.rng.below(10);
   if (choice == 0) {
     operation.kind = Kind::kDelete;
     return {operation, kv::encode(kv::Delete{.key = key, .condition = {}})};
   }
-  operation.value = next_value_++;
+  operation.value = ++c.values * kClientsMax + client;
   std::string value = strf("v%llu-", number(operation.value));
-  value.resize(value.size() + rng_.below(cluster_.options().value_bytes), 'x');
+  value.resize(value.size() + c.rng.below(cluster_.options().value_bytes), 'x');
   kv::Condition condition;
   if (choice <= 4) {
     operation.kind = Kind::kCas;
@@ -126,14 +134,15 @@ void Workload::write(std::size_t client, const std::string& key, Write write, in
   k.history.push_back(write.operation);
   const raft::Index heard = cluster_.oracle().heard();
   Bytes command = write.command;
-  const auto token = cluster_.submit(
-      clients_[client].node, node::Write{node::Propose{std::move(command)}}, pick_timeout(),
-      [this, client, key, at, heard, repeats,
-       again = std::move(write)](const auto& result) mutable {
-        write_ended(client, key, at, heard, result);
-        if (maybe_repeat(client, key, std::move(again), repeats, result)) return;
-        end(client);
-      });
+  const auto token =
+      cluster_.submit(clients_[client].node, node::Write{node::Propose{std::move(command)}},
+                      pick_timeout(clients_[client].rng),
+                      [this, client, key, at, heard, repeats,
+                       again = std::move(write)](const auto& result) mutable {
+                        write_ended(client, key, at, heard, result);
+                        if (maybe_repeat(client, key, std::move(again), repeats, result)) return;
+                        end(client);
+                      });
   maybe_abandon(client, token, at, key);
 }
 
@@ -142,9 +151,9 @@ bool Workload::maybe_repeat(std::size_t client, const std::string& key, Write wr
                             const std::optional<node::ClientResult>& result) {
   if (result && !std::holds_alternative<node::Unknown>(*result)) return false;
   if (repeats == 0 || stopping_ || !clients_[client].busy) return false;
-  if (!chance(rng_, cluster_.options().repeat_percent)) return false;
+  if (!chance(clients_[client].rng, cluster_.options().repeat_percent)) return false;
   Client& c = clients_[client];
-  c.node = rng_.below(cluster_.size());
+  c.node = clients_[client].rng.below(cluster_.size());
   if (!cluster_.running(c.node) || keys_[key].unknown >= kUnknownMax) return false;
   ++cluster_.coverage().repeats;
   ++c.operations;
@@ -156,10 +165,10 @@ bool Workload::maybe_repeat(std::size_t client, const std::string& key, Write wr
 void Workload::maybe_abandon(std::size_t client, std::optional<node::ClientToken> token,
                              std::size_t operation, const std::string& key) {
   ASSERT(token.has_value());
-  if (!chance(rng_, cluster_.options().abandon_percent)) return;
+  if (!chance(clients_[client].rng, cluster_.options().abandon_percent)) return;
   const std::size_t node = clients_[client].node;
   cluster_.schedule().after(
-      between(rng_, {}, cluster_.options().timeout / 2),
+      between(clients_[client].rng, {}, cluster_.options().timeout / 2),
       [this, client, node, token, key, operation, count = clients_[client].operations] {
         if (clients_[client].operations != count || !clients_[client].busy) return;
         cluster_.gone(node, *token);  // The operation stays unknown in the history.
@@ -240,12 +249,12 @@ void Workload::read(std::size_t client, const std::string& key) {
   k.history.push_back({.kind = Kind::kGet, .unknown = true, .called = now()});
   const raft::Index heard = cluster_.oracle().heard();
   const kv::GetQuery asked = *query;
-  const auto token =
-      cluster_.submit(clients_[client].node, node::Read{std::move(query)}, pick_timeout(),
-                      [this, client, key, at, heard, asked](const auto& result) {
-                        read_ended(key, at, heard, asked, result);
-                        end(client);
-                      });
+  const auto token = cluster_.submit(clients_[client].node, node::Read{std::move(query)},
+                                     pick_timeout(clients_[client].rng),
+                                     [this, client, key, at, heard, asked](const auto& result) {
+                                       read_ended(key, at, heard, asked, result);
+                                       end(client);
+                                     });
   maybe_abandon(client, token, at, key);
 }
 
@@ -285,22 +294,22 @@ void Workload::read_ended(const std::string& key, std::size_t operation, raft::I
 }
 
 // Now, whatever there is; or not before a revision that somebody has seen, or that may yet come.
-Workload::Freshness Workload::pick_freshness() {
+Workload::Freshness Workload::pick_freshness(Rng& rng) {
   Freshness fresh{node::Consistency::kLocal, 0};
-  if (rng_.one_in(2)) return fresh;
-  fresh.min_revision = cluster_.oracle().revision() + (rng_.one_in(4) ? rng_.below(3) : 0);
+  if (rng.one_in(2)) return fresh;
+  fresh.min_revision = cluster_.oracle().revision() + (rng.one_in(4) ? rng.below(3) : 0);
   return fresh;
 }
 
 // Stale by contract: the state of the log at some index, at or after the revision asked for.
 void Workload::read_stale(std::size_t client, const std::string& key) {
-  const Freshness fresh = pick_freshness();
+  const Freshness fresh = pick_freshness(clients_[client].rng);
   auto query = std::make_unique<kv::GetQuery>();
   query->key = key;
   query->min_revision = fresh.min_revision;
   const kv::GetQuery asked = *query;
   cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
-                  pick_timeout(), [this, client, asked](const auto& result) {
+                  pick_timeout(clients_[client].rng), [this, client, asked](const auto& result) {
                     if (const node::Done* done = answer_to_read(result)) {
                       const auto* reply = dynamic_cast<const kv::GetReply*>(done->reply.get());
                       if (reply == nullptr) throw Violation("answers: a read without a reply");
@@ -314,17 +323,21 @@ void Workload::read_stale(std::size_t client, const std::string& key) {
 // Several keys at one revision.
 void Workload::list(std::size_t client, const std::string& key) {
   Freshness fresh;
-  if (chance(rng_, cluster_.options().stale_percent)) fresh = pick_freshness();
+  if (chance(clients_[client].rng, cluster_.options().stale_percent))
+    fresh = pick_freshness(clients_[client].rng);
   auto query = std::make_unique<kv::RangeQuery>();
-  query->prefix = rng_.one_in(4) ? key : rng_.one_in(8) ? "key-" : key_prefix();
-  query->limit = rng_.one_in(2) ? 0 : 1 + rng_.below(5);
-  query->keys_only = rng_.one_in(3);
+  query->prefix = clients_[client].rng.one_in(4)   ? key
+                  : clients_[client].rng.one_in(8) ? "key-"
+                                                   : key_prefix();
+  query->limit = clients_[client].rng.one_in(2) ? 0 : 1 + clients_[client].rng.below(5);
+  query->keys_only = clients_[client].rng.one_in(3);
   query->min_revision = fresh.min_revision;
   const kv::RangeQuery asked = *query;
   const bool local = fresh.consistency == node::Consistency::kLocal;
   const raft::Index heard = local ? raft::Index{} : cluster_.oracle().heard();
   cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
-                  pick_timeout(), [this, client, asked, heard](const auto& result) {
+                  pick_timeout(clients_[client].rng),
+                  [this, client, asked, heard](const auto& result) {
                     if (const node::Done* done = answer_to_read(result)) {
                       const auto* reply = dynamic_cast<const kv::RangeReply*>(done->reply.get());
                       if (reply == nullptr) throw Violation("answers: a list without a reply");

@@ -30,6 +30,9 @@ class Workload {
 
  private:
   struct Client {
+    Rng rng;  // Its own: what another does changes nothing here.
+    bool works = true;
+    std::uint64_t values = 0;
     std::size_t node = 0;
     std::uint64_t operations = 0;
     bool succeeded = false;
@@ -56,7 +59,7 @@ class Workload {
 
   void next(std::size_t client);
   void act(std::size_t client);
-  Write make_write(const std::string& key);
+  Write make_write(std::size_t client, const std::string& key);
   void write(std::size_t client, const std::string& key, Write write, int repeats);
   void read(std::size_t client, const std::string& key);
   void read_stale(std::size_t client, const std::string& key);
@@ -72,19 +75,18 @@ class Workload {
   void read_ended(const std::string& key, std::size_t operation, raft::Index heard,
                   const kv::GetQuery& query, const std::optional<node::ClientResult>& result);
   const node::Done* answer_to_read(const std::optional<node::ClientResult>& result);
-  Freshness pick_freshness();
-  Duration pick_timeout();
+  Freshness pick_freshness(Rng& rng);
+  Duration pick_timeout(Rng& rng) const;
   std::int64_t now() const { return cluster_.schedule().now().since_origin.count(); }
   std::string key_prefix() const;  // Of the keys that are in use now.
-  std::string pick_key();
+  std::string pick_key(Rng& rng) const;
 
   Cluster& cluster_;
-  Rng rng_;
   std::vector<Client> clients_;
   std::map<std::string, Key> keys_;
   std::vector<double> popularity_;  // Sums, to 1.
-  std::uint64_t next_value_ = 1;
   std::size_t busy_ = 0;
+  bool everyone_writes_ = false;  // Who has not succeeded since it was last asked for.
   bool stopping_ = false;
 };
 

@@ -7,7 +7,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
+#include "base/endian.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "kv/command.h"
@@ -71,6 +73,7 @@ class Data {
     header.prev_index = 1;
     header.prev_term = 1;
     header.hard_term = 1;
+    header.prev_seal_crc32c = seal_of_first();
     Bytes bytes;
     format::append_segment_header(bytes, header);
     std::uint64_t frame_seq = kFirstFrame;
@@ -103,6 +106,14 @@ class Data {
   std::vector<std::size_t> offsets;  // Of the frames of segment 2.
 
  private:
+  // The checksum of the record that segment 1 ends with: alone in its last block.
+  std::uint32_t seal_of_first() const {
+    std::ifstream in(segment(1), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    const std::size_t at = bytes.size() - limits::kBlockBytes + sizeof(format::FrameHeader);
+    return load_le<format::RecordHeader>(as_bytes(bytes), at).crc32c;
+  }
+
   static constexpr std::uint64_t kFirstFrame = 3;  // After the first entry and the seal.
   std::string path_;
   storage::Identity identity_;

@@ -102,6 +102,33 @@ TEST_CASE("damage is a finding that names file, frame and offset; what is readab
   CHECK(inspection.last_index == raft::Index{2});
 }
 
+TEST_CASE(
+    "what only a start finds, across segments, is a finding too; a running node is not asked") {
+  LogDriver log;
+  log.start_new();
+  log.append({entry(2, 1, "a")});
+  CHECK(look(log.disk).findings.empty());
+
+  test::MemoryDisk lost = log.disk;  // Every segment is, but IDENTITY says that there was a log.
+  for (const FileName& name : lost.names())
+    if (format::parse_segment_name(name)) lost.remove(name);
+  Inspection inspection = look(lost);
+  REQUIRE(inspection.findings.size() == 1);
+  CHECK(inspection.findings[0].find("a lost log must not become a new node") != std::string::npos);
+
+  test::MemoryDisk foreign = log.disk;  // Each segment is well-formed, and of another node.
+  Identity other = *look(log.disk).identity;
+  other.node_id = raft::NodeId{2};
+  foreign.set_contents("IDENTITY", encode(other));
+  inspection = look(foreign);
+  REQUIRE(inspection.findings.size() == 1);
+  CHECK(inspection.findings[0] ==
+        "log-00000000000000000001: segment header: node id is 1, expected 2");
+  InspectOptions running;
+  running.running = true;
+  CHECK(look(foreign, running).findings.empty());
+}
+
 TEST_CASE("[RF-19] a directory without raftd's data is an error, not an empty table") {
   test::MemoryDisk disk;
   const auto nothing = inspect(disk, {});
