@@ -143,7 +143,8 @@ void DiskLanes::note_time(Instant now, Duration took) {
 Instant DiskLanes::next_wakeup() const {
   Instant wakeup = idle_mark_at_;
   if (sealed_ || writing_ != Writing::kNothing || waiting_) wakeup = Instant::never();
-  if (full() && !background_ && !sealed_) wakeup = std::min(wakeup, retry_space_at_);
+  // Who is sealing makes no more files: a wish for space that nothing answers would never sleep.
+  if (full() && !background_ && !sealing_) wakeup = std::min(wakeup, retry_space_at_);
   return wakeup;
 }
 
