@@ -258,6 +258,28 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
   return out;
 }
 
+// The store takes its state from a snapshot.
+class StoreSink final : public storage::StateSink {
+ public:
+  explicit StoreSink(kv::Store& store) : store_(store) {}
+  void begin() override { reader_ = store_.restore(); }
+  Status feed(ByteView body) override { return reader_->feed(body); }
+  Status complete() override { return reader_->complete(); }
+
+  // Once recovery has decided.
+  void commit(const storage::Recovered& recovered, Log& log) {
+    if (!recovered.durable.snapshot) return;
+    const raft::Index index = recovered.durable.snapshot->id.last_index;
+    reader_->commit(index, {recovered.snapshot_time_ms});
+    reader_.reset();
+    log.info("restored the snapshot at index %llu", static_cast<unsigned long long>(index.value));
+  }
+
+ private:
+  kv::Store& store_;
+  std::unique_ptr<machine::RestoreReader> reader_;
+};
+
 int run_node(const config::Sources& sources) {
   Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
@@ -282,11 +304,7 @@ int run_node(const config::Sources& sources) {
   Rng entropy(seed);
   const raft::Incarnation incarnation{entropy.next()};
   kv::Store store(adjustable(config).history);
-  std::unique_ptr<machine::RestoreReader> restoring;
-  const auto restore = [&]() -> storage::SnapshotBody {
-    restoring = store.restore();
-    return [&reader = *restoring](ByteView body) { return reader.feed(body); };
-  };
+  StoreSink sink(store);
   Result<storage::Opened> opened =
       storage::open_data_dir({.path = config.data_dir,
                               .node_id = {config.id},
@@ -296,7 +314,7 @@ int run_node(const config::Sources& sources) {
                               .incarnation = incarnation,
                               .tail_bytes_max = limits::kLogCacheIdleBytes,
                               .machine_name = std::string(store.name()),
-                              .restore = restore,
+                              .sink = &sink,
                               .sync = config.log.sync == config::Sync::kBatch,
                               .created_unix_ns = unix_ns()});
   if (!opened) {
@@ -305,18 +323,7 @@ int run_node(const config::Sources& sources) {
   }
   for (const std::string& note : opened->recovered.notes)
     log.warn("%s", note.c_str());
-  if (const auto& snapshot = opened->recovered.durable.snapshot) {
-    const Status whole = restoring->complete();
-    if (!whole) {
-      log.error("%s: %s", opened->recovered.snapshots.back().name.c_str(),
-                whole.error().message.c_str());
-      return exit_status_of(whole.error());
-    }
-    restoring->commit(snapshot->id.last_index, {opened->recovered.snapshot_time_ms});
-    log.info("restored the snapshot at index %llu",
-             static_cast<unsigned long long>(snapshot->id.last_index.value));
-  }
-  restoring.reset();
+  sink.commit(opened->recovered, log);
 
   uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
   if (options.service.config_differs) {

@@ -359,7 +359,10 @@ void Recovery::seal(const File& file, std::uint64_t offset, bool torn) {
 }
 
 Result<SnapshotCut> Recovery::try_snapshot(const KeptSnapshot& kept) {
-  SnapshotFileReader reader(options_.restore ? options_.restore() : SnapshotBody());
+  StateSink* sink = options_.sink;
+  if (sink != nullptr) sink->begin();
+  SnapshotFileReader reader(
+      [sink](ByteView body) { return sink == nullptr ? Status(Done{}) : sink->feed(body); });
   TRY(const raft::SnapshotMeta meta, read_snapshot(directory_, kept.name, reader));
   const SnapshotCut& cut = *reader.cut();
   const auto refuse = [&](const char* what) { return corrupt(kept.name + ": " + what); };
@@ -372,6 +375,8 @@ Result<SnapshotCut> Recovery::try_snapshot(const KeptSnapshot& kept) {
                        percent_escape(cut.machine_name).c_str(), options_.machine_name.c_str())
                       .c_str());
   }
+  const Status complete = sink == nullptr ? Status(Done{}) : sink->complete();
+  if (!complete) return refuse(complete.error().message.c_str());
   recovered_.durable.snapshot = meta;
   return cut;
 }
@@ -391,8 +396,6 @@ Status Recovery::find_snapshot() {
     listing_.snapshots.pop_back();
   }
   snapshot_error_ = newest_error;
-  // A body that was restored in part is no good.
-  if (listing_.snapshots.empty() && newest_error && options_.restore) options_.restore();
   return Done{};
 }
 

@@ -97,6 +97,16 @@ struct Identity {
 // Gets the body of a snapshot, one verified piece after the other. An error: it is no good.
 using SnapshotBody = std::function<Status(ByteView)>;
 
+// Where the state of a snapshot goes while it is read. Owned by whoever has the state machine.
+class StateSink {
+ public:
+  virtual ~StateSink() = default;
+  // A body follows, from its beginning: what came before is no good.
+  virtual void begin() = 0;
+  virtual Status feed(ByteView body) = 0;
+  virtual Status complete() = 0;  // All of it has been fed: is it a state?
+};
+
 struct RecoverOptions {
   Identity identity;  // Segments of another cluster or node, snapshots of another, are refused.
   raft::Incarnation incarnation;   // Drawn for this start.
@@ -104,8 +114,7 @@ struct RecoverOptions {
   // A prepared segment or a reserve that is smaller (unfinished) is removed and made again.
   std::size_t prepared_bytes_min = limits::kFrameBytesMax + 2 * limits::kBlockBytes;
   std::string machine_name = {};  // What the bodies of snapshots must say.
-  // Begins to restore a snapshot: whatever was restored before is no good. Empty: nobody wants it.
-  std::function<SnapshotBody()> restore = {};
+  StateSink* sink = nullptr;      // Null: snapshots are only verified.
 };
 
 // kCorrupt: the directory must not be used; the message names file, offset, index and what was

@@ -252,7 +252,7 @@ Status SnapshotFileReader::take_chunk(ByteView part) {
   digest_ = crc32c(raw(found), digest_);
   body_left_ -= chunk.size();
   if (body_left_ == 0) part_ = Part::kTrailer;
-  return sink_ ? sink_(chunk) : Status(Done{});
+  return sink_(chunk);
 }
 
 Status SnapshotFileReader::take_trailer(ByteView part) {

@@ -171,6 +171,16 @@ void format(Files& files) {
   journal.finish(files.run_next());
 }
 
+// A start restores the counter's snapshot.
+struct Restoring final : storage::StateSink {
+  explicit Restoring(Counter& restored) : counter(restored) {}
+  void begin() override { reader = counter.restore(); }
+  Status feed(ByteView body) override { return reader->feed(body); }
+  Status complete() override { return reader->complete(); }
+  Counter& counter;
+  std::unique_ptr<machine::RestoreReader> reader;
+};
+
 // One life of the process.
 struct Life {
   Life(Files& disk, std::uint64_t incarnation)
@@ -178,15 +188,12 @@ struct Life {
     storage::RecoverOptions options{kJournal.identity, {incarnation}};
     options.prepared_bytes_min = 3 * limits::kBlockBytes;
     options.machine_name = counter.name();
-    std::unique_ptr<machine::RestoreReader> reader;
-    options.restore = [&]() -> storage::SnapshotBody {
-      reader = counter.restore();
-      return [&reader](ByteView body) { return reader->feed(body); };
-    };
+    Restoring restoring(counter);
+    options.sink = &restoring;
     storage::Recovered recovered = *storage::recover(files, options);
     if (const auto& snapshot = recovered.durable.snapshot) {
       restored_at = snapshot->id.last_index;
-      reader->commit(restored_at, {recovered.snapshot_time_ms});
+      restoring.reader->commit(restored_at, {recovered.snapshot_time_ms});
     }
     storage::DiskResult ignored;
     for (const storage::DiskOp& op : recovered.repairs)

@@ -55,13 +55,7 @@ struct Compacted : LogDriver {
   Result<Recovered> recovered() {
     RecoverOptions asked = recover_options();
     asked.machine_name = "test/1";
-    asked.restore = [this] {
-      state.clear();
-      return [this](ByteView body) -> Status {
-        state += as_text(body);
-        return Done{};
-      };
-    };
+    asked.sink = &sink;
     return recover(disk, asked);
   }
   std::string refusal() {
@@ -72,7 +66,22 @@ struct Compacted : LogDriver {
   }
 
   RecoverOptions options;
+  struct Sink final : StateSink {
+    explicit Sink(std::string& text) : state(text) {}
+    void begin() override { state.clear(); }
+    Status feed(ByteView body) override {
+      state += as_text(body);
+      return Done{};
+    }
+    Status complete() override {
+      if (state != broken) return Done{};
+      return Error{Errc::kCorrupt, "this is no state"};
+    }
+    std::string& state;
+    std::string broken = "none";
+  };
   std::string state;
+  Sink sink{state};
   std::uint64_t next = 2;
 };
 
@@ -151,7 +160,6 @@ TEST_CASE(
   recovered = log.recovered();  // Both are bad, and the log begins at 1.
   REQUIRE(recovered);
   CHECK_FALSE(recovered->durable.snapshot);
-  CHECK(log.state.empty());
   REQUIRE(log.start());
   CHECK_FALSE(log.disk.exists(newest));
   CHECK_FALSE(log.disk.exists(older));
@@ -162,6 +170,17 @@ TEST_CASE(
   log.disk.flip_bit(newest, log.disk.contents(newest).size() - 20, 3);
   CHECK(has(log.refusal(), newest + ": chunk at offset "));
   CHECK(has(log.refusal(), "does not make up for it"));
+}
+
+TEST_CASE("a snapshot whose checksums are right and whose state is none is a bad one") {
+  Compacted log;
+  log.snapshot(20);
+  log.snapshot(30);
+  log.sink.broken = state_at(30);
+  const auto recovered = log.recovered();
+  REQUIRE(recovered);
+  CHECK(log.state == state_at(20));
+  CHECK(has(recovered->notes.at(0), format::snapshot_name(30, 1) + ": this is no state; the one"));
 }
 
 TEST_CASE("a snapshot of another cluster, machine or name is none of ours") {
