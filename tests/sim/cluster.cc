@@ -204,6 +204,7 @@ void Cluster::jump_clock(std::size_t node, Duration by) {
   ++coverage_.clock_jumps;
   say(node, "its clock leaps");
   n.clock_offset += by;
+  n.alone_since = Instant::never();
   if (n.replica && !paused(node)) pump(node);
 }
 
@@ -224,6 +225,7 @@ void Cluster::resume(std::size_t node) {
   say(node, "goes on");
   n.paused_until = {};
   n.resumed = schedule_.now();
+  n.alone_since = Instant::never();
   auto inbox = std::exchange(n.inbox, {});
   for (Event& event : inbox) {
     if (n.replica) event(*n.replica, local(n));
@@ -284,7 +286,45 @@ void Cluster::check(std::size_t node) {
   Node& n = *nodes_[node];
   const node::ReplicaStatus now = status(node);
   oracle_.node_is(node, n.life, now);
+  check_bounds(node, now);
   n.replica->check_invariants();
+}
+
+// What waits at a leader, and whether it is one although it hears nobody.
+void Cluster::check_bounds(std::size_t node, const node::ReplicaStatus& now) {
+  constexpr std::size_t kNoopBytesMax = 512;
+  Node& n = *nodes_[node];
+  if (now.pending_bytes > options_.max_pending_bytes + kNoopBytesMax) {
+    violated("bounded queues",
+             strf("node %zu has %zu bytes that are not committed", node + 1, now.pending_bytes));
+  }
+  if (now.role.role != raft::Role::kLeader) {
+    n.alone_since = Instant::never();
+    return;
+  }
+  const Instant clock = local(n);
+  std::size_t heard = 1;
+  for (const raft::PeerProgress& peer : now.progress) {
+    if (peer.last_contact && clock - *peer.last_contact < 2 * options_.election) ++heard;
+    // One request may be larger: what one read from the disk gave.
+    const std::size_t bytes_max =
+        std::max(options_.max_inflight_bytes, limits::kLogReadBytesMax) + limits::kEntryBytesMax;
+    if (peer.inflight_messages <= limits::kAppendsInFlightMax && peer.inflight_bytes <= bytes_max) {
+      continue;
+    }
+    violated("bounded queues",
+             strf("node %zu waits for the answers of node %llu to %zu requests "
+                  "of %zu bytes",
+                  node + 1, number(peer.id.value), peer.inflight_messages, peer.inflight_bytes));
+  }
+  if (heard >= nodes_.size() / 2 + 1 || !options_.check_quorum) {
+    n.alone_since = Instant::never();
+    return;
+  }
+  if (n.alone_since == Instant::never()) n.alone_since = clock;
+  if (clock - n.alone_since > 4 * options_.election + seconds(1)) {
+    violated("check quorum", strf("node %zu leads, and hears no majority", node + 1));
+  }
 }
 
 void Cluster::deliver(std::size_t to, node::PeerMessage message) {

@@ -138,6 +138,7 @@ class Cluster final : private Peers {
   void arm_timer(std::size_t node);
   void resume(std::size_t node);
   void check(std::size_t node);
+  void check_bounds(std::size_t node, const node::ReplicaStatus& now);
   void format_disk(std::size_t node);
   // nullopt: it is refused, as it must be.
   std::optional<storage::Recovered> recover_disk(std::size_t node);

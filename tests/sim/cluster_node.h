@@ -152,9 +152,10 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   std::uint64_t timer = 0;
   Instant paused_until{};
   Instant resumed{};
-  std::int64_t sent_in = 0;  // The second of which the next one speaks.
-  std::uint64_t sent = 0;    // Messages.
-  std::deque<Event> inbox;   // While it is paused.
+  Instant alone_since = Instant::never();  // By its clock: it leads and hears no majority.
+  std::int64_t sent_in = 0;                // The second of which the next one speaks.
+  std::uint64_t sent = 0;                  // Messages.
+  std::deque<Event> inbox;                 // While it is paused.
   std::unordered_map<node::ClientToken, Answer> clients;
 };
 

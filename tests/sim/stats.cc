@@ -38,7 +38,7 @@ constexpr Counter kCounters[] = {
     {"damage", &C::damage, kDisks},
     {"damage-harmless", &C::damage_harmless, kDisks},
     {"damage-refused", &C::damage_refused, kDisks},
-    {"damage-unnoticed", &C::damage_unnoticed, kDisks},
+    {"damage-unnoticed", &C::damage_unnoticed, kDisks & ~bit(Profile::kSwarm)},
     {"transfers", &C::transfers, kNotLite},
     {"writes-forwarded", &C::forwarded, kAll},
     {"writes-done", &C::writes_done, kAll},

@@ -1,6 +1,8 @@
 #include "support/linearizability.h"
 
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/text.h"
@@ -16,6 +18,65 @@ struct Event {
   std::size_t next = 0;
   std::size_t prev = 0;
   std::size_t matching_return = 0;  // Of a call; 0: unknown outcome, none.
+};
+
+// What an operation that is certain must find, if that says anything.
+std::optional<std::uint64_t> found_by(const Operation& operation) {
+  if (operation.unknown) return std::nullopt;
+  switch (operation.kind) {
+    case Operation::Kind::kPut:
+      return std::nullopt;
+    case Operation::Kind::kGet:
+      return operation.found;
+    case Operation::Kind::kCas:
+      return operation.succeeded ? std::optional(operation.expect) : std::nullopt;
+    case Operation::Kind::kDelete:
+      return operation.known_before ? std::optional(operation.found) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// It changes nothing, wherever it is put: as soon as it may take place, it does.
+bool changes_nothing(const Operation& operation) {
+  if (operation.unknown) return false;
+  return operation.kind == Operation::Kind::kGet ||
+         (operation.kind == Operation::Kind::kCas && !operation.succeeded);
+}
+
+// A value that was written once is gone for good when another takes its place: by then, whoever
+// found it must have had its turn.
+class Finders {
+ public:
+  explicit Finders(const std::vector<Operation>& history) {
+    for (const Operation& operation : history) {
+      const bool writes =
+          operation.kind == Operation::Kind::kPut || operation.kind == Operation::Kind::kCas;
+      if (writes) ++values_[operation.value].writers;
+      if (const auto value = found_by(operation)) ++values_[*value].waiting;
+    }
+    // Absence comes back.
+    values_[0].writers = 2;
+  }
+
+  void has_turn(const Operation& operation) {
+    if (const auto value = found_by(operation)) --values_[*value].waiting;
+  }
+  void waits(const Operation& operation) {
+    if (const auto value = found_by(operation)) ++values_[*value].waiting;
+  }
+  // Whether all who found it have had their turn, but for the one whose turn it is.
+  bool may_go(std::uint64_t value, const Operation& by) const {
+    const auto known = values_.find(value);
+    if (known == values_.end() || known->second.writers != 1) return true;
+    return known->second.waiting == (found_by(by) == value ? 1U : 0U);
+  }
+
+ private:
+  struct Value {
+    std::size_t writers = 0;
+    std::size_t waiting = 0;
+  };
+  std::unordered_map<std::uint64_t, Value> values_;
 };
 
 struct Search {
@@ -103,46 +164,103 @@ Search prepare(const std::vector<Operation>& history) {
   return search;
 }
 
-Verdict search_order(const std::vector<Operation>& history, std::uint64_t steps_max) {
-  Search search = prepare(history);
-  std::unordered_set<std::vector<std::uint64_t>, MemoHash> seen;
-  std::vector<std::pair<std::size_t, std::uint64_t>> chosen;  // Call, state before it.
-  std::size_t at = search.events[0].next;
-  for (std::uint64_t steps = 0; at != 0; ++steps) {
-    if (steps >= steps_max) return Verdict::kGaveUp;
+// The call of an operation that may take place now and changes nothing; 0: there is none.
+std::size_t find_still(const std::vector<Operation>& history, const Search& search) {
+  for (std::size_t at = search.events[0].next; at != 0; at = search.events[at].next) {
     const Event& event = search.events[at];
-    if (!event.is_return) {
-      std::uint64_t state = search.state;
-      const std::uint64_t bit = 1ULL << (event.operation % 64);
-      std::uint64_t& word = search.done[event.operation / 64];
-      if (step(history[event.operation], state)) {
-        word |= bit;
-        std::vector<std::uint64_t> memo = search.done;
-        memo.push_back(state);
-        if (seen.insert(std::move(memo)).second) {
-          chosen.emplace_back(at, search.state);
-          search.state = state;
-          search.lift(at);
-          at = search.events[0].next;
-          continue;
-        }
-        word &= ~bit;
-      }
-      at = event.next;
-      continue;
-    }
-    // Something had to happen before this return and could not: take back the last choice.
-    if (chosen.empty()) return Verdict::kNotLinearizable;
-    const auto [call, before] = chosen.back();
-    chosen.pop_back();
-    search.unlift(call);
-    search.state = before;
-    const std::size_t operation = search.events[call].operation;
-    search.done[operation / 64] &= ~(1ULL << (operation % 64));
-    at = search.events[call].next;
+    if (event.is_return) return 0;
+    std::uint64_t state = search.state;
+    const Operation& operation = history[event.operation];
+    if (changes_nothing(operation) && step(operation, state)) return at;
   }
-  // What is left in the list never returned, and need not have happened.
-  return Verdict::kLinearizable;
+  return 0;
+}
+
+class Order {
+ public:
+  explicit Order(const std::vector<Operation>& history)
+      : history_(history), search_(prepare(history)), finders_(history) {}
+
+  Verdict find(std::uint64_t steps_max) {
+    put_all_still();
+    std::size_t at = search_.events[0].next;
+    for (std::uint64_t steps = 0; at != 0; ++steps) {
+      if (steps >= steps_max) return Verdict::kGaveUp;
+      const Event& event = search_.events[at];
+      if (event.is_return) {
+        // Something had to happen before this return and could not: take back the last choice.
+        const std::size_t call = take_back();
+        if (call == 0) return Verdict::kNotLinearizable;
+        at = search_.events[call].next;
+      } else if (try_put(at)) {
+        put_all_still();
+        at = search_.events[0].next;
+      } else {
+        at = event.next;
+      }
+    }
+    // What is left in the list never returned, and need not have happened.
+    return Verdict::kLinearizable;
+  }
+
+ private:
+  bool try_put(std::size_t call) {
+    const std::size_t number = search_.events[call].operation;
+    const Operation& operation = history_[number];
+    std::uint64_t state = search_.state;
+    if (!step(operation, state)) return false;
+    if (state != search_.state && !finders_.may_go(search_.state, operation)) return false;
+    std::uint64_t& word = search_.done[number / 64];
+    const std::uint64_t bit = 1ULL << (number % 64);
+    word |= bit;
+    std::vector<std::uint64_t> memo = search_.done;
+    memo.push_back(state);
+    if (!seen_.insert(std::move(memo)).second) {
+      word &= ~bit;
+      return false;
+    }
+    put(call, state);
+    return true;
+  }
+
+  void put(std::size_t call, std::uint64_t state) {
+    const std::size_t number = search_.events[call].operation;
+    search_.done[number / 64] |= 1ULL << (number % 64);
+    finders_.has_turn(history_[number]);
+    chosen_.emplace_back(call, search_.state);
+    search_.state = state;
+    search_.lift(call);
+  }
+
+  void put_all_still() {
+    while (const std::size_t call = find_still(history_, search_))
+      put(call, search_.state);
+  }
+
+  // Gives the call of the last choice that could have been another one; 0: there was none.
+  std::size_t take_back() {
+    while (!chosen_.empty()) {
+      const auto [call, before] = chosen_.back();
+      chosen_.pop_back();
+      search_.unlift(call);
+      search_.state = before;
+      const std::size_t number = search_.events[call].operation;
+      search_.done[number / 64] &= ~(1ULL << (number % 64));
+      finders_.waits(history_[number]);
+      if (!changes_nothing(history_[number])) return call;
+    }
+    return 0;
+  }
+
+  const std::vector<Operation>& history_;
+  Search search_;
+  Finders finders_;
+  std::unordered_set<std::vector<std::uint64_t>, MemoHash> seen_;
+  std::vector<std::pair<std::size_t, std::uint64_t>> chosen_;  // Call, state before it.
+};
+
+Verdict search_order(const std::vector<Operation>& history, std::uint64_t steps_max) {
+  return Order(history).find(steps_max);
 }
 
 // Whether anybody has seen the value that this write of unknown outcome would have left.
