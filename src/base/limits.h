@@ -54,6 +54,10 @@ inline constexpr std::size_t kSnapshotWireBytes = 256 * kKiB;      // In one mes
 inline constexpr std::size_t kSnapshotWireInFlightMax = 4;         //   and messages not answered,
 inline constexpr std::size_t kSnapshotSendsMax = 2;                //   of receivers at once.
 inline constexpr std::size_t kSnapshotReceiveBytesMax = 2 * kMiB;  // Not stored yet: dropped.
+inline constexpr std::size_t kBackgroundPlansMax =
+    4;                                        // Journal, snapshots made, received, removed.
+inline constexpr std::size_t kReadPlansMax =  // Then a piece to send is forgotten.
+    kLogReadsInFlightMax + kSnapshotSendsMax * kSnapshotWireInFlightMax;
 
 // Peers.
 inline constexpr std::size_t kAppendBytesMax = 1 * kMiB;           // Entries in one AppendRequest,

@@ -127,6 +127,7 @@ struct Replica::State {
   bool snapshot_more = false;               // A slice waits.
   std::uint64_t snapshots_made = 0;
   std::uint64_t removals = 0;  // Plans that removed old snapshots.
+  bool removing = false;       // One runs.
 
   enum class Stop : std::uint8_t { kNo, kDraining, kSealing };
   Stop stop = Stop::kNo;

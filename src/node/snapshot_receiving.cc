@@ -4,17 +4,27 @@
 
 namespace raftd::node {
 
-storage::DiskPlan SnapshotReceiving::plan(storage::Lane lane) {
+storage::DiskPlan SnapshotReceiving::plan() {
   storage::DiskPlan made;
   made.id = {kOwner << 61U | ++plans_};
-  made.lane = lane;
+  made.lane = storage::Lane::kBackground;
   return made;
 }
 
-void SnapshotReceiving::remove(const storage::FileName& name) {
-  storage::DiskPlan made = plan(storage::Lane::kBackground);
-  made.ops.emplace_back(storage::RemoveFile{name});
+void SnapshotReceiving::submit(storage::DiskPlan made) {
+  ASSERT(!running_);
+  running_ = made.id;
+  orphaned_ = false;
   disk_.submit(std::move(made));
+}
+
+void SnapshotReceiving::remove_garbage() {
+  if (running_ || garbage_.empty()) return;
+  storage::DiskPlan made = plan();
+  for (const storage::FileName& name : std::exchange(garbage_, {}))
+    made.ops.emplace_back(storage::RemoveFile{name});
+  submit(std::move(made));
+  orphaned_ = true;
 }
 
 void SnapshotReceiving::on_chunk(raft::SnapshotChunk chunk) {
@@ -38,11 +48,12 @@ void SnapshotReceiving::on_chunk(raft::SnapshotChunk chunk) {
 
 void SnapshotReceiving::store_next() {
   Current& c = *current_;
-  if (c.running || c.waiting.empty()) return;
+  if (running_ || c.waiting.empty()) return;
   raft::SnapshotChunk chunk = std::move(c.waiting.front());
   c.waiting.pop_front();
-  storage::DiskPlan made = plan(storage::Lane::kBackground);
+  storage::DiskPlan made = plan();
   made.may_lack_space = true;
+  c.begun = true;
   if (chunk.offset == 0) {
     made.ops.emplace_back(storage::RemoveFile{c.incoming});
     made.ops.emplace_back(storage::CreateFile{c.incoming, 0});
@@ -54,16 +65,16 @@ void SnapshotReceiving::store_next() {
     made.ops.emplace_back(storage::SyncFile{c.incoming});
     c.unsynced = 0;
   }
-  c.running = made.id;
-  disk_.submit(std::move(made));
+  submit(std::move(made));
 }
 
 void SnapshotReceiving::drop() {
   if (!current_) return;
-  const Stage stage = current_->stage;
-  const storage::FileName name = current_->incoming;
+  const bool unnamed = current_->stage == Stage::kStoring || current_->stage == Stage::kReading;
+  if (unnamed && current_->begun) garbage_.push_back(current_->incoming);
   current_.reset();
-  if (stage == Stage::kStoring || stage == Stage::kReading) remove(name);
+  orphaned_ = running_.has_value();
+  remove_garbage();
 }
 
 SnapshotReceiving::Event SnapshotReceiving::fail(const Error& error) {
@@ -75,9 +86,15 @@ SnapshotReceiving::Event SnapshotReceiving::fail(const Error& error) {
 }
 
 SnapshotReceiving::Event SnapshotReceiving::on_done(const storage::DiskResult& result) {
-  if (!current_ || current_->running != result.id) return {};  // Of one that was dropped.
+  ASSERT(running_ == result.id);
+  running_.reset();
+  if (orphaned_) {
+    remove_garbage();
+    if (current_ && !running_) store_next();
+    return {};
+  }
+  ASSERT(current_);
   Current& c = *current_;
-  c.running.reset();
   const raft::SnapshotId id = c.meta.id;
   switch (c.stage) {
     case Stage::kStoring:
@@ -110,11 +127,10 @@ void SnapshotReceiving::begin_restore() {
 
 // On the lane that wrote it: there it is the file of this name and no other.
 void SnapshotReceiving::read_next() {
-  storage::DiskPlan made = plan(storage::Lane::kBackground);
+  storage::DiskPlan made = plan();
   made.ops.emplace_back(
       storage::ReadFile{current_->incoming, current_->read, limits::kRestoreSliceBytes});
-  current_->running = made.id;
-  disk_.submit(std::move(made));
+  submit(std::move(made));
 }
 
 // What its header says, before anything of it is trusted.
@@ -157,12 +173,11 @@ SnapshotReceiving::Event SnapshotReceiving::on_read(const storage::DiskResult& r
   if (!complete) return fail(complete.error());
   current_->stage = Stage::kNaming;
   const raft::SnapshotId& id = current_->meta.id;
-  storage::DiskPlan made = plan(storage::Lane::kBackground);
+  storage::DiskPlan made = plan();
   made.ops.emplace_back(storage::RenameFile{
       current_->incoming, storage::format::snapshot_name(id.last_index.value, id.last_term.value)});
   made.ops.emplace_back(storage::SyncDirectory{});
-  current_->running = made.id;
-  disk_.submit(std::move(made));
+  submit(std::move(made));
   return {};
 }
 

@@ -60,7 +60,7 @@ class SnapshotReceiving {
     Stage stage = Stage::kStoring;
     std::uint64_t received = 0;
     std::deque<raft::SnapshotChunk> waiting;  // To be stored; bounded by the core.
-    std::optional<storage::PlanId> running;   // One at a time: what follows a failure must not run.
+    bool begun = false;                       // There may be a file.
     std::uint64_t stored = 0;                 // Once what runs is done.
     std::uint64_t unsynced = 0;
     std::unique_ptr<machine::RestoreReader> restore;
@@ -68,8 +68,9 @@ class SnapshotReceiving {
     std::uint64_t read = 0;
   };
 
-  storage::DiskPlan plan(storage::Lane lane);
-  void remove(const storage::FileName& name);
+  storage::DiskPlan plan();
+  void submit(storage::DiskPlan made);
+  void remove_garbage();
   void store_next();
   void begin_restore();
   void read_next();
@@ -82,6 +83,10 @@ class SnapshotReceiving {
   machine::StateMachine& machine_;
   Log& log_;
   std::optional<Current> current_;
+  // One plan at a time, whoever it was for: what follows a failed one must not run.
+  std::optional<storage::PlanId> running_;
+  bool orphaned_ = false;                   // It was for one that was dropped.
+  std::vector<storage::FileName> garbage_;  // Files of those.
   std::uint64_t plans_ = 0;
 };
 

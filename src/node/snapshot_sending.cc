@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "storage/format.h"
 
 namespace raftd::node {
 
 void SnapshotSending::send(raft::Message message) {
+  constexpr std::size_t kReadingMax = limits::kReadPlansMax - limits::kLogReadsInFlightMax;
+  if (reading_.size() == kReadingMax) return;  // The disk is slow: the core tries again later.
   const auto& chunk = std::get<raft::SnapshotChunk>(message.body);
   const raft::SnapshotId& id = chunk.meta.id;
   storage::DiskPlan plan;

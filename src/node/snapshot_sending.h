@@ -2,7 +2,8 @@
 // bytes, the network takes them.
 //
 // Possible failure modes are: the file is gone meanwhile, or shorter than it was (the core hears
-// that the piece was lost, and begins again with the snapshot that there is).
+// that the piece was lost, and begins again with the snapshot that there is); too many wait for the
+// disk (forgotten: the core tries again).
 #pragma once
 
 #include "node/replica.h"
@@ -26,7 +27,6 @@ class SnapshotSending {
   Disk& disk_;
   Network& network_;
   std::uint64_t plans_ = 0;
-  // Bounded by the core's windows.
   std::vector<std::pair<storage::PlanId, raft::Message>> reading_;
 };
 

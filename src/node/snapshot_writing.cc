@@ -66,18 +66,18 @@ void SnapshotWriting::submit_piece() {
   disk_.submit(std::move(made));
 }
 
-// The plan that runs is somebody's no more; what it leaves is removed by the next one of this name,
-// or by recovery.
+// A plan that runs ends by itself; what it leaves is removed by the next one of this name, or by
+// recovery.
 void SnapshotWriting::abort() {
   file_.reset();
   writer_.reset();
-  running_.reset();
 }
 
 std::optional<SnapshotWriting::Made> SnapshotWriting::on_done(Instant now,
                                                               const storage::DiskResult& result) {
-  if (running_ != result.id) return std::nullopt;  // Of one that was given up.
+  ASSERT(running_ == result.id);
   running_.reset();
+  if (!active()) return std::nullopt;  // It was given up.
   if (result.no_space) {
     log_.warn("snapshot: no space for %s; tried again in %lld s", name_.c_str(),
               static_cast<long long>(

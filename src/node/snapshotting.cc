@@ -50,7 +50,9 @@ bool Replica::State::on_snapshot_disk(Instant now, const storage::DiskResult& re
     if (lost) core.unreachable(lost);
     return true;
   }
-  return result.id.value >> 61U == kRemover;
+  if (result.id.value >> 61U != kRemover) return false;
+  removing = false;
+  return true;
 }
 
 void Replica::State::pump_snapshots(Instant now) {
@@ -154,11 +156,12 @@ raft::Index Replica::State::droppable() const {
 
 void Replica::State::drop_superfluous() {
   if (stop != Stop::kNo) return;
-  if (kept.size() > std::max<std::size_t>(snapshot_options.keep, 1)) {
+  if (!removing && kept.size() > std::max<std::size_t>(snapshot_options.keep, 1)) {
     const auto sent = core.sending_from();
     const storage::KeptSnapshot oldest = kept.front();
     if (!sent || oldest.index < *sent) {
       kept.erase(kept.begin());
+      removing = true;
       storage::DiskPlan plan;
       plan.id = {kRemover << 61U | ++removals};
       plan.lane = storage::Lane::kBackground;

@@ -24,7 +24,7 @@ inline raft::NodeId id_of(std::size_t node) {
 }
 
 // The store, with the oracle looking on.
-class Cluster::Machine final : public machine::StateMachine {
+class Cluster::Machine final : public machine::StateMachine, public storage::StateSink {
  public:
   Machine(std::size_t node, Oracle& oracle)
       : node_(node), oracle_(oracle), store_({.age_ms = 5000, .bytes = 64 * limits::kKiB}) {}
@@ -39,7 +39,10 @@ class Cluster::Machine final : public machine::StateMachine {
     return store_.query(query);
   }
   std::string_view name() const override { return store_.name(); }
-  std::unique_ptr<machine::SnapshotWriter> snapshot() override { return store_.snapshot(); }
+  std::unique_ptr<machine::SnapshotWriter> snapshot() override {
+    oracle_.state_is(node_, index_, store_.digest());
+    return store_.snapshot();
+  }
   std::unique_ptr<machine::RestoreReader> restore() override {
     return std::make_unique<Restore>(*this, store_.restore());
   }
@@ -48,6 +51,17 @@ class Cluster::Machine final : public machine::StateMachine {
   bool tidy_slice() override { return store_.tidy_slice(); }
 
   const kv::Store& store() const { return store_; }
+
+  // A start reads a snapshot into it, and goes on from there if recovery says so.
+  void begin() override { starting_ = restore(); }
+  Status feed(ByteView body) override { return starting_->feed(body); }
+  Status complete() override { return starting_->complete(); }
+  void restored(const storage::Recovered& recovered) {
+    if (recovered.durable.snapshot) {
+      starting_->commit(recovered.durable.snapshot->id.last_index, {recovered.snapshot_time_ms});
+    }
+    starting_.reset();
+  }
 
  private:
   // The state jumps: what the store is afterwards must be what others are at that index.
@@ -62,6 +76,7 @@ class Cluster::Machine final : public machine::StateMachine {
       machine_.index_ = index;
       machine_.oracle_.installed(machine_.node_, index);
       machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
+      machine_.oracle_.state_is(machine_.node_, index, machine_.store_.digest());
       machine_.store_.check_invariants();
     }
 
@@ -83,6 +98,7 @@ class Cluster::Machine final : public machine::StateMachine {
   Oracle& oracle_;
   kv::Store store_;
   raft::Index index_;
+  std::unique_ptr<machine::RestoreReader> starting_;
 };
 
 struct Cluster::Node final : node::Network, node::Clients, LogObserver {
@@ -132,6 +148,7 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   void hard_state(const raft::HardState& before, const raft::HardState& now) override {
     cluster.logs_.hard_state(index, before, now);
   }
+  const LogSlot& committed(raft::Index at) const override { return cluster.logs_.committed_at(at); }
 
   Cluster& cluster;
   std::size_t index;
