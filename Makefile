@@ -33,8 +33,8 @@ need = @command -v dpkg-query >/dev/null || exit 0; \
 CONFIGURE := cmake -S . -G Ninja
 NINJA := ninja -j$(JOBS)
 
-.PHONY: all deps run test check clean bench install
-.PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-mutants
+.PHONY: all deps run test check clean bench install soak
+.PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-sim sim-build check-mutants
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || $(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
@@ -54,7 +54,7 @@ test:
 
 check:
 	$(call need,$(CHECK_PACKAGES))
-	@$(MAKE) check-format check-texts check-sanitized check-tidy check-fuzz
+	@$(MAKE) check-format check-texts check-sanitized check-sim check-tidy check-fuzz
 
 SOURCES = $(shell find src tests -name '*.cc' -o -name '*.h' | sort)
 
@@ -74,6 +74,34 @@ check-sanitized:
 	  -DRAFTD_SANITIZE=address,undefined -DPython3_EXECUTABLE=$(PYTHON)
 	$(NINJA) -C $(BUILD)/check
 	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(JOBS)
+
+# Seeds that nobody has run before, of each profile in turn; and what another compiler made of the
+# same sources, with sanitizers, does exactly the same.
+PROFILES := swarm disk reads beyond lite
+SIM := $(BUILD)/raftd-sim
+SIM_SECONDS := 20
+sim-build:
+	@$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON \
+	  -DPython3_EXECUTABLE=$(PYTHON)
+	@$(NINJA) -C $(BUILD) raftd-sim
+
+check-sim: sim-build check-sanitized
+	$(SIM) corpus
+	for profile in $(PROFILES); do \
+	  $(SIM) run --jobs $(JOBS) --time $(SIM_SECONDS)s --profile $$profile || exit 1; done
+	$(BUILD)/check/raftd-sim run --jobs $(JOBS) --time $(SIM_SECONDS)s
+	for profile in swarm disk; do \
+	  cmp <($(SIM) hashes --seeds 1..4 --profile $$profile) \
+	    <($(BUILD)/check/raftd-sim hashes --seeds 1..4 --profile $$profile) || exit 1; done
+
+# As long as asked: make soak HOURS=3
+HOURS := 1
+soak: sim-build
+	@end=$$(($$(date +%s) + $(HOURS) * 3600)); \
+	while true; do for profile in $(PROFILES); do \
+	  left=$$((end - $$(date +%s))); [ $$left -gt 0 ] || exit 0; \
+	  $(SIM) run --jobs $(JOBS) --time $$((left < 600 ? left : 600))s --profile $$profile || exit 1; \
+	done; done
 
 # All code has to be instrumented: a build of its own, of the fuzz targets only. First all corpora,
 # then each fuzzer for so many seconds, two side by side.

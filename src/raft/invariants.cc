@@ -31,6 +31,8 @@ void Core::State::check_leader(const Leader& leader) const {
   if (observed.leader && observed.hard_state.term == hard_state.term) {
     // Leader Append-Only (Raft paper, figure 3); and what a follower has acked stays acked.
     ASSERT_CMP(observed.last, <=, log.last());
+    // Figure 8: what earlier terms left is committed with an entry of this one, never by counting.
+    if (log.commit() < leader.first_index) ASSERT_CMP(log.commit(), ==, observed.commit);
     ASSERT_CMP(observed.progress.size(), ==, leader.peers.size());
     for (std::size_t i = 0; i < leader.peers.size(); ++i) {
       ASSERT_CMP(observed.progress[i].match, <=, leader.peers[i].match());

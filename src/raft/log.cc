@@ -266,10 +266,17 @@ void EntryLog::check_cache(bool whole) const {
   std::size_t cache_bytes = 0;
   std::size_t unpersisted_bytes = 0;
   std::size_t i = whole || cache_.size() < newest ? 0 : cache_.size() - newest;
+  if (cache_.empty()) {
+    ASSERT_CMP(cache_bytes_ + unpersisted_bytes_, ==, 0U);
+    return;
+  }
+  auto run = run_of(Index{cache_first_.value + i});
   for (; i < cache_.size(); ++i) {
     const Entry& entry = cache_[i];
+    while (run + 1 != runs_.end() && (run + 1)->first <= entry.index)
+      ++run;
     ASSERT_CMP(entry.index.value, ==, cache_first_.value + i);
-    ASSERT_CMP(entry.term, ==, *term_at(entry.index));
+    ASSERT_CMP(entry.term, ==, run->term);
     cache_bytes += memory_bytes(entry);
     if (entry.index > durable_) unpersisted_bytes += memory_bytes(entry);
   }

@@ -1,7 +1,9 @@
 // raftd-sim-mutants: the simulated cluster with one planted bug switched on, or none.
 //
 //   raftd-sim-mutants list
-//   raftd-sim-mutants run [--mutant NAME] --seeds A..B    stops at the first violation
+//   raftd-sim-mutants run [--mutant NAME] [--profile NAME] --seeds A..B
+//
+// It stops at the first violation.
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -24,20 +26,28 @@ constexpr itimerval kTimePerSeedMax{{0, 0}, {30, 0}};
 // What a signal handler may print.
 std::string failed_line;
 
-extern "C" void on_signal(int signal) {
+extern "C" void on_mutant_signal(int signal) {
   const ssize_t written = ::write(STDERR_FILENO, failed_line.data(), failed_line.size());
   // The run that took too long, or a wild pointer.
   if (signal != SIGABRT) ::_exit(written > 0 && signal == SIGPROF ? 2 : 3);
 }
 
-int run_seeds(std::uint64_t first, std::uint64_t last) {
+// Of the run of one seed; empty: there is none.
+std::string violation_of(std::uint64_t seed, sim::Profile profile) {
+  try {
+    return sim::run(seed, sim::draw_options(seed, profile)).violation.value_or("");
+  } catch (const sim::Violation& violation) {
+    return violation.what();  // While the cluster was being made.
+  }
+}
+
+int run_seeds(std::uint64_t first, std::uint64_t last, sim::Profile profile) {
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     failed_line = strf("FAIL seed=%llu\n", static_cast<unsigned long long>(seed));
     ::setitimer(ITIMER_PROF, &kTimePerSeedMax, nullptr);
-    const sim::RunResult result = sim::run(seed, sim::draw_options(seed));
-    if (!result.violation) continue;
-    std::fprintf(stderr, "%s\nFAIL seed=%llu\n", result.violation->c_str(),
-                 static_cast<unsigned long long>(seed));
+    const std::string violation = violation_of(seed, profile);
+    if (violation.empty()) continue;
+    std::fprintf(stderr, "%s\n%s", violation.c_str(), failed_line.c_str());
     return 1;
   }
   return 0;
@@ -46,7 +56,7 @@ int run_seeds(std::uint64_t first, std::uint64_t last) {
 int usage() {
   std::fprintf(stderr,
                "usage: raftd-sim-mutants list\n"
-               "       raftd-sim-mutants run [--mutant NAME] --seeds A..B\n");
+               "       raftd-sim-mutants run [--mutant NAME] [--profile NAME] --seeds A..B\n");
   return 64;
 }
 
@@ -73,25 +83,28 @@ int command(int argc, char** argv) {
   if (what != "run") return usage();
   std::uint64_t first = 0;
   std::uint64_t last = 0;
+  std::optional<sim::Profile> profile = sim::Profile::kSwarm;
   for (int i = 2; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
     const std::string value = argv[i + 1];
     if (option == "--mutant" && is_known(value)) {
       active = id(value);
+    } else if (option == "--profile") {
+      profile = sim::profile_named(value);
     } else if (option != "--seeds" || !parse_range(value, first, last)) {
       return usage();
     }
   }
-  if (argc % 2 != 0 || last == 0) return usage();
-  return run_seeds(first, last);
+  if (argc % 2 != 0 || last == 0 || !profile) return usage();
+  return run_seeds(first, last, *profile);
 }
 
 }  // namespace
 }  // namespace raftd::mutants
 
 int main(int argc, char** argv) {
-  std::signal(SIGABRT, raftd::mutants::on_signal);
-  std::signal(SIGSEGV, raftd::mutants::on_signal);
-  std::signal(SIGPROF, raftd::mutants::on_signal);
+  std::signal(SIGABRT, raftd::mutants::on_mutant_signal);
+  std::signal(SIGSEGV, raftd::mutants::on_mutant_signal);
+  std::signal(SIGPROF, raftd::mutants::on_mutant_signal);
   return raftd::mutants::command(argc, argv);
 }

@@ -184,6 +184,21 @@ TEST_CASE("no space in the middle of making a file leaves nothing that a start s
   }
 }
 
+TEST_CASE("a node that stops with a full and stuck disk sleeps until its last frame is synced") {
+  Playground p(small(1));
+  p.cluster.disk(0).set_full(true);
+  for (int i = 0; i < 40; ++i)
+    p.put(0, "k" + std::to_string(i), std::string(2000, 'x'));
+  REQUIRE(p.cluster.status(0).disk_full);
+  p.cluster.run_for(milliseconds(500));
+  p.cluster.stick_disk(0, seconds(5));
+  const std::uint64_t before = p.cluster.schedule().count();
+  p.cluster.stop(0, seconds(10));
+  p.cluster.schedule().end_after(before + 20'000);
+  CHECK_NOTHROW(p.cluster.run_for(seconds(8)));
+  CHECK_FALSE(p.cluster.running(0));
+}
+
 TEST_CASE(
     "[F16] a leader with a slow disk stays leader; with a stuck one, all is well afterwards") {
   Playground p(calm(3));

@@ -1,6 +1,7 @@
 #include "sim/disk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/text.h"
 #include "sim/violation.h"
@@ -50,9 +51,13 @@ void DiskImage::create(const storage::FileName& name, Bytes content, bool synced
   auto file = std::make_shared<File>();
   file->number = ++files_made_;
   file->seen = std::move(content);
-  for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
-    file->dirty.insert(sector);
-  if (synced) sync(*file);
+  if (synced) {
+    file->durable = file->seen;
+    log_.synced(file->number);
+  } else {
+    for (std::size_t sector = 0; sector * kSector < file->seen.size(); ++sector)
+      file->dirty.push_back(sector);
+  }
   change([name, file](Directory& directory) { directory[name] = file; });
 }
 
@@ -60,9 +65,9 @@ void DiskImage::write(const storage::WriteFile& op) {
   File& target = file(op.name);
   const ByteView data = op.data.bytes;
   if (target.seen.size() < op.offset + data.size()) target.seen.resize(op.offset + data.size());
-  std::ranges::copy(data, target.seen.begin() + static_cast<std::ptrdiff_t>(op.offset));
+  if (!data.empty()) std::memcpy(target.seen.data() + op.offset, data.data(), data.size());
   for (std::size_t at = op.offset / kSector; at * kSector < op.offset + data.size(); ++at)
-    target.dirty.insert(at);
+    target.dirty.push_back(at);
   log_.wrote(target.number, op.offset, data);
 }
 

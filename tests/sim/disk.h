@@ -65,8 +65,8 @@ class DiskImage final : public storage::DirectoryReader {
     DiskLog::FileNumber number = 0;
     Bytes seen;
     Bytes durable;
-    std::set<std::size_t> dirty;  // Sectors.
-    std::set<std::size_t> stale;  // They are clean, and not what is on the platter.
+    std::vector<std::size_t> dirty;  // Sectors; some perhaps twice.
+    std::set<std::size_t> stale;     // They are clean, and not what is on the platter.
     // Dirty sectors that go astray when they are written: by so many sectors; 0: nowhere.
     std::map<std::size_t, std::ptrdiff_t> astray;
   };

@@ -142,8 +142,10 @@ void SimNetwork::break_link(std::size_t a, std::size_t b, Duration notice_max) {
   Link& connection = link(a, b);
   connection.alive = false;
   ++connection.epoch;
-  for (Side& end : connection.sides)
-    end.held.clear();
+  for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+    for (node::PeerMessage& message : std::exchange(side(connection, from, to).held, {}))
+      arrive_late(to, std::move(message));
+  }
   for (const auto& [node, peer] : {std::pair{a, b}, std::pair{b, a}}) {
     if (!side(connection, node, peer).up) continue;
     schedule_.after(between(rng_, {}, notice_max),

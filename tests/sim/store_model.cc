@@ -36,31 +36,34 @@ bool holds(const kv::Condition& condition, bool present, std::uint64_t mod) {
 
 void StoreModel::apply(const machine::Applied& entry) {
   ASSERT_CMP(entry.index, ==, applied().next());
+  After now = after(applied());
+  now.refused = false;
   const auto command = kv::decode(entry.command);
   const auto* put = command ? std::get_if<kv::Put>(&*command) : nullptr;
   const auto* del = command ? std::get_if<kv::Delete>(&*command) : nullptr;
-  bool refused = false;
+  const auto* compact = command ? std::get_if<kv::Compact>(&*command) : nullptr;
   if (put != nullptr || del != nullptr) {
     Versions& versions = keys_[std::string(put != nullptr ? put->key : del->key)];
     const Version before = versions.empty() ? Version() : versions.back();
     const bool present = before.version != 0;
-    refused = !holds(put != nullptr ? put->condition : del->condition, present, before.mod);
-    if (!refused && put != nullptr) {
-      ++revision_;
-      versions.push_back({revision_, present ? before.create : revision_, before.version + 1,
+    now.refused = !holds(put != nullptr ? put->condition : del->condition, present, before.mod);
+    if (!now.refused && put != nullptr) {
+      ++now.revision;
+      versions.push_back({now.revision, present ? before.create : now.revision, before.version + 1,
                           fingerprint(put->value)});
-    } else if (!refused && present) {
-      ++revision_;
-      versions.push_back({revision_, 0, 0, 0});
+    } else if (!now.refused && present) {
+      ++now.revision;
+      versions.push_back({now.revision, 0, 0, 0});
     }
+  } else if (compact != nullptr && compact->revision <= now.revision) {
+    now.compacted = std::max(now.compacted, compact->revision);
   }
-  revisions_.push_back(revision_);
-  refused_.push_back(refused);
+  after_.push_back(now);
 }
 
 std::uint64_t StoreModel::revision_at(raft::Index index) const {
   ASSERT_CMP(index, <=, applied());
-  return index ? revisions_[index.value - 1] : 1;
+  return after(index).revision;
 }
 
 const StoreModel::Version* StoreModel::at(const Versions& versions, std::uint64_t revision) {
@@ -82,49 +85,76 @@ std::string StoreModel::compare(const kv::Item& item, const Version& version, bo
 std::string StoreModel::check(raft::Index index, const kv::GetQuery& query,
                               const kv::GetReply& reply) const {
   if (index > applied()) return strf("read at %llu, which nobody has applied", number(index.value));
-  const std::uint64_t revision = revision_at(index);
-  if (reply.revision != revision) {
-    return strf("revision %llu at entry %llu; expected %llu", number(reply.revision),
-                number(index.value), number(revision));
+  const After now = after(index);
+  if (reply.revision != now.revision || reply.compact_revision != now.compacted) {
+    return strf("revision %llu at entry %llu, compacted %llu; expected %llu and %llu",
+                number(reply.revision), number(index.value), number(reply.compact_revision),
+                number(now.revision), number(now.compacted));
   }
-  if (revision < query.min_revision) return "an answer older than what was asked for";
+  if (now.revision < query.min_revision) return "an answer older than what was asked for";
   using Result = kv::GetReply::Result;
-  if (reply.result != Result::kFound && reply.result != Result::kNotFound) {
-    return "the latest revision was not to be had";
-  }
+  const std::uint64_t revision = query.rev == 0 ? now.revision : query.rev;
   const auto key = keys_.find(query.key);
   const Version* version = key == keys_.end() ? nullptr : at(key->second, revision);
-  if ((version != nullptr) != (reply.result == Result::kFound)) {
-    return version != nullptr ? query.key + " was not found" : query.key + " was found";
+  Result expected = version == nullptr ? Result::kNotFound : Result::kFound;
+  if (revision < now.compacted) expected = Result::kCompacted;
+  if (revision > now.revision) expected = Result::kFuture;
+  if (reply.result != expected) {
+    return strf("%s at revision %llu: result %d; expected %d", query.key.c_str(), number(revision),
+                static_cast<int>(reply.result), static_cast<int>(expected));
   }
-  return version == nullptr ? std::string() : compare(reply.item, *version, true);
+  return expected == Result::kFound ? compare(reply.item, *version, true) : std::string();
 }
 
 std::string StoreModel::check(raft::Index index, const kv::RangeQuery& query,
                               const kv::RangeReply& reply) const {
-  ASSERT(query.start.empty() && query.delimiter.empty() && !query.reverse && !query.count_only);
+  ASSERT(query.delimiter.empty());
   if (index > applied()) return strf("read at %llu, which nobody has applied", number(index.value));
-  const std::uint64_t revision = revision_at(index);
-  if (reply.revision != revision || reply.result != kv::RangeReply::Result::kDone) {
-    return strf("a list of revision %llu at entry %llu; expected %llu", number(reply.revision),
-                number(index.value), number(revision));
+  const After now = after(index);
+  const std::uint64_t revision = query.rev == 0 ? now.revision : query.rev;
+  using Result = kv::RangeReply::Result;
+  Result expected = Result::kDone;
+  if (revision < now.compacted) expected = Result::kCompacted;
+  if (revision > now.revision) expected = Result::kFuture;
+  const std::uint64_t shown = expected == Result::kDone ? revision : now.revision;
+  if (reply.result != expected || reply.revision != shown) {
+    return strf("a list of revision %llu at entry %llu: result %d; expected %llu and %d",
+                number(reply.revision), number(index.value), static_cast<int>(reply.result),
+                number(shown), static_cast<int>(expected));
   }
-  if (revision < query.min_revision) return "a list older than what was asked for";
-  auto row = reply.rows.begin();
-  for (auto key = keys_.lower_bound(query.prefix);
-       key != keys_.end() && key->first.starts_with(query.prefix); ++key) {
-    const Version* version = at(key->second, revision);
-    if (version == nullptr) continue;
-    if (row == reply.rows.end()) {
-      return reply.more && reply.next <= key->first ? std::string() : key->first + " is not listed";
-    }
-    if (row->item.key != key->first) {
-      return row->item.key + " is listed; expected " + key->first;
-    }
-    if (std::string why = compare(row->item, *version, !query.keys_only); !why.empty()) return why;
-    ++row;
+  if (now.revision < query.min_revision) return "a list older than what was asked for";
+  if (expected != Result::kDone) return {};
+  std::vector<Keys::const_iterator> keys;
+  const auto begin =
+      keys_.lower_bound(query.reverse ? query.prefix : std::max(query.start, query.prefix));
+  for (auto key = begin; key != keys_.end() && key->first.starts_with(query.prefix); ++key) {
+    if (query.reverse && !query.start.empty() && key->first >= query.start) break;
+    if (at(key->second, revision) != nullptr) keys.push_back(key);
+    // One more than was given says whether that was all.
+    if (!query.reverse && !query.count_only && keys.size() > reply.rows.size()) break;
   }
-  return row == reply.rows.end() ? std::string() : row->item.key + " is listed, and not there";
+  if (query.reverse) std::ranges::reverse(keys);
+  return check_rows(query, reply, keys, revision);
+}
+
+std::string StoreModel::check_rows(const kv::RangeQuery& query, const kv::RangeReply& reply,
+                                   const std::vector<Keys::const_iterator>& keys,
+                                   std::uint64_t revision) {
+  if (query.count_only) {
+    if (reply.more || reply.count == keys.size()) return {};
+    return strf("%llu keys are counted; expected %zu", number(reply.count), keys.size());
+  }
+  for (std::size_t i = 0; i < reply.rows.size(); ++i) {
+    const kv::Item& item = reply.rows[i].item;
+    if (i == keys.size()) return item.key + " is listed, and not there";
+    if (item.key != keys[i]->first) return item.key + " is listed; expected " + keys[i]->first;
+    std::string why = compare(item, *at(keys[i]->second, revision), !query.keys_only);
+    if (!why.empty()) return why;
+  }
+  if (keys.size() == reply.rows.size()) return {};
+  const std::string& next = keys[reply.rows.size()]->first;
+  const bool goes_on = query.reverse ? reply.next > next : reply.next <= next;
+  return reply.more && goes_on ? std::string() : next + " is not listed";
 }
 
 std::string StoreModel::check(raft::Index index, const kv::WriteReply& reply) const {
@@ -136,7 +166,7 @@ std::string StoreModel::check(raft::Index index, const kv::WriteReply& reply) co
                 number(index.value), number(revision_at(index)));
   }
   const bool refused = reply.result != kv::WriteReply::Result::kDone;
-  if (refused == refused_[index.value - 1]) return {};
+  if (refused == after(index).refused) return {};
   return refused ? "a write was refused whose condition held"
                  : "a write was done whose condition did not hold";
 }

@@ -16,7 +16,7 @@ class StoreModel {
   // The next entry of the log.
   void apply(const machine::Applied& entry);
 
-  raft::Index applied() const { return {revisions_.size()}; }
+  raft::Index applied() const { return {after_.size()}; }
   // After this entry. Precondition: it is applied.
   std::uint64_t revision_at(raft::Index index) const;
 
@@ -34,14 +34,22 @@ class StoreModel {
     std::uint64_t value = 0;    // Its fingerprint: values may be large.
   };
   using Versions = std::vector<Version>;
+  using Keys = std::map<std::string, Versions, std::less<>>;
+  struct After {  // One entry.
+    std::uint64_t revision = 1;
+    std::uint64_t compacted = 0;
+    bool refused = false;  // Its condition did not hold.
+  };
 
+  After after(raft::Index index) const { return index ? after_[index.value - 1] : After(); }
   static const Version* at(const Versions& versions, std::uint64_t revision);
   static std::string compare(const kv::Item& item, const Version& version, bool with_value);
+  static std::string check_rows(const kv::RangeQuery& query, const kv::RangeReply& reply,
+                                const std::vector<Keys::const_iterator>& keys,
+                                std::uint64_t revision);
 
-  std::map<std::string, Versions, std::less<>> keys_;
-  std::vector<std::uint64_t> revisions_;  // Index 1 first.
-  std::vector<bool> refused_;             // The same: its condition did not hold.
-  std::uint64_t revision_ = 1;
+  Keys keys_;
+  std::vector<After> after_;  // Index 1 first.
 };
 
 }  // namespace raftd::sim

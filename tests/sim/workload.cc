@@ -307,6 +307,9 @@ void Workload::read_stale(std::size_t client, const std::string& key) {
   auto query = std::make_unique<kv::GetQuery>();
   query->key = key;
   query->min_revision = fresh.min_revision;
+  // Of the past, or of what is not there yet.
+  Rng& rng = clients_[client].rng;
+  if (rng.one_in(4)) query->rev = 1 + rng.below(cluster_.oracle().revision() + 1);
   const kv::GetQuery asked = *query;
   cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
                   pick_timeout(clients_[client].rng), [this, client, asked](const auto& result) {
@@ -320,36 +323,60 @@ void Workload::read_stale(std::size_t client, const std::string& key) {
                   });
 }
 
-// Several keys at one revision.
+// Several keys at one revision, perhaps in pages.
 void Workload::list(std::size_t client, const std::string& key) {
+  Rng& rng = clients_[client].rng;
   Freshness fresh;
-  if (chance(clients_[client].rng, cluster_.options().stale_percent))
-    fresh = pick_freshness(clients_[client].rng);
-  auto query = std::make_unique<kv::RangeQuery>();
-  query->prefix = clients_[client].rng.one_in(4)   ? key
-                  : clients_[client].rng.one_in(8) ? "key-"
-                                                   : key_prefix();
-  query->limit = clients_[client].rng.one_in(2) ? 0 : 1 + clients_[client].rng.below(5);
-  query->keys_only = clients_[client].rng.one_in(3);
-  query->min_revision = fresh.min_revision;
-  const kv::RangeQuery asked = *query;
-  const bool local = fresh.consistency == node::Consistency::kLocal;
+  if (chance(rng, cluster_.options().stale_percent)) fresh = pick_freshness(rng);
+  kv::RangeQuery query;
+  query.prefix = key_prefix();
+  if (rng.one_in(4)) query.prefix = key;
+  if (rng.one_in(10)) query.prefix = "key-";
+  query.limit = rng.one_in(2) ? 0 : 1 + rng.below(5);
+  query.keys_only = rng.one_in(3);
+  query.reverse = rng.one_in(4);
+  query.count_only = rng.one_in(10);
+  query.min_revision = fresh.min_revision;
+  list_page(client, query, fresh.consistency);
+}
+
+void Workload::list_page(std::size_t client, const kv::RangeQuery& page,
+                         node::Consistency consistency) {
+  const bool local = consistency == node::Consistency::kLocal;
   const raft::Index heard = local ? raft::Index{} : cluster_.oracle().heard();
-  cluster_.submit(clients_[client].node, node::Read{std::move(query), fresh.consistency},
+  cluster_.submit(clients_[client].node,
+                  node::Read{std::make_unique<kv::RangeQuery>(page), consistency},
                   pick_timeout(clients_[client].rng),
-                  [this, client, asked, heard](const auto& result) {
-                    if (const node::Done* done = answer_to_read(result)) {
-                      const auto* reply = dynamic_cast<const kv::RangeReply*>(done->reply.get());
-                      if (reply == nullptr) throw Violation("answers: a list without a reply");
-                      if (done->index < heard) {
-                        throw Violation(strf("reads: a list of %llu when %llu was known",
-                                             number(done->index.value), number(heard.value)));
-                      }
-                      cluster_.oracle().answered(done->index, asked, *reply);
-                      ++cluster_.coverage().lists;
-                    }
+                  [this, client, page, consistency, heard](const auto& result) {
+                    const auto next = list_ended(client, page, heard, result);
+                    if (next) return list_page(client, *next, consistency);
                     end(client);
                   });
+}
+
+// The next page, if the client wants it: of the same revision, whatever has changed since.
+std::optional<kv::RangeQuery> Workload::list_ended(
+    std::size_t client, const kv::RangeQuery& page, raft::Index heard,
+    const std::optional<node::ClientResult>& result) {
+  const node::Done* done = answer_to_read(result);
+  if (done == nullptr) return std::nullopt;
+  const auto* reply = dynamic_cast<const kv::RangeReply*>(done->reply.get());
+  if (reply == nullptr) throw Violation("answers: a list without a reply");
+  if (done->index < heard) {
+    throw Violation(strf("reads: a list of %llu when %llu was known", number(done->index.value),
+                         number(heard.value)));
+  }
+  cluster_.oracle().answered(done->index, page, *reply);
+  ++cluster_.coverage().lists;
+  Client& c = clients_[client];
+  if (!reply->more || page.count_only || stopping_ || c.rng.one_in(3)) return std::nullopt;
+  if (reply->next == page.start) throw Violation("reads: a page of a list that does not go on");
+  if (c.rng.one_in(3)) c.node = c.rng.below(cluster_.size());
+  if (!cluster_.running(c.node)) return std::nullopt;
+  kv::RangeQuery next = page;
+  next.start = reply->next;
+  next.rev = reply->revision;
+  return next;
 }
 
 void Workload::check_histories() const {

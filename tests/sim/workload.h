@@ -64,6 +64,10 @@ class Workload {
   void read(std::size_t client, const std::string& key);
   void read_stale(std::size_t client, const std::string& key);
   void list(std::size_t client, const std::string& key);
+  void list_page(std::size_t client, const kv::RangeQuery& page, node::Consistency consistency);
+  std::optional<kv::RangeQuery> list_ended(std::size_t client, const kv::RangeQuery& page,
+                                           raft::Index heard,
+                                           const std::optional<node::ClientResult>& result);
   void maybe_abandon(std::size_t client, std::optional<node::ClientToken> token,
                      std::size_t operation, const std::string& key);
   void end(std::size_t client);

@@ -63,6 +63,21 @@ TEST_CASE("[F27] a leader that steps down keeps every entry, and acks them to th
   CHECK(solo.accepted_up_to(committed + 2));
 }
 
+TEST_CASE("[F30] an ack of an earlier term counts for nothing in a later one") {
+  Solo solo(first_start(three()));
+  solo.lead();
+  const std::uint64_t earlier = solo.term();
+  solo.append(2, earlier + 1, solo.core().last_index().value, earlier);
+  solo.win_election();
+  REQUIRE(solo.propose("a"));
+  const Index committed = solo.core().commit_index();
+  solo.receive(2, earlier, AppendReply{AppendReply::Accepted{solo.core().last_index()}, {1}});
+  solo.receive(3, earlier, AppendReply{AppendReply::Accepted{solo.core().last_index()}, {1}});
+  CHECK(solo.core().commit_index() == committed);
+  solo.accept(2, solo.core().last_index().value);
+  CHECK(solo.core().commit_index() == solo.core().last_index());
+}
+
 TEST_CASE("[F57] [F73] after a start nothing is taken for committed until a leader says so") {
   Solo solo(with_log(three(), 2, {1, 2}));
   CHECK(solo.core().last_index() == Index{3});
