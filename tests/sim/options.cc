@@ -161,7 +161,8 @@ Options draw_options(std::uint64_t seed, Profile profile) {
   draw_network(rng, options);
   draw_machines(rng, options);
   draw_disks(rng, options);
-  draw_snapshots(rng, options);
+  Rng own(stream(seed, Stream::kSnapshots));
+  draw_snapshots(own, options);
   switch (profile) {
     case Profile::kSwarm:
       break;
