@@ -104,7 +104,7 @@ class EntryLog {
   Index handed_;
   Index applied_;
   std::optional<SnapshotId> reset_;  // Not in a batch yet.
-  std::uint64_t unchecked_ = 0;  // Changes since all of the cache was looked at.
+  std::uint64_t unchecked_ = 0;      // Changes since all of the cache was looked at.
 };
 
 }  // namespace raftd::raft
