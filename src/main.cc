@@ -221,6 +221,10 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
       .segment_bytes = config.log.segment_bytes,
       .first_segment_bytes = std::min<std::size_t>(kFirstSegmentBytes, config.log.segment_bytes),
       .created_unix_ns = unix_ns()};
+  out.snapshots = {.entries = config.snapshot.entries,
+                   .bytes = config.snapshot.bytes,
+                   .interval = config.snapshot.interval,
+                   .keep = config.snapshot.keep};
   out.peer = {.identity = identity,
               .cluster_name = config.cluster.name,
               .incarnation = incarnation,
@@ -254,6 +258,28 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
   return out;
 }
 
+// The store takes its state from a snapshot.
+class StoreSink final : public storage::StateSink {
+ public:
+  explicit StoreSink(kv::Store& store) : store_(store) {}
+  void begin() override { reader_ = store_.restore(); }
+  Status feed(ByteView body) override { return reader_->feed(body); }
+  Status complete() override { return reader_->complete(); }
+
+  // Once recovery has decided.
+  void commit(const storage::Recovered& recovered, Log& log) {
+    if (!recovered.durable.snapshot) return;
+    const raft::Index index = recovered.durable.snapshot->id.last_index;
+    reader_->commit(index, {recovered.snapshot_time_ms});
+    reader_.reset();
+    log.info("restored the snapshot at index %llu", static_cast<unsigned long long>(index.value));
+  }
+
+ private:
+  kv::Store& store_;
+  std::unique_ptr<machine::RestoreReader> reader_;
+};
+
 int run_node(const config::Sources& sources) {
   Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
@@ -277,6 +303,8 @@ int run_node(const config::Sources& sources) {
            static_cast<unsigned long long>(seed));
   Rng entropy(seed);
   const raft::Incarnation incarnation{entropy.next()};
+  kv::Store store(adjustable(config).history);
+  StoreSink sink(store);
   Result<storage::Opened> opened =
       storage::open_data_dir({.path = config.data_dir,
                               .node_id = {config.id},
@@ -285,6 +313,8 @@ int run_node(const config::Sources& sources) {
                               .instance = os_entropy(),
                               .incarnation = incarnation,
                               .tail_bytes_max = limits::kLogCacheIdleBytes,
+                              .machine_name = std::string(store.name()),
+                              .sink = &sink,
                               .sync = config.log.sync == config::Sync::kBatch,
                               .created_unix_ns = unix_ns()});
   if (!opened) {
@@ -293,6 +323,7 @@ int run_node(const config::Sources& sources) {
   }
   for (const std::string& note : opened->recovered.notes)
     log.warn("%s", note.c_str());
+  sink.commit(opened->recovered, log);
 
   uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
   if (options.service.config_differs) {
@@ -302,7 +333,7 @@ int run_node(const config::Sources& sources) {
   }
   config::Config current = config;
   options.service.limits_shown = [&current] { return config::limits_as_json(current); };
-  uv::Node node(options, std::move(opened->recovered), log,
+  uv::Node node(options, std::move(opened->recovered), store, log,
                 [&] { return reload(sources, started, current, log); });
   const uv::Ended ended = node.run();
   log.info("stopped");

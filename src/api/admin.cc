@@ -28,9 +28,26 @@ void add_storage(std::string& json, const node::ReplicaStatus& status) {
   add_ids(json, "voters_outgoing", configuration.voters_outgoing);
   add_ids(json, "learners_next", {});
   add_flag(json, "auto_leave", configuration.joint());  // A joint phase always ends by itself.
-  json += "},\"snapshot\":{\"index\":0,\"term\":0,\"bytes\":0}";
+  const storage::KeptSnapshot snapshot = status.snapshot.value_or(storage::KeptSnapshot());
+  json += "},\"snapshot\":{";
+  add_member(json, "index", snapshot.index.value);
+  add_member(json, "term", snapshot.term.value);
+  add_member(json, "bytes", snapshot.bytes);
+  json += '}';
   add_member(json, "last_index", status.last.value);
   json += '}';
+}
+
+const char* state_name(raft::PeerProgress::State state) {
+  switch (state) {
+    case raft::PeerProgress::State::kProbe:
+      return "probe";
+    case raft::PeerProgress::State::kReplicate:
+      return "replicate";
+    case raft::PeerProgress::State::kSnapshot:
+      return "snapshot";
+  }
+  return "unknown";
 }
 
 void add_progress(std::string& json, const Site& site, const node::ReplicaStatus& status,
@@ -47,9 +64,9 @@ void add_progress(std::string& json, const Site& site, const node::ReplicaStatus
     json += '{';
     add_member(json, "matched", peer.match.value);
     add_member(json, "next_idx", peer.next.value);
-    add_member(json, "state", probe ? "probe" : "replicate");
+    add_member(json, "state", state_name(peer.state));
     add_flag(json, "paused", full || (probe && peer.inflight_messages != 0));
-    add_member(json, "pending_snapshot", std::uint64_t{0});
+    add_member(json, "pending_snapshot", peer.snapshot.last_index.value);
     add_flag(json, "recent_active", active);
     add_member(json, "inflight", peer.inflight_messages);
     add_member(json, "inflight_bytes", peer.inflight_bytes);

@@ -39,6 +39,9 @@ void add_progress(MemberView& view, const Site& site, const node::ReplicaStatus&
     case raft::PeerProgress::State::kReplicate:
       view.state = "replicate";
       break;
+    case raft::PeerProgress::State::kSnapshot:
+      view.state = "snapshot";
+      break;
   }
 }
 

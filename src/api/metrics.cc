@@ -58,7 +58,16 @@ void add_raft(std::string& out, const Site& site, const node::ReplicaStatus& sta
   add_gauge(out, "raftd_commit_index", "Highest index known to be committed.", status.commit.value);
   add_gauge(out, "raftd_applied_index", "Highest index applied.", status.applied.value);
   add_gauge(out, "raftd_last_index", "Last index of the log.", status.last.value);
-  add_gauge(out, "raftd_snapshot_index", "Index of the newest snapshot.", 0);
+  add_gauge(out, "raftd_snapshot_index", "Index of the newest snapshot.",
+            status.snapshot ? status.snapshot->index.value : 0);
+  add_gauge(out, "raftd_snapshot_bytes", "Size of the newest snapshot.",
+            status.snapshot ? status.snapshot->bytes : 0);
+  add_counter(out, "raftd_snapshots_total", "Snapshots made by this node.", status.snapshots_made);
+  add_counter(out, "raftd_snapshots_installed_total",
+              "Snapshots received from a leader and installed.",
+              status.counters.snapshots_installed);
+  add_counter(out, "raftd_snapshots_sent_total", "Snapshots sent to followers.",
+              status.counters.snapshots_sent);
   add_gauge(out, "raftd_log_bytes", "Log files on disk.", status.log_bytes_on_disk);
   add_gauge(out, "raftd_pending_bytes", "Proposed and not yet committed.", status.pending_bytes);
   add_counter(out, "raftd_forwarded_total", "Writes passed on to the leader.",

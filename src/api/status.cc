@@ -61,7 +61,7 @@ std::string status_json(const Site& site, Instant now, bool with_limits) {
   add_member(json, "applied_index", status.applied.value);
   add_member(json, "first_index", status.first.value);
   add_member(json, "last_index", status.last.value);
-  add_member(json, "snapshot_index", std::uint64_t{0});
+  add_member(json, "snapshot_index", status.snapshot ? status.snapshot->index.value : 0);
   add_member(json, "revision", stats.revision);
   add_member(json, "keys", stats.keys);
   add_member(json, "bytes", stats.bytes);

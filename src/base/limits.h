@@ -28,6 +28,7 @@ inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
 inline constexpr std::size_t kTidyVersionsPerSliceMax = 4096;  // Freed per loop iteration.
 inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
+inline constexpr std::size_t kSnapshotKeysPerSliceMax = 4096;  // Visited by a writer.
 
 // Log.
 inline constexpr std::size_t kEntryBytesMax = kRequestBytesMax + 4 * kKiB;
@@ -42,7 +43,21 @@ inline constexpr std::size_t kLogCacheBytesMin = 32 * kMiB;     // Lower bound o
 inline constexpr std::size_t kLogCacheIdleBytes = 2 * kMiB;     // Kept when nobody needs more.
 inline constexpr std::size_t kLogReadBytesMax = 1 * kMiB;       // One read of old entries.
 inline constexpr std::size_t kLogReadsInFlightMax = 4;
-inline constexpr std::size_t kTornFilesMax = 4;  // Kept aside; older ones go.
+inline constexpr std::size_t kTornFilesMax = 4;               // Kept aside; older ones go.
+inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;  // Of a snapshot file, one checksum.
+inline constexpr std::size_t kMachineNameBytesMax = 64;
+inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;  // Written per loop iteration.
+inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;   // Restored per loop iteration.
+inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;     // Dirty at most: then a sync.
+inline constexpr std::size_t kLogKeepBytes = 64 * kMiB;  // Beyond [snapshot] bytes, for followers.
+inline constexpr std::size_t kSnapshotWireBytes = 256 * kKiB;      // In one message,
+inline constexpr std::size_t kSnapshotWireInFlightMax = 4;         //   and messages not answered,
+inline constexpr std::size_t kSnapshotSendsMax = 2;                //   of receivers at once.
+inline constexpr std::size_t kSnapshotReceiveBytesMax = 2 * kMiB;  // Not stored yet: dropped.
+inline constexpr std::size_t kBackgroundPlansMax =
+    4;                                        // Journal, snapshots made, received, removed.
+inline constexpr std::size_t kReadPlansMax =  // Then a piece to send is forgotten.
+    kLogReadsInFlightMax + kSnapshotSendsMax * kSnapshotWireInFlightMax;
 
 // Peers.
 inline constexpr std::size_t kAppendBytesMax = 1 * kMiB;           // Entries in one AppendRequest,
@@ -100,6 +115,9 @@ static_assert(kAppendsInFlightBytesMax <= kUnpersistedBytesMax,
 static_assert(kEntryBytesMax <= kApplyBytesPerPumpMax);
 static_assert(kLogReadBytesMax <= kAppendBytesMax, "a read of old entries fits an append");
 static_assert(kRequestBytesMax <= kHttpWaitingBytesMax, "any request can wait its turn");
+static_assert(kSnapshotWireBytes + kConfigurationBytesMax + 1024 <= kWireMessageBytesMax);
+static_assert(kSnapshotWireBytes * kSnapshotWireInFlightMax <= kSnapshotReceiveBytesMax,
+              "a follower takes what a leader may send");
 static_assert(kWireMessageBytesMax <= kPeerQueueBytesMax);
 static_assert(kUnpersistedBytesMax + kFrameBytesMax <= kLogCacheBytesMin,
               "what may not be evicted fits in the smallest cache");

@@ -70,6 +70,13 @@ struct Config {
     Sync sync = Sync::kBatch;
   } log;
 
+  struct Snapshot {
+    std::uint64_t entries = 100'000;
+    std::uint64_t bytes = 256 * limits::kMiB;
+    milliseconds interval{0};
+    std::uint64_t keep = 2;
+  } snapshot;
+
   struct History {
     milliseconds age{600'000};
     std::uint64_t bytes = 64 * limits::kMiB;

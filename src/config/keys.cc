@@ -292,11 +292,12 @@ void raft_keys(std::vector<Key>& keys) {
       choice<Sync>("log.sync", FIELD(log.sync), {{"batch", Sync::kBatch}, {"none", Sync::kNone}}));
   keys.push_back(text("log.archive_dir", nullptr, "the path of a directory, or \"\"",
                       [](const std::string& path) { return path.empty() || is_path(path); }));
-  keys.push_back(integer<std::int64_t>("snapshot.entries", nullptr, 1,
-                                       std::numeric_limits<std::int64_t>::max()));
-  keys.push_back(size("snapshot.bytes", nullptr, kMiB, kSizeMax));
-  keys.push_back(duration("snapshot.interval", nullptr, milliseconds(0), hours(8760)));
-  keys.push_back(integer<std::int64_t>("snapshot.keep", nullptr, 1, 100));
+  keys.push_back(integer<std::uint64_t>("snapshot.entries", FIELD(snapshot.entries), 1,
+                                        std::numeric_limits<std::int64_t>::max()));
+  keys.push_back(size("snapshot.bytes", FIELD(snapshot.bytes), kMiB, kSizeMax));
+  keys.push_back(
+      duration("snapshot.interval", FIELD(snapshot.interval), milliseconds(0), hours(8760)));
+  keys.push_back(integer<std::uint64_t>("snapshot.keep", FIELD(snapshot.keep), 1, 100));
 }
 
 void limit_keys(std::vector<Key>& keys) {

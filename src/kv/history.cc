@@ -1,5 +1,7 @@
 // Old versions: kept for reads at a revision and for watches, within the window that the log
 // decides (Compact), and freed a slice at a time.
+#include <algorithm>
+
 #include "base/limits.h"
 #include "kv/store_state.h"
 
@@ -47,12 +49,26 @@ Revision Store::State::compaction_target(machine::ClusterTime at) const {
   return std::min(target, stats.revision);
 }
 
+Revision Store::State::tidy_up_to() const {
+  Revision up_to = stats.compact_revision;
+  for (const Revision from : held)
+    up_to = std::min(up_to, from);
+  return up_to;
+}
+
 bool Store::State::tidy_slice() {
   std::size_t freed = 0;
-  while (!changes.empty() && changes.front().revision <= stats.compact_revision) {
+  while (!discarded.empty()) {
+    if (freed >= limits::kTidyVersionsPerSliceMax) return true;
+    freed += 1 + discarded.begin()->second.older_count();
+    discarded.erase(discarded.begin());
+  }
+  const Revision up_to = tidy_up_to();
+  while (!changes.empty() && changes.front().revision <= up_to) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
     const Change change = changes.front();
     changes.pop_front();
+    ++changes_dropped;
     ++freed;
     const std::uint64_t newest_mod = change.key->second.newest().mod;
     stats.history_bytes -= sizeof(Change);

@@ -26,6 +26,10 @@ class Store final : public machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query& query) const override;
   std::optional<Bytes> chore(machine::ClusterTime now) const override;
   std::optional<machine::ClusterTime> next_chore() const override;
+  static constexpr std::string_view kName = "kv/1";
+  std::string_view name() const override { return kName; }
+  std::unique_ptr<machine::SnapshotWriter> snapshot() override;
+  std::unique_ptr<machine::RestoreReader> restore() override;
   bool tidy_slice() override;
 
   void set_history_limits(const HistoryLimits& history);
@@ -37,6 +41,8 @@ class Store final : public machine::StateMachine {
 
  private:
   struct State;
+  class Writer;
+  class Reader;
   std::unique_ptr<State> state_;
 };
 

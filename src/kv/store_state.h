@@ -1,5 +1,5 @@
 // What a store consists of. Included by the store's own files alone: store.cc (apply), range.cc
-// (queries), history.cc (dropping old versions).
+// (queries), history.cc (dropping old versions), snapshot.cc (the state as bytes and back).
 #pragma once
 
 #include <deque>
@@ -35,6 +35,7 @@ struct Store::State {
   void note_revision();  // stats.revision was raised.
   Revision compaction_target(machine::ClusterTime at) const;
   bool tidy_slice();
+  Revision tidy_up_to() const;
 
   // One write of one key, oldest first: who may have versions to drop once history passes it.
   struct Change {
@@ -64,10 +65,13 @@ struct Store::State {
   raft::Index applied;
   machine::ClusterTime now;  // Of the entry applied last.
   std::deque<Change> changes;
-  std::deque<TimeMark> times;  // Of revisions above compact_revision.
+  std::uint64_t changes_dropped = 0;  // From the front of changes, ever.
+  std::vector<Revision> held;         // What living snapshot writers see from: not dropped.
+  std::deque<TimeMark> times;         // Of revisions above compact_revision.
   std::optional<Deleting> deleting;
   std::vector<PublishedMember> members;
   StoreStats stats;
+  Keys discarded;  // Of the state before a restore, to be freed.
 };
 
 // Memory that a version which only history sees takes, roughly: itself, its value, the allocator.

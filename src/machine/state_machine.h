@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 #include "raft/types.h"
@@ -40,6 +41,28 @@ struct Outcome {
   std::unique_ptr<Reply> reply;  // Null if no reply was wanted, or not finished.
 };
 
+// The state as it was when the writer was made, piece by piece, while apply() goes on. The machine
+// outlives it; a state that a RestoreReader replaces has no writer any more.
+class SnapshotWriter {
+ public:
+  virtual ~SnapshotWriter() = default;
+  // Appends about bytes_max bytes, perhaps none; true: that was the last of it. Bounded work.
+  virtual bool write_slice(Bytes& out, std::size_t bytes_max) = 0;
+};
+
+// Builds a second state beside the present one, which stays as it is until commit().
+class RestoreReader {
+ public:
+  virtual ~RestoreReader() = default;
+  // The next bytes of what a writer wrote, cut anywhere. kCorrupt: no writer wrote this.
+  virtual Status feed(ByteView bytes) = 0;
+  // All has been fed. kCorrupt: something is missing.
+  virtual Status complete() const = 0;
+  // Swaps the states; this one was cut when everything up to here was applied. Cheap: the old one
+  // is freed by tidy_slice(). Precondition: complete().
+  virtual void commit(raft::Index index, ClusterTime time) = 0;
+};
+
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
@@ -53,6 +76,12 @@ class StateMachine {
 
   // Null: the state that the query wants is not there yet; ask again after the next apply.
   virtual std::unique_ptr<Reply> query(const Query& query) const = 0;
+
+  // Of the format of its snapshots, for example "kv/1": others are refused.
+  virtual std::string_view name() const = 0;
+  // Precondition: no entry is applied in part.
+  virtual std::unique_ptr<SnapshotWriter> snapshot() = 0;
+  virtual std::unique_ptr<RestoreReader> restore() = 0;
 
   // Housekeeping that must go through the log (drop old history): a command with room for its
   // stamp, or nothing. Asked on the leader only.

@@ -56,6 +56,8 @@ bool Replica::State::apply_front(Instant now) {
 void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
                                    std::unique_ptr<machine::Reply> reply) {
   applied = entry.index;
+  applied_term = entry.term;
+  bytes_since += entry.payload.bytes.size();
   writes.applied(entry.index, entry.term, [&](const WaitingWrites::Waiter& waiter, bool other) {
     if (other) {
       refuse(waiter.token, {Errc::kSuperseded, "another entry was committed in its place"});

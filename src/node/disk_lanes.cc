@@ -72,6 +72,15 @@ void DiskLanes::start_background(Instant now) {
   disk_.submit(*std::move(plan));
 }
 
+bool DiskLanes::drop_up_to(raft::Index limit) {
+  if (background_ || sealing_) return false;
+  std::optional<storage::DiskPlan> plan = journal_.drop_up_to(limit);
+  if (!plan) return false;
+  background_ = true;
+  disk_.submit(*std::move(plan));
+  return true;
+}
+
 void DiskLanes::pump(Instant now) {
   start_background(now);
   start_write(now);

@@ -23,21 +23,35 @@ unsigned long long number(std::uint64_t value) {
 }  // namespace
 
 Replica::State::State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
-                      storage::Recovered found, std::uint64_t seed, Instant now, const Outside& out)
+                      storage::Recovered found, std::uint64_t seed, Instant now, const Outside& out,
+                      const SnapshotOptions& snapshots)
     : config(core_config),
       outside(out),
+      snapshot_options(snapshots),
+      cluster_id(journal.identity.cluster_id),
       core(core_config, found.durable, seed, now),
       lanes(journal, std::move(found.position), core_config.election_timeout_min, out.disk,
             out.log),
       latest(now),
       clock(2 * core_config.heartbeat_interval, now),
       forwards(core_config.incarnation, core_config.max_pending_bytes),
-      applied(found.durable.first_index.prev()),
-      role(core.role()) {}
+      role(core.role()),
+      writing(out.disk, out.log),
+      receiving(cluster_id, out.disk, out.machine, out.log),
+      sending(out.disk, out.network),
+      kept(std::move(found.snapshots)),
+      snapshot_at(now) {
+  if (!found.durable.snapshot) return;
+  applied = found.durable.snapshot->id.last_index;
+  applied_term = found.durable.snapshot->id.last_term;
+  clock.apply({found.snapshot_time_ms});
+}
 
 Replica::Replica(const raft::CoreConfig& config, const storage::JournalOptions& journal,
-                 storage::Recovered recovered, std::uint64_t seed, Instant now, Outside outside)
-    : state_(std::make_unique<State>(config, journal, std::move(recovered), seed, now, outside)) {}
+                 storage::Recovered recovered, std::uint64_t seed, Instant now, Outside outside,
+                 const SnapshotOptions& snapshots)
+    : state_(std::make_unique<State>(config, journal, std::move(recovered), seed, now, outside,
+                                     snapshots)) {}
 
 Replica::~Replica() = default;
 
@@ -124,6 +138,7 @@ void Replica::on_client_gone(ClientToken token) {
 void Replica::on_disk_done(Instant now, storage::DiskResult result) {
   State& s = *state_;
   now = s.at(now);
+  if (s.on_snapshot_disk(now, result)) return;
   DiskLanes::Finished finished = s.lanes.on_done(now, result);
   if (finished.persisted) s.core.persisted(now, *finished.persisted);
   if (finished.read) s.core.log_read_done(now, *finished.read, std::move(finished.entries));
@@ -177,6 +192,7 @@ void Replica::pump(Instant now) {
 
   s.serve_reads();
   s.note_recovery();
+  s.pump_snapshots(now);
   s.tidy_more = s.outside.machine.tidy_slice();
   s.continue_stop();
   s.lanes.pump(now);
@@ -186,12 +202,19 @@ void Replica::pump(Instant now) {
 void Replica::State::act(Instant now, raft::Output output) {
   // Links first, then messages for them.
   if (output.configuration) outside.network.members(*output.configuration);
-  for (raft::Message& message : output.messages)
-    outside.network.send(std::move(message));
+  for (raft::Message& message : output.messages) {
+    if (std::holds_alternative<raft::SnapshotChunk>(message.body)) {
+      sending.send(std::move(message));
+    } else {
+      outside.network.send(std::move(message));
+    }
+  }
   if (output.persist) lanes.persist(now, *std::move(output.persist));
   for (const raft::LogRead& wanted : output.log_reads) {
     if (!lanes.read(wanted)) core.log_read_done(now, wanted.id, {});
   }
+  for (raft::SnapshotChunk& chunk : output.chunks)
+    receiving.on_chunk(std::move(chunk));
   for (raft::Entry& entry : output.committed)
     applying.push_back(std::move(entry));
   for (const raft::ReadDone& read : output.reads)
@@ -202,13 +225,14 @@ void Replica::State::act(Instant now, raft::Output output) {
 
 bool Replica::has_more() const {
   const State& s = *state_;
-  return s.core.has_output() || !s.applying.empty() || s.tidy_more || !s.outbox.empty() ||
-         !s.answers.empty() || !s.fresh_reads.empty();
+  return s.core.has_output() || !s.applying.empty() || s.tidy_more || s.snapshot_more ||
+         !s.outbox.empty() || !s.answers.empty() || !s.fresh_reads.empty();
 }
 
 Instant Replica::next_wakeup() const {
   const State& s = *state_;
   Instant wakeup = std::min(s.core.next_deadline(), s.lanes.next_wakeup());
+  wakeup = std::min(wakeup, s.snapshot_wakeup());
   wakeup = std::min(wakeup, s.writes.next_scan());
   wakeup = std::min(wakeup, s.reads.next_wakeup());
   wakeup = std::min(wakeup, s.forwards.next_scan());
@@ -327,6 +351,8 @@ ReplicaStatus Replica::status(Instant now) const {
   status.transferring = s.transferring;
   status.cluster_time = s.clock.reading();
   status.log_bytes_on_disk = s.lanes.journal().bytes_on_disk();
+  if (!s.kept.empty()) status.snapshot = s.kept.back();
+  status.snapshots_made = s.snapshots_made;
   return status;
 }
 

@@ -84,6 +84,15 @@ struct Outside {
   Stopwatch* stopwatch = nullptr;  // Null: apply_times() stays empty.
 };
 
+// When a local snapshot is made: whichever comes first. Never before what was applied since the
+// last one is a quarter of its size, else a large state would be written all the time.
+struct SnapshotOptions {
+  std::uint64_t entries = 0;  // Applied since the last one; 0: none is made.
+  std::uint64_t bytes = 0;    // Of these entries.
+  Duration interval{};        // If anything was applied; 0: no limit by time.
+  std::size_t keep = 2;       // Newest ones that stay.
+};
+
 // For /status, /metrics, logs and tests.
 struct ReplicaStatus {
   raft::RoleView role;
@@ -106,12 +115,16 @@ struct ReplicaStatus {
   bool transferring = false;
   machine::ClusterTime cluster_time;
   std::uint64_t log_bytes_on_disk = 0;
+  std::optional<storage::KeptSnapshot> snapshot;  // The newest.
+  std::uint64_t snapshots_made = 0;               // Since the start.
 };
 
 class Replica {
  public:
+  // Precondition: the machine's state is that of recovered.durable.snapshot, or empty.
   Replica(const raft::CoreConfig& config, const storage::JournalOptions& journal,
-          storage::Recovered recovered, std::uint64_t seed, Instant now, Outside outside);
+          storage::Recovered recovered, std::uint64_t seed, Instant now, Outside outside,
+          const SnapshotOptions& snapshots = {});
   ~Replica();
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;

@@ -1,18 +1,23 @@
 // What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
-// everything), clients.cc (requests and their answers), applying.cc (committed entries).
+// everything), clients.cc (requests and their answers), applying.cc (committed entries),
+// snapshotting.cc (snapshots and what they make superfluous).
 #pragma once
 
 #include "node/cluster_time.h"
 #include "node/disk_lanes.h"
 #include "node/forwarding.h"
 #include "node/replica.h"
+#include "node/snapshot_receiving.h"
+#include "node/snapshot_sending.h"
+#include "node/snapshot_writing.h"
 #include "node/waiting.h"
 
 namespace raftd::node {
 
 struct Replica::State {
   State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
-        storage::Recovered recovered, std::uint64_t seed, Instant now, const Outside& out);
+        storage::Recovered recovered, std::uint64_t seed, Instant now, const Outside& out,
+        const SnapshotOptions& snapshots);
 
   // replica.cc
   Instant at(Instant now);
@@ -51,8 +56,21 @@ struct Replica::State {
   void applied_entry(Instant now, const raft::Entry& entry, std::unique_ptr<machine::Reply> reply);
   void propose_chore(Instant now);
 
+  // snapshotting.cc
+  bool on_snapshot_disk(Instant now, const storage::DiskResult& result);
+  void pump_snapshots(Instant now);
+  bool snapshot_due(Instant now) const;
+  void begin_snapshot(Instant now);
+  void keep_snapshot(const storage::KeptSnapshot& made);
+  void install(Instant now);
+  void drop_superfluous();
+  raft::Index droppable() const;
+  Instant snapshot_wakeup() const;
+
   raft::CoreConfig config;
   Outside outside;
+  SnapshotOptions snapshot_options;
+  storage::ClusterId cluster_id;
   raft::Core core;
   DiskLanes lanes;
   Instant latest;  // No event was later.
@@ -86,6 +104,7 @@ struct Replica::State {
   std::size_t apply_entries_left = 0;  // In this pump.
   std::size_t apply_bytes_left = 0;
   raft::Index applied;
+  raft::Term applied_term;
   bool applied_something = false;  // Since parked reads were tried.
   bool tidy_more = false;
   raft::Index chore_at;  // The outstanding chore; 0: none.
@@ -98,6 +117,17 @@ struct Replica::State {
   raft::Index recover_to;  // What was committed when this node first heard of it; 0: not yet.
   bool recovered = false;
   std::uint64_t forwarded_total = 0;
+
+  SnapshotWriting writing;
+  SnapshotReceiving receiving;
+  SnapshotSending sending;
+  std::vector<storage::KeptSnapshot> kept;  // Oldest first.
+  std::uint64_t bytes_since = 0;            // Of entries applied since the newest was cut.
+  Instant snapshot_at{};                    // When that was.
+  bool snapshot_more = false;               // A slice waits.
+  std::uint64_t snapshots_made = 0;
+  std::uint64_t removals = 0;  // Plans that removed old snapshots.
+  bool removing = false;       // One runs.
 
   enum class Stop : std::uint8_t { kNo, kDraining, kSealing };
   Stop stop = Stop::kNo;

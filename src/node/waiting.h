@@ -72,6 +72,20 @@ class WaitingWrites {
     }
     drop_empty();
   }
+  // Everything up to index is applied at once, and nobody knows what stood where. Calls
+  // skipped(waiter, term) for each that waited there, and forgets them.
+  template <class Fn>
+  void skip_to(raft::Index index, Fn&& skipped) {
+    for (Queue& queue : queues_) {
+      while (!queue.waiters.empty() && queue.waiters.front().index <= index) {
+        const Waiter waiter = queue.waiters.pop_front();
+        if (!waiter.token) continue;
+        --live_;
+        skipped(waiter, queue.term);
+      }
+    }
+    drop_empty();
+  }
   bool scan_due(Instant now) const { return watch_.due(now); }
   Instant next_scan() const { return watch_.next_scan(); }
   // Forgets those whose deadline has passed, after expired(waiter, term), and those in gone.

@@ -33,6 +33,20 @@ struct ConfigurationAt {
   Configuration configuration;
 };
 
+// Names a snapshot's content: two files with the same id hold the same bytes.
+struct SnapshotId {
+  Index last_index;  // What the log had done to the state.
+  Term last_term;
+  std::uint64_t file_bytes = 0;
+  std::uint32_t digest = 0;  // Of the body (storage/snapshot_file.h).
+  auto operator<=>(const SnapshotId&) const = default;
+};
+
+struct SnapshotMeta {
+  SnapshotId id;
+  ConfigurationAt configuration;  // In effect at last_index; may be joint.
+};
+
 // Fixed little-endian layout (disk-format: entry payload of kind 3): the core reads configurations
 // out of entries without any library. Precondition of encode: the invariants above. decode checks
 // them: a peer or a disk may lie; its error names the first rule that does not hold.

@@ -15,6 +15,8 @@
 //   AppendReply accepted(match)    entries <= match, and the term: the ack is the promise
 //   AppendReply to a heartbeat     the term; match = min(prev_index, durable mark)
 //   AppendReply rejected           the term
+//   SnapshotChunk                  nothing: a leader's message, as AppendRequest
+//   SnapshotReply                  the term; it promises nothing: a crash begins the transfer anew
 //   ReadIndexRequest and reply     nothing: the quorum round is the proof
 //   TimeoutNow                     nothing
 #include "raft/core.h"
@@ -35,12 +37,14 @@ Core::State::State(const CoreConfig& core_config, Durable durable, std::uint64_t
       hard_state(durable.hard_state),
       durable_hard_state(hard_state),
       batched_hard_state(hard_state),
+      snapshot(durable.snapshot),
       log(std::move(durable)) {
   ASSERT(static_cast<bool>(config.self));
   ASSERT_CMP(config.election_timeout_min.count(), >, 1);
   ASSERT_CMP(config.heartbeat_interval.count(), >, 0);
   ASSERT_CMP(config.heartbeat_interval.count(), <, config.election_timeout_min.count());
-  ASSERT_CMP(hard_state.term, >=, log.last_term());
+  // A received snapshot may have become durable before its term did.
+  if (hard_state.term < log.last_term()) hard_state = {log.last_term(), NodeId{}};
   shown_role = role_view();
   if (config.pre_vote) {
     // Nobody is disturbed by a PreVote, so the first one may come early.
@@ -110,6 +114,8 @@ void Core::State::dispatch(Message& message) {
                  [&](ReadIndexRequest& request) { on_read_index_request(message, request); },
                  [&](ReadIndexReply& reply) { on_read_index_reply(message, reply); },
                  [&](TimeoutNow&) { on_timeout_now(message); },
+                 [&](SnapshotChunk& chunk) { on_snapshot_chunk(message, chunk); },
+                 [&](SnapshotReply& reply) { on_snapshot_reply(message, reply); },
              },
              message.body);
 }
@@ -130,6 +136,11 @@ void Core::State::answer_lower_term(const Message& message) {
                         ReadIndexReply{request.incarnation, request.seq, std::nullopt},
                         Gate::kNothing);
                  },
+                 [&](const SnapshotChunk& chunk) {
+                   post(message.from, hard_state.term, SnapshotReply{chunk.meta.id, 0, false},
+                        Gate::kTerm);
+                 },
+                 [](const SnapshotReply&) {},
                  [](const VoteReply&) {},
                  [](const AppendReply&) {},
                  [](const ReadIndexReply&) {},
@@ -187,7 +198,8 @@ void Core::State::persisted(PersistSeq seq) {
 }
 
 bool Core::State::persist_due() const {
-  return !batch && (hard_state != batched_hard_state || log.durable() < log.last());
+  return !batch &&
+         (hard_state != batched_hard_state || log.reset_due() || log.durable() < log.last());
 }
 
 bool Core::State::apply_due() const {
@@ -201,15 +213,14 @@ bool Core::State::apply_read_due() const {
 }
 
 bool Core::State::has_output() const {
-  if (!pending.messages.empty() || !pending.reads.empty() || !pending.log_reads.empty()) {
+  if (!pending.messages.empty() || !pending.reads.empty() || !pending.log_reads.empty() ||
+      !pending.chunks.empty()) {
     return true;
   }
   if (pending.transfer_failed || persist_due() || apply_due() || apply_read_due()) return true;
   const auto* leader = as<Leader>();
   if (leader ? round_due(*leader) || replication_due(*leader) : ask_due()) return true;
-  return shown_role != role_view() || !shown_configuration ||
-         shown_configuration->first != log.configuration().index ||
-         shown_configuration->second != log.term_at(log.configuration().index);
+  return shown_role != role_view() || shown_configuration != newest_configuration();
 }
 
 Output Core::State::take_output() {
@@ -237,6 +248,7 @@ void Core::State::output_persist(Output& out) {
   PersistBatch next;
   next.seq = last_batch = last_batch.next();
   if (hard_state != batched_hard_state) next.hard_state = hard_state;
+  next.reset = log.take_reset();
   next.entries = log.begin_batch();
   batched_hard_state = hard_state;
   batch = OutstandingBatch{next.seq, hard_state, now};
@@ -264,12 +276,17 @@ void Core::State::output_apply(Output& out) {
   log.hand_to(index.prev());
 }
 
+// What tells it from another one that was at its place.
+std::pair<Index, Term> Core::State::newest_configuration() const {
+  const Index index = log.configuration().index;
+  return {index, log.term_at(index).value_or(Term{})};
+}
+
 void Core::State::output_views(Output& out) {
-  const ConfigurationAt& newest = log.configuration();
-  const std::pair<Index, Term> identity{newest.index, log.term_at(newest.index).value_or(Term{})};
-  if (shown_configuration != identity) {
-    shown_configuration = identity;
-    out.configuration = newest;
+  const std::pair<Index, Term> newest = newest_configuration();
+  if (shown_configuration != newest) {
+    shown_configuration = newest;
+    out.configuration = log.configuration();
   }
   const RoleView view = role_view();
   if (shown_role != view) {
@@ -304,6 +321,7 @@ void Core::State::log_read_done(LogReadId id, std::vector<Entry> entries) {
   ASSERT(found != log_reads.end());
   const OutstandingRead done = *found;
   log_reads.erase(found);
+  if (done.unwanted) return;
   while (!entries.empty() && entries.back().index > done.read.last)
     entries.pop_back();
   const bool agrees = agrees_with_log(done.read, entries);
@@ -432,6 +450,27 @@ void Core::announce(NodeId peer, Index index) {
     if (each.id() == peer) each.announce(index);
   }
 }
+void Core::compacted(const SnapshotMeta& snapshot) {
+  state_->compacted(snapshot);
+}
+void Core::dropped(Index first_index) {
+  state_->log.drop_to(first_index);
+}
+void Core::chunk_stored(Instant now, const SnapshotId& id, std::uint64_t next_offset) {
+  state_->touch(now);
+  state_->chunk_stored(id, next_offset);
+}
+void Core::installed(Instant now, const SnapshotMeta& snapshot) {
+  state_->touch(now);
+  state_->installed(snapshot);
+}
+void Core::install_failed(Instant now, const SnapshotId& id, bool rejected) {
+  state_->touch(now);
+  state_->install_failed(id, rejected);
+}
+std::optional<Index> Core::sending_from() const {
+  return state_->sending_from();
+}
 void Core::disk_full(bool full) {
   state_->disk_full = full;
 }
@@ -470,6 +509,9 @@ Index Core::last_index() const {
 }
 const ConfigurationAt& Core::configuration() const {
   return state_->log.configuration();
+}
+const ConfigurationAt& Core::configuration_at(Index index) const {
+  return state_->log.configuration_at(index);
 }
 std::vector<PeerProgress> Core::progress() const {
   std::vector<PeerProgress> views;

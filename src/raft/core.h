@@ -34,11 +34,16 @@ struct TermRun {  // Entries from first on have this term, until the next run.
 
 // What recovery found on disk. The only way to make a Core. Without a configuration the node has
 // not joined: it never campaigns and waits to be added.
+//
+// A snapshot that the log does not lead up to (its last entry is before it, or another one is in
+// its place) was installed, and the crash came before the log was reset: the core resets it.
 struct Durable {
   HardState hard_state;
-  Index first_index{1};                         // Of the log on disk.
-  Index last_index;                             // first_index - 1: the log is empty.
-  std::vector<TermRun> terms;                   // Of the whole log on disk.
+  std::optional<SnapshotMeta> snapshot;  // The newest good one. Its state has been restored.
+  Index first_index{1};        // Of the log on disk; at most one behind the snapshot, else 1.
+  Term prev_term;              // Of the entry before it; 0: not known, or there is none.
+  Index last_index;            // first_index - 1: the log is empty.
+  std::vector<TermRun> terms;  // Of the whole log on disk.
   std::vector<ConfigurationAt> configurations;  // In the log, oldest first.
   std::vector<Entry> tail;                      // The newest, up to kLogCacheIdleBytes.
 };
@@ -52,6 +57,7 @@ struct Durable {
 struct PersistBatch {
   PersistSeq seq;
   std::optional<HardState> hard_state;
+  std::optional<SnapshotId> reset;  // First: the log is empty and starts after this snapshot.
   std::vector<Entry> entries;
 };
 
@@ -82,6 +88,9 @@ struct Output {
   std::vector<Message> messages;        // Safe to send now. See the gate table in core.cc.
   std::optional<PersistBatch> persist;  // Make durable, then call persisted(seq).
   std::vector<LogRead> log_reads;       // Read without blocking, then log_read_done().
+  // Received, the next of their file: store it, then chunk_stored(). At most
+  // kSnapshotReceiveBytesMax are not stored. What came of another file before may go.
+  std::vector<SnapshotChunk> chunks;
   // Apply in order, then call applied(index). The only proof of what became of a proposal: it
   // failed only if another term is committed at its index; an overwritten one may yet win.
   // Bounded by kApplyBytesPerPumpMax and kApplyEntriesPerPumpMax; nothing more is handed out
@@ -95,7 +104,7 @@ struct Output {
 
 // One follower as its leader sees it.
 struct PeerProgress {
-  enum class State : std::uint8_t { kProbe, kReplicate };
+  enum class State : std::uint8_t { kProbe, kReplicate, kSnapshot };
   NodeId id;
   State state = State::kProbe;
   Index match;
@@ -103,6 +112,8 @@ struct PeerProgress {
   std::size_t inflight_messages = 0;
   std::size_t inflight_bytes = 0;
   std::optional<Instant> last_contact;  // Of its last message in this term.
+  SnapshotId snapshot;                  // That it is being sent; and how much of it is there.
+  std::uint64_t snapshot_offset = 0;
 };
 
 // For people and metrics; nothing in the protocol depends on them. Since the start.
@@ -112,6 +123,8 @@ struct Counters {
   std::uint64_t elections_started = 0;  // Real ones, not PreVotes.
   std::uint64_t entries_overwritten = 0;
   std::uint64_t entries_unavailable = 0;  // Reads for a follower that found nothing.
+  std::uint64_t snapshots_sent = 0;       // Whole, or found to be there.
+  std::uint64_t snapshots_installed = 0;
 };
 
 class Core {
@@ -143,6 +156,21 @@ class Core {
   void applied(Index index);
   void log_read_done(Instant now, LogReadId id, std::vector<Entry> entries);  // Empty: dropped.
 
+  // Snapshots. A local one is durable. Precondition: it is not ahead of applied and persisted.
+  void compacted(const SnapshotMeta& snapshot);
+  // The log on disk begins here now. Precondition: at most one behind the newest snapshot.
+  void dropped(Index first_index);
+  // Everything of this file before next_offset is stored.
+  void chunk_stored(Instant now, const SnapshotId& id, std::uint64_t next_offset);
+  // The received file is verified, durable under its name, and its state is restored. Precondition:
+  // it is ahead of what is applied. What was output to be applied up to it is not to be.
+  void installed(Instant now, const SnapshotMeta& snapshot);
+  // It did not verify, or there was no space (rejected: its sender is told), or it is not needed
+  // any more, since applied has passed it.
+  void install_failed(Instant now, const SnapshotId& id, bool rejected);
+  // The oldest snapshot that is being sent: it and the log after it should stay. nullopt: none is.
+  std::optional<Index> sending_from() const;
+
   // What the links say.
   void connected(NodeId peer, std::int32_t priority);
   void disconnected(Instant now, NodeId peer);  // The peer closed it: its process ended.
@@ -164,7 +192,9 @@ class Core {
   Index persisted_index() const;  // The durable mark: on this node's disk as it stands in memory.
   Index first_index() const;
   Index last_index() const;
-  const ConfigurationAt& configuration() const;   // The newest: in effect.
+  const ConfigurationAt& configuration() const;  // The newest: in effect.
+  // As of index, for a snapshot. Precondition: index is applied.
+  const ConfigurationAt& configuration_at(Index index) const;
   std::vector<PeerProgress> progress() const;     // Empty unless leader.
   std::optional<Instant> leader_contact() const;  // When the leader was last heard; now if leader.
   std::size_t pending_bytes() const;              // Proposed here and not committed.

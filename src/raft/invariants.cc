@@ -9,7 +9,9 @@ void Core::State::check_leader(const Leader& leader) const {
   ASSERT(hard_state.voted_for == config.self);
   ASSERT(term_leader == config.self);
   ASSERT(gated.empty());
-  ASSERT(log.term_at(leader.first_index) == hard_state.term);
+  if (leader.first_index >= log.first()) {
+    ASSERT(log.term_at(leader.first_index) == hard_state.term);
+  }
   std::size_t pending_bytes = 0;
   Index own = std::max(log.commit().next(), leader.first_index);
   for (; own <= log.last(); own = own.next())
@@ -58,6 +60,11 @@ void Core::State::check_invariants() {
   for (const GatedMessage& each : gated) {
     ASSERT(each.message.term == hard_state.term);
     ASSERT(!durable_enough(each.gate));
+  }
+  if (snapshot) ASSERT_CMP(log.first(), <=, snapshot->id.last_index.next());
+  if (receiving) {
+    ASSERT_CMP(receiving->stored, <=, receiving->handed);
+    ASSERT_CMP(receiving->handed, <=, receiving->meta.id.file_bytes);
   }
   if (!apply_buffer.empty()) ASSERT(apply_buffer.front().index == log.handed().next());
 

@@ -8,6 +8,7 @@ namespace raftd::raft {
 
 EntryLog::EntryLog(Durable durable)
     : first_(durable.first_index),
+      prev_term_(durable.prev_term),
       last_(durable.last_index),
       runs_(std::move(durable.terms)),
       configurations_(std::move(durable.configurations)),
@@ -22,6 +23,22 @@ EntryLog::EntryLog(Durable durable)
       unchecked_(cache_.size()) {
   for (const Entry& entry : cache_)
     cache_bytes_ += memory_bytes(entry);
+  if (durable.snapshot) {
+    const SnapshotMeta& snapshot = *durable.snapshot;
+    ASSERT_CMP(first_, <=, snapshot.id.last_index.next());
+    if (snapshot.id.last_index == first_.prev()) prev_term_ = snapshot.id.last_term;
+    if (term_at(snapshot.id.last_index) == snapshot.id.last_term) {
+      // The log may begin behind the entry of the configuration that its beginning has.
+      if (configurations_.empty() || configurations_.front().index > snapshot.configuration.index) {
+        configurations_.insert(configurations_.begin(), snapshot.configuration);
+      }
+      skip_to(snapshot.id.last_index);
+    } else {
+      reset_to(snapshot);
+    }
+  } else {
+    ASSERT_CMP(first_, ==, Index{1});
+  }
   check_invariants();
 }
 
@@ -38,6 +55,7 @@ std::vector<TermRun>::const_iterator EntryLog::run_of(Index index) const {
 
 std::optional<Term> EntryLog::term_at(Index index) const {
   if (!index) return Term{};
+  if (index == first_.prev() && prev_term_) return prev_term_;
   if (index < first_ || index > last_) return std::nullopt;
   return run_of(index)->term;
 }
@@ -57,7 +75,7 @@ void EntryLog::append(Entry entry) {
   ASSERT_CMP(entry.index, ==, last_.next());
   ASSERT_CMP(entry.term, >=, last_term());
   ASSERT_CMP(entry.term.value, >, 0U);
-  if (entry.term != last_term()) runs_.push_back({entry.index, entry.term});
+  if (runs_.empty() || entry.term != runs_.back().term) runs_.push_back({entry.index, entry.term});
   if (entry.kind == EntryKind::kConfiguration) {
     Result<Configuration> configuration = decode_configuration(entry.payload.bytes);
     ASSERT(configuration);
@@ -93,6 +111,58 @@ std::uint64_t EntryLog::truncate(Index index) {
   durable_ = std::min(durable_, last_);
   writing_ = std::min(writing_, last_);
   return dropped;
+}
+
+void EntryLog::drop_to(Index first) {
+  ASSERT_CMP(first, <=, applied_.next());
+  ASSERT_CMP(first, <=, durable_.next());
+  if (first <= first_) return;
+  prev_term_ = term_at(first.prev()).value_or(Term{});
+  while (!cache_.empty() && cache_.front().index < first) {
+    cache_bytes_ -= memory_bytes(cache_.front());
+    cache_.pop_front();
+  }
+  cache_first_ = std::max(cache_first_, first);
+  first_ = first;
+  if (last_ < first_) {
+    runs_.clear();
+  } else {
+    const auto kept = run_of(first);
+    runs_.erase(runs_.begin(), kept);
+    runs_.front().first = first;
+  }
+  // The newest of those before the log is still in effect at its beginning.
+  while (configurations_.size() > 1 && configurations_[1].index < first)
+    configurations_.erase(configurations_.begin());
+}
+
+void EntryLog::reset_to(const SnapshotMeta& snapshot) {
+  const Index at = snapshot.id.last_index;
+  ASSERT_CMP(at, >=, applied_);
+  ASSERT(term_at(at) != snapshot.id.last_term);
+  first_ = at.next();
+  prev_term_ = snapshot.id.last_term;
+  last_ = at;
+  runs_.clear();
+  configurations_ = {snapshot.configuration};
+  cache_.clear();
+  cache_first_ = first_;
+  cache_bytes_ = 0;
+  unpersisted_bytes_ = 0;
+  durable_ = writing_ = at;  // What is being written is of a log that is no more.
+  commit_ = handed_ = applied_ = at;
+  reset_ = snapshot.id;
+}
+
+std::optional<SnapshotId> EntryLog::take_reset() {
+  return std::exchange(reset_, std::nullopt);
+}
+
+void EntryLog::skip_to(Index index) {
+  ASSERT_CMP(index, <=, last_);
+  commit_ = std::max(commit_, index);
+  handed_ = std::max(handed_, index);
+  applied_ = std::max(applied_, index);
 }
 
 std::vector<Entry> EntryLog::begin_batch() {
@@ -150,6 +220,15 @@ void EntryLog::apply_to(Index index) {
   ASSERT_CMP(index, >=, applied_);
   ASSERT_CMP(index, <=, handed_);
   applied_ = index;
+}
+
+const ConfigurationAt& EntryLog::configuration_at(Index index) const {
+  if (configurations_.empty()) return nothing_;
+  const auto after = std::upper_bound(
+      configurations_.begin(), configurations_.end(), index,
+      [](Index wanted, const ConfigurationAt& each) { return wanted < each.index; });
+  ASSERT(after != configurations_.begin());
+  return *(after - 1);
 }
 
 void EntryLog::check_invariants() {

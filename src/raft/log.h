@@ -17,13 +17,15 @@ inline std::size_t memory_bytes(const Entry& entry) {
 //   applied <= handed <= commit <= last;  durable <= writing <= last;  cached from <= durable + 1.
 class EntryLog {
  public:
-  // Everything in it is durable; commit, handed and applied are first - 1.
+  // Everything in it is durable; commit, handed and applied are where the snapshot is, else
+  // first - 1. A log that does not lead up to the snapshot is reset to it.
   explicit EntryLog(Durable durable);
 
   Index first() const { return first_; }
   Index last() const { return last_; }
-  Term last_term() const { return runs_.empty() ? Term{} : runs_.back().term; }
-  // Index 0 has term 0; nullopt: outside of the log.
+  Term last_term() const { return runs_.empty() ? prev_term_ : runs_.back().term; }
+  // Index 0 has term 0; nullopt: outside of the log, but for the entry right before it if its term
+  // is known.
   std::optional<Term> term_at(Index index) const;
   // Of the entries that have the same term as the one at index. Precondition: index is in the log.
   Index first_of_term_at(Index index) const;
@@ -50,6 +52,17 @@ class EntryLog {
   // Drops the oldest entries below keep_from that are durable until at most bytes_max are left.
   void evict(Index keep_from, std::size_t bytes_max);
 
+  // Forgets what is before first. Precondition: it is applied and durable.
+  void drop_to(Index first);
+  // A snapshot was installed that this log does not lead up to: it is empty and starts after it.
+  // Everything up to there is durable in the snapshot's file, which recovery takes as it takes the
+  // record that take_reset() hands out for the next batch.
+  void reset_to(const SnapshotMeta& snapshot);
+  bool reset_due() const { return reset_.has_value(); }
+  std::optional<SnapshotId> take_reset();
+  // One was installed that this log goes beyond: what is up to it need not be applied.
+  void skip_to(Index index);
+
   Index commit() const { return commit_; }
   void commit_to(Index index);
   Index handed() const { return handed_; }  // Given out to be applied.
@@ -60,6 +73,8 @@ class EntryLog {
   const ConfigurationAt& configuration() const {
     return configurations_.empty() ? nothing_ : configurations_.back();
   }
+  // The newest at or before index. Precondition: there is one, or none at all.
+  const ConfigurationAt& configuration_at(Index index) const;
   // The one before the newest; nullptr if there is none.
   const ConfigurationAt* configuration_before() const {
     return configurations_.size() < 2 ? nullptr : &configurations_[configurations_.size() - 2];
@@ -74,9 +89,10 @@ class EntryLog {
   std::vector<TermRun>::const_iterator run_of(Index index) const;
 
   Index first_;
+  Term prev_term_;  // Of first_ - 1; 0: not known, or index 0.
   Index last_;
   std::vector<TermRun> runs_;                    // Ascending in both fields.
-  std::vector<ConfigurationAt> configurations_;  // Ascending.
+  std::vector<ConfigurationAt> configurations_;  // Ascending; from the one in effect at the start.
   ConfigurationAt nothing_;                      // Index 0 and no members.
   std::deque<Entry> cache_;                      // [cache_first_, last_].
   Index cache_first_;
@@ -87,7 +103,8 @@ class EntryLog {
   Index commit_;
   Index handed_;
   Index applied_;
-  std::uint64_t unchecked_ = 0;  // Changes since all of the cache was looked at.
+  std::optional<SnapshotId> reset_;  // Not in a batch yet.
+  std::uint64_t unchecked_ = 0;      // Changes since all of the cache was looked at.
 };
 
 }  // namespace raftd::raft

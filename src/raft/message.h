@@ -20,7 +20,7 @@ struct VoteReply {
 };
 
 // Without entries it is a heartbeat or, with read_seq 0, only the commit index: the latter is not
-// answered unless rejected.
+// answered unless rejected. To a follower that is sent a snapshot prev is (0, 0).
 struct AppendRequest {
   Index prev_index;
   Term prev_term;
@@ -46,6 +46,22 @@ struct AppendReply {
   ReadSeq read_seq;
 };
 
+// One piece of a snapshot file, for a follower that needs entries which its leader no longer has.
+// The sender's core says which piece; the shell fills in data before the message leaves.
+struct SnapshotChunk {
+  SnapshotMeta meta;
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0;
+  SharedBytes data;  // Empty inside the sender's core.
+};
+
+// Everything before next_offset is stored: send from there. That it is installed is an AppendReply.
+struct SnapshotReply {
+  SnapshotId id;
+  std::uint64_t next_offset = 0;
+  bool rejected = false;  // It did not verify, or could not be stored: begin again.
+};
+
 // A follower asks for a read index. The incarnation keeps an answer to a former life of the asking
 // process from matching a question of its present one.
 struct ReadIndexRequest {
@@ -63,7 +79,7 @@ struct ReadIndexReply {
 struct TimeoutNow {};
 
 using Body = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ReadIndexRequest,
-                          ReadIndexReply, TimeoutNow>;
+                          ReadIndexReply, TimeoutNow, SnapshotChunk, SnapshotReply>;
 
 struct Message {
   NodeId from;

@@ -55,6 +55,26 @@ bool plausible_body(const VoteRequest& request, Term message_term) {
          request.last_term < message_term && !(request.pre_vote && request.transfer);
 }
 
+bool plausible_id(const SnapshotId& id, Term message_term) {
+  return static_cast<bool>(id.last_index) &&
+         plausible_position(id.last_index, id.last_term, message_term) && id.file_bytes > 0;
+}
+
+bool plausible_body(const SnapshotChunk& chunk, Term message_term) {
+  const SnapshotId& id = chunk.meta.id;
+  if (!plausible_id(id, message_term)) return false;
+  if (!chunk.meta.configuration.index || chunk.meta.configuration.index > id.last_index) {
+    return false;
+  }
+  if (chunk.bytes == 0 || chunk.bytes > limits::kSnapshotWireBytes) return false;
+  if (chunk.data.bytes.size() != chunk.bytes) return false;
+  return chunk.offset < id.file_bytes && chunk.bytes <= id.file_bytes - chunk.offset;
+}
+
+bool plausible_body(const SnapshotReply& reply, Term message_term) {
+  return plausible_id(reply.id, message_term) && reply.next_offset <= reply.id.file_bytes;
+}
+
 bool plausible_body(const ReadIndexReply& reply, Term) {
   return !reply.at || *reply.at <= kIndexMax;
 }

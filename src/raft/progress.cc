@@ -7,7 +7,51 @@
 namespace raftd::raft {
 
 PeerProgress Progress::view() const {
-  return {id_, state_, match_, next_, inflight_.size(), inflight_bytes_, last_contact_};
+  PeerProgress view{id_,           state_, match_, next_, inflight_.size(), inflight_bytes_,
+                    last_contact_, {},     0};
+  if (sending_) {
+    view.snapshot = sending_->meta.id;
+    view.snapshot_offset = sending_->acked;
+  }
+  return view;
+}
+
+void Progress::begin_snapshot(Instant now, const SnapshotMeta& meta) {
+  ASSERT(!sending_);
+  become_probe(match_.next());
+  state_ = PeerProgress::State::kSnapshot;
+  sending_ = Sending{meta, 0, 0, now, now, false};
+}
+
+void Progress::resend_snapshot(Instant now) {
+  sending_->sent = sending_->acked;
+  sending_->tried = now;
+}
+
+std::optional<std::uint64_t> Progress::next_chunk() const {
+  if (!sending_ || sending_->sent == sending_->meta.id.file_bytes) return std::nullopt;
+  const std::uint64_t in_flight = sending_->sent - sending_->acked;
+  if (in_flight >= limits::kSnapshotWireBytes * limits::kSnapshotWireInFlightMax) {
+    return std::nullopt;
+  }
+  // One piece first: its answer says how much is there from a transfer before.
+  if (sending_->acked == 0 && sending_->sent > 0) return std::nullopt;
+  return sending_->sent;
+}
+
+void Progress::chunk_acked(Instant now, std::uint64_t next) {
+  Sending& s = *sending_;
+  if (next > s.acked) {
+    s.acked = next;
+    s.sent = std::max(s.sent, next);
+    s.moved = s.tried = now;
+    s.rewound = false;
+    return;
+  }
+  // The same again: a piece was lost, and those behind it were refused. Or its file is gone.
+  if (s.rewound && next == s.acked) return;
+  s.acked = s.sent = next;
+  s.rewound = true;
 }
 
 void Progress::heard(Instant now, ReadSeq seq) {
@@ -16,6 +60,8 @@ void Progress::heard(Instant now, ReadSeq seq) {
 }
 
 bool Progress::accepted(Index match) {
+  if (sending_ && match < sending_->meta.id.last_index) return false;
+  sending_.reset();
   const bool news = match > match_;
   match_ = std::max(match_, match);
   next_ = std::max(next_, match_.next());
@@ -33,6 +79,7 @@ bool Progress::accepted(Index match) {
 
 void Progress::become_probe(Index next) {
   ASSERT_CMP(next, >, match_);
+  sending_.reset();
   state_ = PeerProgress::State::kProbe;
   next_ = next;
   inflight_.clear();
@@ -72,7 +119,7 @@ void Progress::sent(Instant now, const Sent& request) {
   announce_deadline_ = Instant::never();
   read_sent_ = std::max(read_sent_, request.read_seq);
   if (!replicating()) {
-    probe_sent_ = true;
+    probe_sent_ = probing();
     return;
   }
   if (request.entries == 0) return;
@@ -107,6 +154,8 @@ void Progress::check_invariants(Index last) const {
   ASSERT_CMP(next_, <=, last.next());
   ASSERT_CMP(inflight_.size(), <=, limits::kAppendsInFlightMax);
   if (!replicating()) ASSERT(inflight_.empty());
+  ASSERT(sending_.has_value() == (state_ == PeerProgress::State::kSnapshot));
+  if (sending_) ASSERT_CMP(sending_->acked, <=, sending_->sent);
   std::size_t bytes = 0;
   Index before = match_;
   for (const Request& request : inflight_) {

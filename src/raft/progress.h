@@ -1,5 +1,6 @@
 // One follower as its leader sees it, and what may be sent to it when. Transitions happen here
-// only: probe (its log is being searched for where it agrees) and replicate (a pipeline).
+// only: probe (its log is being searched for where it agrees), replicate (a pipeline), snapshot (it
+// needs entries that are gone).
 #pragma once
 
 #include <deque>
@@ -17,6 +18,7 @@ class Progress {
   Index match() const { return match_; }
   Index next() const { return next_; }  // Invariant: next > match.
   bool replicating() const { return state_ == PeerProgress::State::kReplicate; }
+  bool probing() const { return state_ == PeerProgress::State::kProbe; }
   std::optional<Instant> last_contact() const { return last_contact_; }
   ReadSeq read_acked() const { return read_acked_; }
   ReadSeq read_sent() const { return read_sent_; }
@@ -24,7 +26,8 @@ class Progress {
 
   // Something of this term came from it, which echoed seq.
   void heard(Instant now, ReadSeq seq);
-  // It has the leader's log up to match. Gives whether that is news.
+  // It has the leader's log up to match. Gives whether that is news. While it is sent a snapshot:
+  // only what reaches that far counts.
   bool accepted(Index match);
   // Its log does not agree at prev: look at next, which was clamped to (match, prev].
   void rejected(Index next);
@@ -37,7 +40,7 @@ class Progress {
   void resume() { probe_sent_ = false; }
 
   // Probe: the one request is not out yet.
-  bool probe_due() const { return !replicating() && !probe_sent_; }
+  bool probe_due() const { return probing() && !probe_sent_; }
   // Room for an entry of this size among those not answered. One entry always has room.
   bool has_room(std::size_t entry_bytes, std::size_t inflight_bytes_max) const;
   std::size_t inflight_bytes() const { return inflight_bytes_; }
@@ -65,6 +68,20 @@ class Progress {
   bool announce_due(Instant now, Index commit) const;
   Instant announce_deadline(Index commit) const;
 
+  // The snapshot that it is being sent; nullptr: none.
+  const SnapshotMeta* snapshot() const { return sending_ ? &sending_->meta : nullptr; }
+  void begin_snapshot(Instant now, const SnapshotMeta& meta);
+  // Where the next piece begins, while there is room for one more; nullopt: wait.
+  std::optional<std::uint64_t> next_chunk() const;
+  void chunk_sent(std::uint32_t bytes) { sending_->sent += bytes; }
+  // Its answer: everything before next is stored.
+  void chunk_acked(Instant now, std::uint64_t next);
+  // Nothing was heard of it since: the transfer is stuck.
+  Instant snapshot_moved() const { return sending_->moved; }
+  // What is on its way is taken for lost when nothing has moved for that long.
+  Instant snapshot_resend_at(Duration patience) const { return sending_->tried + patience; }
+  void resend_snapshot(Instant now);
+
   std::optional<LogReadId> reading() const { return reading_; }
   void set_reading(std::optional<LogReadId> id) { reading_ = id; }
 
@@ -74,6 +91,14 @@ class Progress {
   struct Request {
     Index last;
     std::size_t bytes = 0;
+  };
+  struct Sending {
+    SnapshotMeta meta;
+    std::uint64_t acked = 0;
+    std::uint64_t sent = 0;
+    Instant moved{};       // acked was raised, or it was begun.
+    Instant tried{};       // The same, or what was not acked was sent again.
+    bool rewound = false;  // Since then.
   };
 
   void become_probe(Index next);
@@ -95,6 +120,7 @@ class Progress {
   ReadSeq read_sent_;
   ReadSeq read_acked_;
   std::optional<LogReadId> reading_;
+  std::optional<Sending> sending_;  // In state kSnapshot.
 };
 
 }  // namespace raftd::raft

@@ -103,7 +103,9 @@ void Core::State::on_append_reply(const Message& message, const AppendReply& rep
 }
 
 void Core::State::on_accepted(Progress& peer, Index match) {
+  const bool sending = peer.snapshot() != nullptr;
   if (peer.accepted(match)) advance_commit();
+  if (sending && peer.snapshot() == nullptr) ++counters.snapshots_sent;
 }
 
 // Raft paper, end of section 5.3: the rejection names the conflicting term and its first index, so
@@ -140,6 +142,7 @@ bool Core::State::read_due(const Progress& peer) const {
 
 bool Core::State::replication_due(const Leader& leader) const {
   return std::any_of(leader.peers.begin(), leader.peers.end(), [&](const Progress& peer) {
+    if (peer.next_chunk() || may_begin_snapshot(leader, peer)) return true;
     return peer.probe_due() || entries_due(leader, peer) || peer.announce_due(now, log.commit()) ||
            read_due(peer);
   });
@@ -151,6 +154,7 @@ bool Core::State::wants_round(const Leader& leader, const Progress& peer) const 
 
 void Core::State::replicate(Leader& leader) {
   for (Progress& peer : leader.peers) {
+    send_chunks(leader, peer);
     while (peer.probe_due() || entries_due(leader, peer))
       send_entries(leader, peer);
     const bool round = wants_round(leader, peer) && is_voter(configuration(), peer.id());
@@ -229,6 +233,8 @@ void Core::State::leader_tick() {
   const bool alone = now >= quorum_contact(leader) + config.election_timeout_min;
   if (config.check_quorum && alone) return become_follower(hard_state.term, NodeId{});
   transfer_tick(leader);
+  for (Progress& peer : leader.peers)
+    snapshot_tick(peer);
   if (now >= leader.heartbeat_deadline) send_heartbeats(leader);
 }
 
@@ -240,6 +246,9 @@ Instant Core::State::leader_deadline(const Leader& leader) const {
   }
   for (const Progress& peer : leader.peers) {
     deadline = std::min(deadline, peer.announce_deadline(log.commit()));
+    if (peer.snapshot() != nullptr) {
+      deadline = std::min(deadline, peer.snapshot_resend_at(config.election_timeout_min));
+    }
     const bool gathering = peer.replicating() && log.cached(peer.next()) && !peer.reading() &&
                            !peer.gathered(now, leader.appended) && has_window(peer);
     if (gathering) deadline = std::min(deadline, peer.gather_deadline());

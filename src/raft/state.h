@@ -1,6 +1,6 @@
 // The inside of a Core, shared by its files and seen by nobody else: core.cc (inputs, output, the
 // gate), election.cc, replication.cc (a leader's side), append.cc (a follower's side), reads.cc,
-// transfer.cc, invariants.cc.
+// transfer.cc, snapshotting.cc, invariants.cc.
 #pragma once
 
 #include <algorithm>
@@ -70,6 +70,14 @@ struct OutstandingRead {
   NodeId peer;  // 0: to be applied here.
   Term term;
   LogRead read;
+  bool unwanted = false;  // A snapshot was installed meanwhile.
+};
+
+// A snapshot that comes from a leader.
+struct Receiving {
+  SnapshotMeta meta;
+  std::uint64_t handed = 0;  // Bytes given out to be stored.
+  std::uint64_t stored = 0;
 };
 
 struct ConnectedPeer {
@@ -108,6 +116,7 @@ struct Core::State {
   Output take_output();
   void output_persist(Output& out);
   void output_apply(Output& out);
+  std::pair<Index, Term> newest_configuration() const;
   void output_views(Output& out);
   void log_read_done(LogReadId id, std::vector<Entry> entries);
   bool agrees_with_log(const LogRead& read, const std::vector<Entry>& entries) const;
@@ -205,6 +214,20 @@ struct Core::State {
   Instant transfer_deadline(const Leader& leader) const;
   void on_timeout_now(const Message& message);
 
+  // snapshotting.cc
+  void compacted(const SnapshotMeta& durable);
+  void chunk_stored(const SnapshotId& id, std::uint64_t next_offset);
+  void installed(const SnapshotMeta& received);
+  void install_failed(const SnapshotId& id, bool rejected);
+  std::optional<Index> sending_from() const;
+  void on_snapshot_chunk(Message& message, SnapshotChunk& chunk);
+  void on_snapshot_reply(const Message& message, const SnapshotReply& reply);
+  void reply_to_chunk(const SnapshotId& id, std::uint64_t next_offset, bool rejected);
+  bool needs_snapshot(const Progress& peer) const;
+  bool may_begin_snapshot(const Leader& leader, const Progress& peer) const;
+  void send_chunks(Leader& leader, Progress& peer);
+  void snapshot_tick(Progress& peer);
+
   // invariants.cc
   void check_invariants();
   void check_leader(const Leader& leader) const;
@@ -215,8 +238,10 @@ struct Core::State {
   Instant now;
   Instant started;
   HardState hard_state;
-  HardState durable_hard_state;  // On disk.
-  HardState batched_hard_state;  // On disk once the outstanding batch is.
+  HardState durable_hard_state;          // On disk.
+  HardState batched_hard_state;          // On disk once the outstanding batch is.
+  std::optional<SnapshotMeta> snapshot;  // The newest durable one.
+  std::optional<Receiving> receiving;
   EntryLog log;
   std::optional<OutstandingBatch> batch;
   PersistSeq last_batch;

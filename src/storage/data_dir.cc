@@ -229,6 +229,8 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   recover_options.identity = identity;
   recover_options.incarnation = options.incarnation;
   recover_options.tail_bytes_max = options.tail_bytes_max;
+  recover_options.machine_name = options.machine_name;
+  recover_options.sink = options.sink;
   // A new reader: the other one may still have a file open that the first start has removed.
   TRY(const auto log_reader, PosixDirectoryReader::open(options.path));
   auto recovered = recover(*log_reader, recover_options);

@@ -27,6 +27,8 @@ struct OpenOptions {
   std::uint64_t instance = 0;     // Random; kept if the directory is new.
   raft::Incarnation incarnation;  // Random, of this start. Not 0.
   std::size_t tail_bytes_max = limits::kLogCacheIdleBytes;
+  std::string machine_name;          // As in RecoverOptions,
+  StateSink* sink = nullptr;         //   both.
   bool sync = true;                  // False: nothing is synced; only for tests.
   std::int64_t created_unix_ns = 0;  // For people, in the first segment's header.
 };

@@ -57,15 +57,17 @@ using PlanId = Strong<struct PlanIdTag>;
 // Plans of one lane run one after the other, in order; lanes run beside each other.
 enum class Lane : std::uint8_t {
   kJournal,     // Frames. Nothing else may delay them.
-  kBackground,  // Next segment, reserve, removals.
-  kRead,        // Old entries.
+  kBackground,  // Next segment, reserve, snapshots written and received, removals.
+  kRead,        // Old entries, pieces of snapshots to send.
 };
 
 struct DiskPlan {
   PlanId id;
   Lane lane = Lane::kJournal;
-  std::vector<DiskOp> ops;      // In order; the first failure ends the process...
-  bool may_lack_space = false;  // ...except ENOSPC here: the plan stops, DiskResult::no_space.
+  std::vector<DiskOp> ops;  // In order; the first failure ends the process...
+  // ...except ENOSPC here: the plan stops, what it was making or writing is removed, and
+  // DiskResult::no_space says so.
+  bool may_lack_space = false;
 };
 
 struct DiskResult {

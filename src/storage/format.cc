@@ -40,6 +40,29 @@ std::uint32_t record_crc(const RecordHeader& header, ByteView payload) {
   return crc32c(payload, crc32c(raw(header).subspan(sizeof header.crc32c)));
 }
 
+constexpr std::string_view kTornPrefix = "torn-";
+constexpr std::string_view kSnapshotPrefix = "snapshot-";
+constexpr std::string_view kIncomingPrefix = "incoming-";
+
+std::string two_numbers(std::uint64_t first, std::uint64_t second) {
+  return strf("%020llu-%020llu", static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(second));
+}
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_two_numbers(std::string_view name,
+                                                                         std::string_view prefix) {
+  constexpr std::size_t kDigits = 20;
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string_view numbers = name.substr(prefix.size());
+  if (numbers.size() != kDigits + 1 + kDigits) return std::nullopt;
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+  const bool parsed = parse_u64(numbers.substr(0, kDigits), first) &&
+                      parse_u64(numbers.substr(kDigits + 1), second);
+  if (!parsed || two_numbers(first, second) != numbers) return std::nullopt;
+  return std::pair(first, second);
+}
+
 Error damaged(std::string message) {
   return {Errc::kCorrupt, std::move(message)};
 }
@@ -56,8 +79,7 @@ std::string segment_name(std::uint64_t seq) {
 }
 
 std::string torn_name(std::uint64_t seq, std::uint64_t offset) {
-  return strf("torn-%020llu-%020llu", static_cast<unsigned long long>(seq),
-              static_cast<unsigned long long>(offset));
+  return std::string(kTornPrefix) + two_numbers(seq, offset);
 }
 
 std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
@@ -69,16 +91,24 @@ std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
   return seq;
 }
 
+std::string snapshot_name(std::uint64_t index, std::uint64_t term) {
+  return std::string(kSnapshotPrefix) + two_numbers(index, term);
+}
+
+std::string incoming_name(std::uint64_t index, std::uint64_t term) {
+  return std::string(kIncomingPrefix) + two_numbers(index, term);
+}
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_snapshot_name(std::string_view name) {
+  return parse_two_numbers(name, kSnapshotPrefix);
+}
+
+bool is_incoming_name(std::string_view name) {
+  return parse_two_numbers(name, kIncomingPrefix).has_value();
+}
+
 bool is_torn_name(std::string_view name) {
-  constexpr std::string_view kPrefix = "torn-";
-  constexpr std::size_t kDigits = 20;
-  if (!name.starts_with(kPrefix)) return false;
-  if (name.size() != kPrefix.size() + kDigits + 1 + kDigits) return false;
-  std::uint64_t seq = 0;
-  std::uint64_t offset = 0;
-  return parse_u64(name.substr(kPrefix.size(), kDigits), seq) &&
-         parse_u64(name.substr(kPrefix.size() + kDigits + 1), offset) &&
-         torn_name(seq, offset) == name;
+  return parse_two_numbers(name, kTornPrefix).has_value();
 }
 
 bool is_unfinished_name(std::string_view name) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -23,6 +24,7 @@ inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint64_t kSegmentMagic = 0x31474553'44544652;   // "RFTDSEG1"
 inline constexpr std::uint32_t kFrameMagic = 0x4d524652;              // "RFRM"
 inline constexpr std::uint64_t kIdentityMagic = 0x314e4449'44544652;  // "RFTDIDN1"
+inline constexpr std::uint64_t kSnapshotMagic = 0x31504e53'44544652;  // "RFTDSNP1"
 
 // Offset 0 of every segment; the rest of the first block is zero.
 struct SegmentHeader {
@@ -38,8 +40,8 @@ struct SegmentHeader {
   std::uint64_t prev_term;        //   position before the first entry in it,
   std::uint64_t hard_term;        //   and the hard state, so older segments can go.
   std::uint64_t hard_vote;
-  std::uint64_t snapshot_index;    // A snapshot at least this new was durable by then; zero, since
-  std::uint64_t snapshot_term;     //   this version makes none.
+  std::uint64_t snapshot_index;  // A snapshot at least this new was durable by then; zero: none.
+  std::uint64_t snapshot_term;
   std::uint32_t prev_seal_crc32c;  // Of the previous segment's last record; zero in the first.
   std::uint32_t reserved;          // Zero.
   std::uint64_t created_unix_ns;   // For people only.
@@ -69,8 +71,7 @@ enum class RecordKind : std::uint8_t {
   kHardState = 2,
   kSeal = 3,   // The last record of a finished segment: only zeros follow.
   kClean = 4,  // A seal written by a clean shutdown: nothing was in flight.
-  kReset = 5,  // The log starts after an installed snapshot. This version has no snapshots, never
-               // writes it, and refuses a directory that holds it.
+  kReset = 5,  // A snapshot of (index, term) was installed; the log is empty after it.
 };
 
 struct RecordHeader {
@@ -100,6 +101,36 @@ struct IdentityFile {
 static_assert(sizeof(IdentityFile) == 48);
 static_assert(std::has_unique_object_representations_v<IdentityFile>);
 
+// A snapshot file: this, the meta, the body in chunks with a crc32c behind each, the trailer.
+struct SnapshotHeader {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t header_crc32c;  // Of this struct with this field zero, and of the meta.
+  std::uint8_t cluster_id[16];
+  std::uint64_t last_index;
+  std::uint64_t last_term;
+  std::uint64_t body_bytes;   // Without checksums.
+  std::uint32_t meta_bytes;   // SnapshotMetaHeader, configuration, machine name.
+  std::uint32_t chunk_bytes;  // Every chunk but the last has as many.
+};
+static_assert(sizeof(SnapshotHeader) == 64);
+static_assert(std::has_unique_object_representations_v<SnapshotHeader>);
+
+struct SnapshotMetaHeader {
+  std::uint64_t configuration_index;
+  std::uint64_t cluster_time_ms;
+  std::uint32_t configuration_bytes;  // Encoded as in an entry.
+  std::uint32_t machine_name_bytes;   // For example "kv/1"; another name: refuse.
+};
+static_assert(sizeof(SnapshotMetaHeader) == 24);
+static_assert(std::has_unique_object_representations_v<SnapshotMetaHeader>);
+
+struct SnapshotTrailer {
+  std::uint32_t digest;  // crc32c of all chunk checksums, in order.
+  std::uint32_t digest_inverted;
+};
+static_assert(sizeof(SnapshotTrailer) == 8);
+
 // Payload of an entry of kind kConfiguration: this, then the ids (u64 each: voters, outgoing
 // voters, learners), then for each member {id u64, address_bytes u16, address}.
 struct ConfigurationHeader {
@@ -127,9 +158,14 @@ inline constexpr std::string_view kIdentityName = "IDENTITY";
 inline constexpr std::string_view kReserveName = "reserve";
 inline constexpr std::string_view kUnfinishedSuffix = ".tmp";
 
-std::string segment_name(std::uint64_t seq);                        // log-%020llu
-std::string torn_name(std::uint64_t seq, std::uint64_t offset);     // torn-%020llu-%020llu
-std::optional<std::uint64_t> parse_segment_name(std::string_view);  // nullopt: not one.
+std::string segment_name(std::uint64_t seq);                         // log-%020llu
+std::string torn_name(std::uint64_t seq, std::uint64_t offset);      // torn-%020llu-%020llu
+std::string snapshot_name(std::uint64_t index, std::uint64_t term);  // snapshot-%020llu-%020llu
+std::string incoming_name(std::uint64_t index, std::uint64_t term);  // incoming-%020llu-%020llu
+std::optional<std::uint64_t> parse_segment_name(std::string_view);   // nullopt: not one.
+// Index and term; nullopt: not the name of a snapshot.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_snapshot_name(std::string_view);
+bool is_incoming_name(std::string_view name);
 bool is_torn_name(std::string_view name);
 bool is_unfinished_name(std::string_view name);  // Ends with .tmp.
 

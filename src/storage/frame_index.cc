@@ -18,6 +18,10 @@ void FrameIndex::override_from(raft::Index first) {
   if (!frames_.empty() && frames_.back().last >= first) frames_.back().last = first.prev();
 }
 
+void FrameIndex::drop_before(std::uint64_t segment_seq) {
+  std::erase_if(frames_, [&](const FrameAt& frame) { return frame.segment_seq < segment_seq; });
+}
+
 void FrameIndex::add(const FrameAt& frame) {
   ASSERT(frame.first);
   ASSERT_CMP(frame.first, <=, frame.last);

@@ -15,6 +15,8 @@ class FrameIndex {
 
   // What is at or after first is dead: something else is being written in its place.
   void override_from(raft::Index first);
+  // The frames in segments before this one.
+  void drop_before(std::uint64_t segment_seq);
   // Precondition: it follows what is there.
   void add(const FrameAt& frame);
   // The frame that holds this index; null: none does.

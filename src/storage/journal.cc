@@ -16,6 +16,7 @@ constexpr std::uint64_t kBlock = limits::kBlockBytes;
 
 std::uint64_t batch_frame_bytes(const raft::PersistBatch& batch) {
   std::uint64_t records = batch.hard_state ? format::record_bytes(0) : 0;
+  if (batch.reset) records += format::record_bytes(0);
   for (const raft::Entry& entry : batch.entries) {
     records += format::record_bytes(entry.payload.bytes.size());
   }
@@ -42,6 +43,7 @@ struct Open {
 struct InFlight {
   PlanId id;
   std::optional<FrameAt> entries;
+  bool resets = false;
 };
 
 }  // namespace
@@ -56,6 +58,8 @@ struct Journal::State {
   raft::Index last_index;
   raft::Term last_term;
   raft::HardState hard_state;
+  raft::Index snapshot_index;
+  raft::Term snapshot_term;
 
   std::uint64_t next_segment_seq = 1;
   std::optional<Open> open;  // nullopt: nothing was written since the start.
@@ -77,6 +81,7 @@ struct Journal::State {
   raft::Index last_durable;
   FrameIndex index;
   std::vector<SegmentInfo> segments;
+  std::uint64_t reset_segment_seq = 0;  // Of the last durable reset.
   std::map<raft::LogReadId, std::vector<FrameAt>> reads;
 
   std::uint64_t plans = 0;
@@ -98,6 +103,7 @@ struct Journal::State {
   template <class Fill>
   DiskPlan write_frame(std::uint64_t frame_bytes, Fill fill);
   void note_durable(const InFlight& done);
+  bool drops(std::size_t i, raft::Index limit) const;
 };
 
 void Journal::State::append_header(Bytes& out) const {
@@ -112,6 +118,8 @@ void Journal::State::append_header(Bytes& out) const {
   header.prev_term = last_term.value;
   header.hard_term = hard_state.term.value;
   header.hard_vote = hard_state.voted_for.value;
+  header.snapshot_index = snapshot_index.value;
+  header.snapshot_term = snapshot_term.value;
   header.prev_seal_crc32c = prev_seal_crc32c;
   header.created_unix_ns = static_cast<std::uint64_t>(options.created_unix_ns);
   format::append_segment_header(out, header);
@@ -174,12 +182,13 @@ DiskPlan Journal::State::write_frame(std::uint64_t frame_bytes, Fill fill) {
   result.ops.emplace_back(SyncFile{name});
   next_frame_seq += 1;
   open->offset = frame_at + frame_bytes;
-  in_flight = InFlight{result.id, entries};
+  in_flight = InFlight{result.id, entries, false};
   return result;
 }
 
 void Journal::State::note_durable(const InFlight& done) {
   if (open) open->durable = true;
+  if (done.resets) reset_segment_seq = open->seq;
   if (!done.entries) return;
   index.add(*done.entries);
   last_durable = done.entries->last;
@@ -209,6 +218,9 @@ Journal::Journal(const JournalOptions& options, JournalPosition position)
   state_->first_index = position.first_index;
   state_->index = FrameIndex(std::move(position.frames));
   state_->segments = std::move(position.segments);
+  state_->reset_segment_seq = position.reset_segment_seq;
+  state_->snapshot_index = position.snapshot_index;
+  state_->snapshot_term = position.snapshot_term;
 }
 
 Journal::~Journal() = default;
@@ -216,16 +228,29 @@ Journal::~Journal() = default;
 DiskPlan Journal::begin(const raft::PersistBatch& batch) {
   State& state = *state_;
   ASSERT(ready(batch));
-  ASSERT(batch.hard_state || !batch.entries.empty());
+  ASSERT(batch.hard_state || batch.reset || !batch.entries.empty());
   if (batch.hard_state) ASSERT_CMP(batch.hard_state->term, >=, state.hard_state.term);
+  if (batch.reset) {
+    state.index = FrameIndex();
+    state.first_index = batch.reset->last_index.next();
+    state.last_durable = batch.reset->last_index;
+  }
   if (!batch.entries.empty()) {
     const raft::Index first = batch.entries.front().index;
     ASSERT_CMP(first, >=, state.first_index);
-    ASSERT_CMP(first, <=, state.last_index.next());
+    ASSERT_CMP(first, <=, (batch.reset ? batch.reset->last_index : state.last_index).next());
     state.index.override_from(first);
     state.last_durable = std::min(state.last_durable, first.prev());
   }
-  return state.write_frame(batch_frame_bytes(batch), [&](format::FrameWriter& frame) {
+  DiskPlan plan = state.write_frame(batch_frame_bytes(batch), [&](format::FrameWriter& frame) {
+    if (batch.reset) {
+      // Not before: seal and header speak of the log as it was before this frame.
+      state.last_index = batch.reset->last_index;
+      state.last_term = batch.reset->last_term;
+      frame.add(mark(format::RecordKind::kReset, batch.reset->last_term.value,
+                     batch.reset->last_index.value),
+                {});
+    }
     if (batch.hard_state) {
       state.hard_state = *batch.hard_state;
       frame.add(mark(format::RecordKind::kHardState, state.hard_state.term.value,
@@ -247,6 +272,8 @@ DiskPlan Journal::begin(const raft::PersistBatch& batch) {
     ASSERT_CMP(state.hard_state.term, >=, state.last_term);
     return entries;
   });
+  state.in_flight->resets = batch.reset.has_value();
+  return plan;
 }
 
 DiskPlan Journal::mark_idle() {
@@ -254,7 +281,7 @@ DiskPlan Journal::mark_idle() {
   ASSERT(ready_to_mark());
   if (!state.open) {  // What recovery sealed is followed by that seal.
     DiskPlan nothing = state.plan(Lane::kJournal);
-    state.in_flight = InFlight{nothing.id, std::nullopt};
+    state.in_flight = InFlight{nothing.id, std::nullopt, false};
     return nothing;
   }
   return state.write_frame(kBlock, [&](format::FrameWriter& frame) {
@@ -280,7 +307,7 @@ DiskPlan Journal::mark_clean() {
     }
   }
   state.ended = true;
-  state.in_flight = InFlight{result.id, std::nullopt};
+  state.in_flight = InFlight{result.id, std::nullopt, false};
   return result;
 }
 
@@ -372,6 +399,42 @@ std::optional<DiskPlan> Journal::prepare_reserve() {
 
 bool Journal::has_reserve() const {
   return !state_->full;
+}
+
+bool Journal::State::drops(std::size_t i, raft::Index limit) const {
+  if (i + 1 >= segments.size()) return false;
+  const bool successor_used = i + 2 < segments.size() || !open || open->durable;
+  return successor_used && (segments[i].last <= limit || segments[i].seq < reset_segment_seq);
+}
+
+bool Journal::can_drop_up_to(raft::Index limit) const {
+  return state_->drops(0, limit);
+}
+
+void Journal::snapshot_durable(const raft::SnapshotId& id) {
+  if (id.last_index <= state_->snapshot_index) return;
+  state_->snapshot_index = id.last_index;
+  state_->snapshot_term = id.last_term;
+}
+
+// Oldest first, each made durable: two that were lost together could leave a gap. What stays is the
+// segment in use, and the one before it until the first frame of its successor is durable.
+std::optional<DiskPlan> Journal::drop_up_to(raft::Index limit) {
+  State& state = *state_;
+  DiskPlan result;
+  std::size_t count = 0;
+  for (; state.drops(count, limit); ++count) {
+    if (count == 0) result = state.plan(Lane::kBackground);
+    result.ops.emplace_back(RemoveFile{format::segment_name(state.segments[count].seq)});
+    result.ops.emplace_back(SyncDirectory{});
+  }
+  if (count == 0) return std::nullopt;
+  state.segments.erase(state.segments.begin(),
+                       state.segments.begin() + static_cast<std::ptrdiff_t>(count));
+  state.index.drop_before(state.segments.front().seq);
+  const auto& frames = state.index.frames();
+  state.first_index = frames.empty() ? state.last_durable.next() : frames.front().first;
+  return result;
 }
 
 std::optional<DiskPlan> Journal::read(const raft::LogRead& wanted) {

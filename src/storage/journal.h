@@ -57,6 +57,14 @@ class Journal {
   // there is no reserve again yet.
   bool has_reserve() const;
 
+  // A snapshot is durable: later segments say so.
+  void snapshot_durable(const raft::SnapshotId& id);
+  // Removes whole segments at the beginning of the log that hold nothing behind limit (what was
+  // overwritten included), or are before a durable reset. From now on first_index() is what is
+  // left. nullopt: there is none.
+  std::optional<DiskPlan> drop_up_to(raft::Index limit);
+  bool can_drop_up_to(raft::Index limit) const;  // Cheap.
+
   std::optional<DiskPlan> read(const raft::LogRead& wanted);  // nullopt: dropped.
   // The entries of read()'s plan, in order, from wanted.first on. kCorrupt: a checksum that was
   // good is not any more; the process must end.

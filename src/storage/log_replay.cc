@@ -14,14 +14,27 @@ Error broken(std::string message) {
   return {Errc::kCorrupt, std::move(message)};
 }
 
+bool is(const format::Record& record, format::RecordKind kind) {
+  return record.header.kind == static_cast<std::uint8_t>(kind);
+}
+
 bool is_entry(const format::Record& record) {
-  return record.header.kind == static_cast<std::uint8_t>(format::RecordKind::kEntry);
+  return is(record, format::RecordKind::kEntry);
 }
 
 // What an entry in memory costs besides its payload.
 constexpr std::size_t kEntryOverheadBytes = sizeof(raft::Entry);
 
 }  // namespace
+
+void LogReplay::begin_log(raft::Index prev, raft::Term prev_term,
+                          const raft::HardState& hard_state) {
+  ASSERT(segments_.empty());
+  first_index_ = prev.next();
+  last_index_ = prev;
+  prev_term_ = prev_term;
+  hard_state_ = hard_state;
+}
 
 void LogReplay::begin_segment(std::uint64_t seq, std::uint64_t bytes) {
   segments_.push_back({seq, bytes, {}, {}});
@@ -33,13 +46,14 @@ void LogReplay::end_segment(std::uint64_t bytes) {
 }
 
 raft::Term LogReplay::last_term() const {
-  return terms_.empty() ? raft::Term{} : terms_.back().term;
+  return terms_.empty() ? prev_term_ : terms_.back().term;
 }
 
 raft::Term LogReplay::term_at(raft::Index index) const {
   const auto after = std::partition_point(
       terms_.begin(), terms_.end(), [&](const raft::TermRun& run) { return run.first <= index; });
-  return after == terms_.begin() ? raft::Term{} : std::prev(after)->term;
+  if (after != terms_.begin()) return std::prev(after)->term;
+  return index == first_index_.prev() ? prev_term_ : raft::Term{};
 }
 
 void LogReplay::override_from(raft::Index first) {
@@ -75,9 +89,13 @@ Status LogReplay::apply(const GoodFrame& frame, std::span<const format::Record> 
         if (!first) first = raft::Index{record.header.index};
         status = apply_entry(record, shared, frame);
       }
-    } else if (record.header.kind == static_cast<std::uint8_t>(format::RecordKind::kHardState)) {
-      status = i == 0 ? apply_hard_state(record)
-                      : Status(broken("hard state is not the first record of its frame"));
+    } else if (is(record, format::RecordKind::kReset)) {
+      status = i == 0 ? apply_reset(record)
+                      : Status(broken("reset is not the first record of its frame"));
+    } else if (is(record, format::RecordKind::kHardState)) {
+      const bool leads = i == 0 || (i == 1 && is(records[0], format::RecordKind::kReset));
+      status = leads ? apply_hard_state(record)
+                     : Status(broken("hard state is not the first record of its frame"));
     } else {
       status = check_mark(record, records.size());
     }
@@ -113,6 +131,11 @@ Status LogReplay::apply_entry(const format::Record& record, const SharedBytes& f
                        Number{term.value}, Number{std::max(before, raft::Term{1}).value}));
   }
   override_from(index);
+  if (index < first_index_) {
+    // It was written over entries whose older half is dropped by now: the log begins with it.
+    first_index_ = index;
+    prev_term_ = {};
+  }
   const auto kind = static_cast<raft::EntryKind>(record.header.entry_kind);
   if (kind != raft::EntryKind::kNoop && kind != raft::EntryKind::kCommand &&
       kind != raft::EntryKind::kConfiguration) {
@@ -154,14 +177,29 @@ Status LogReplay::apply_hard_state(const format::Record& record) {
   return Done{};
 }
 
+// A snapshot was installed: the log is empty after it.
+Status LogReplay::apply_reset(const format::Record& record) {
+  const raft::Index index{record.header.index};
+  const raft::Term term{record.header.term};
+  if (!index || !term) {
+    return broken(
+        strf("reset to index %llu of term %llu", Number{index.value}, Number{term.value}));
+  }
+  terms_.clear();
+  configurations_.clear();
+  tail_.clear();
+  tail_bytes_ = 0;
+  index_ = FrameIndex();
+  first_index_ = index.next();
+  last_index_ = index;
+  prev_term_ = term;
+  reset_segment_seq_ = segments_.back().seq;
+  return Done{};
+}
+
 // Seal and clean: alone in their frame, and they repeat where the log ends.
 Status LogReplay::check_mark(const format::Record& record, std::size_t records_count) const {
   const auto kind = static_cast<format::RecordKind>(record.header.kind);
-  if (kind == format::RecordKind::kReset) {
-    return broken(
-        "it is a reset: a later raftd installed a snapshot here, and this version "
-        "has no snapshots");
-  }
   if (kind != format::RecordKind::kSeal && kind != format::RecordKind::kClean) {
     return broken(strf("it has kind %u, expected 1 to 5", record.header.kind));
   }
@@ -181,7 +219,8 @@ Status LogReplay::check_mark(const format::Record& record, std::size_t records_c
 raft::Durable LogReplay::take_durable() {
   raft::Durable durable;
   durable.hard_state = hard_state_;
-  durable.first_index = raft::Index{1};
+  durable.first_index = first_index_;
+  durable.prev_term = prev_term_;
   durable.last_index = last_index_;
   durable.terms = std::move(terms_);
   durable.configurations = std::move(configurations_);

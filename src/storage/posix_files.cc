@@ -143,12 +143,14 @@ PosixFiles::Outcome PosixFiles::run_op(const DiskOp& op, bool may_lack_space, Di
     DiskResult& result;
     Outcome operator()(const CreateFile& made) const { return files.create(made, may_lack_space); }
     Outcome operator()(const CopyFile& copied) const { return files.copy(copied, may_lack_space); }
-    Outcome operator()(const WriteFile& written) const { return files.write(written); }
+    Outcome operator()(const WriteFile& written) const {
+      return files.write(written, may_lack_space);
+    }
     Outcome operator()(const ReadFile& wanted) const {
       result.reads.push_back(files.read(wanted));
       return Outcome::kDone;
     }
-    Outcome operator()(const SyncFile& synced) const { return files.sync(synced); }
+    Outcome operator()(const SyncFile& synced) const { return files.sync(synced, may_lack_space); }
     Outcome operator()(const TruncateFile& cut) const { return files.truncate(cut); }
     Outcome operator()(const RenameFile& renamed) const { return files.rename(renamed); }
     Outcome operator()(const RemoveFile& removed) const { return files.remove(removed.name); }
@@ -210,14 +212,20 @@ PosixFiles::Outcome PosixFiles::give_up(const FileName& name) {
   return Outcome::kNoSpace;
 }
 
-PosixFiles::Outcome PosixFiles::write(const WriteFile& op) {
+PosixFiles::Outcome PosixFiles::write(const WriteFile& op, bool may_lack_space) {
   const int error = write_fully(must_open(op.name), op.data.bytes, op.offset);
+  if (may_lack_space && no_space(error)) return give_up(op.name);
   if (error != 0) fail(kWrite, "write", op.name, error);
   return Outcome::kDone;
 }
 
 std::optional<Bytes> PosixFiles::read(const ReadFile& op) {
-  const int fd = opened(op.name);
+  int fd = opened(op.name);
+  struct stat status {};
+  if (fd >= 0 && ::fstat(fd, &status) == 0 && status.st_nlink == 0) {
+    forget(op.name);  // Another lane has removed or replaced it.
+    fd = opened(op.name);
+  }
   if (fd < 0) return std::nullopt;
   Bytes bytes(op.bytes);
   const int error = read_fully(fd, op.offset, bytes);
@@ -225,9 +233,10 @@ std::optional<Bytes> PosixFiles::read(const ReadFile& op) {
   return bytes;
 }
 
-PosixFiles::Outcome PosixFiles::sync(const SyncFile& op) {
+PosixFiles::Outcome PosixFiles::sync(const SyncFile& op, bool may_lack_space) {
   const int fd = must_open(op.name);
   const int error = sync_ ? retry_fsync(fd, true) : 0;
+  if (may_lack_space && no_space(error)) return give_up(op.name);
   if (error != 0) fail(kSync, "fdatasync", op.name, error);
   return Outcome::kDone;
 }

@@ -1,8 +1,8 @@
 // The only place with file system calls: runs DiskPlans, reads directories, locks them.
 //
 // The happy path is: run() does a plan's operations in order and returns what it read. Possible
-// failure modes are: no space while a plan that allows for it makes a file: the file is removed and
-// the result says so; a file to read is not there: nullopt; anything else: one line on standard
+// failure modes are: no space while a plan that allows for it writes a file: the file is removed
+// and the result says so; a file to read is not there: nullopt; anything else: one line on standard
 // error, "raftd: E021 fdatasync log-00000000000000000007: Input/output error", and the process ends
 // with exit status 74. Nothing is ever tried again: after a failed fdatasync the page cache may
 // show what the disk does not have.
@@ -60,8 +60,8 @@ class PosixFiles {
   Outcome create(const CreateFile& op, bool may_lack_space);
   Outcome copy(const CopyFile& op, bool may_lack_space);
   Outcome give_up(const FileName& name);  // Removes what could not be made.
-  Outcome write(const WriteFile& op);
-  Outcome sync(const SyncFile& op);
+  Outcome write(const WriteFile& op, bool may_lack_space);
+  Outcome sync(const SyncFile& op, bool may_lack_space);
   Outcome truncate(const TruncateFile& op);
   Outcome rename(const RenameFile& op);
   Outcome remove(const FileName& name);

@@ -7,6 +7,7 @@
 #include "storage/format.h"
 #include "storage/log_replay.h"
 #include "storage/segment_reader.h"
+#include "storage/snapshot_file.h"
 #include "storage/verdict.h"
 
 namespace raftd::storage {
@@ -26,8 +27,9 @@ struct File {
 
 // What the directory holds, by kind.
 struct Listing {
-  std::vector<File> segments;  // Ascending.
-  std::vector<FileName> torn;  // Ascending.
+  std::vector<File> segments;           // Ascending.
+  std::vector<KeptSnapshot> snapshots;  // Oldest first.
+  std::vector<FileName> torn;           // Ascending.
   std::vector<FileName> unfinished;
   std::uint64_t reserve_bytes = 0;
   bool reserve = false;
@@ -40,8 +42,11 @@ Result<Listing> list(DirectoryReader& directory) {
     if (name == format::kLockName || name == format::kIdentityName || name == "lost+found") {
       continue;
     }
-    if (format::is_unfinished_name(name)) {
+    if (format::is_unfinished_name(name) || format::is_incoming_name(name)) {
       listing.unfinished.push_back(name);
+    } else if (const auto snapshot = format::parse_snapshot_name(name)) {
+      TRY(const std::uint64_t bytes, directory.size(name));
+      listing.snapshots.push_back({name, {snapshot->first}, {snapshot->second}, bytes});
     } else if (format::is_torn_name(name)) {
       listing.torn.push_back(name);
     } else if (name == format::kReserveName) {
@@ -50,11 +55,6 @@ Result<Listing> list(DirectoryReader& directory) {
     } else if (const auto seq = format::parse_segment_name(name)) {
       TRY(const std::uint64_t bytes, directory.size(name));
       listing.segments.push_back({name, *seq, bytes});
-    } else if (name.starts_with("snapshot-") || name.starts_with("incoming-")) {
-      return corrupt(
-          strf("%s: a later raftd wrote this snapshot, and this version has no "
-               "snapshots",
-               percent_escape(name).c_str()));
     } else {
       return corrupt(strf("%s: raftd does not know this file; move it elsewhere if it is yours",
                           percent_escape(name).c_str()));
@@ -63,6 +63,10 @@ Result<Listing> list(DirectoryReader& directory) {
   const auto older = [](const File& a, const File& b) { return a.seq < b.seq; };
   std::sort(listing.segments.begin(), listing.segments.end(), older);
   std::sort(listing.torn.begin(), listing.torn.end());
+  std::sort(listing.snapshots.begin(), listing.snapshots.end(),
+            [](const KeptSnapshot& a, const KeptSnapshot& b) {
+              return std::pair(a.index, a.term) < std::pair(b.index, b.term);
+            });
   return listing;
 }
 
@@ -70,7 +74,8 @@ Result<Listing> list(DirectoryReader& directory) {
 struct Joint {
   std::uint64_t next_frame_seq = 1;
   std::uint32_t seal_crc32c = 0;
-  bool sealed = true;  // Before the first segment there is nothing that could be open.
+  bool sealed = true;    // Before the first segment there is nothing that could be open.
+  raft::Index snapshot;  // That its header knew of.
 };
 
 class Recovery {
@@ -82,9 +87,12 @@ class Recovery {
 
  private:
   Status check_sequence() const;
+  Status find_snapshot();
+  Result<SnapshotCut> try_snapshot(const KeptSnapshot& snapshot);
+  Status check_reach();
   Status find_prepared();
   Status read_segment(const File& file, bool newest);
-  Status check_header(const File& file, const format::SegmentHeader& header) const;
+  Status check_header(const File& file, const format::SegmentHeader& header);
   Result<SegmentEnd> end_of(const File& file, const SegmentRest& rest, bool header_valid,
                             bool sealed, bool newest) const;
   Status settle(const File& file, const SegmentReader& reader, const SegmentRest& rest,
@@ -104,10 +112,13 @@ class Recovery {
   bool prepared_found_ = false;    // Behind the segments there is one of zeros.
   std::optional<File> newest_;     // The newest segment that holds anything and stays.
   std::optional<FileName> new_torn_;
+  std::vector<FileName> bad_snapshots_;
+  std::optional<Error> snapshot_error_;  // Of the newest, if it is bad.
 };
 
 Status Recovery::check_sequence() const {
-  std::uint64_t expected = 1;
+  // Those at the beginning may be dropped: check_reach() tells.
+  std::uint64_t expected = listing_.segments.empty() ? 1 : listing_.segments.front().seq;
   for (const File& file : listing_.segments) {
     if (file.seq != expected) {
       return corrupt(strf("%s: expected %s before it: a segment is missing", file.name.c_str(),
@@ -127,7 +138,7 @@ Status Recovery::find_prepared() {
   const File last = listing_.segments.back();
   TRY(const bool zero, all_zero(directory_, last.name, last.bytes));
   if (!zero) return Done{};
-  if (last.seq == 1) {
+  if (listing_.segments.size() == 1) {
     return corrupt(
         strf("%s: it holds nothing, expected at least the first frame: a lost log must "
              "not become a new node that votes again",
@@ -143,7 +154,7 @@ Status Recovery::find_prepared() {
   return Done{};
 }
 
-Status Recovery::check_header(const File& file, const format::SegmentHeader& header) const {
+Status Recovery::check_header(const File& file, const format::SegmentHeader& header) {
   const auto refuse = [&](const char* field, std::uint64_t found, std::uint64_t expected) {
     return corrupt(strf("%s: segment header: %s is %llu, expected %llu", file.name.c_str(), field,
                         Number{found}, Number{expected}));
@@ -157,6 +168,17 @@ Status Recovery::check_header(const File& file, const format::SegmentHeader& hea
                         to_hex(std::as_bytes(std::span(header.cluster_id))).c_str(),
                         to_hex(std::as_bytes(std::span(identity.cluster_id))).c_str()));
   }
+  if (file.seq == listing_.segments.front().seq && file.seq > 1) {
+    // What was before it is dropped: it says itself where the log stood.
+    replay_.begin_log({header.prev_index}, {header.prev_term},
+                      {{header.hard_term}, {header.hard_vote}});
+    joint_.next_frame_seq = header.frame_seq_first;
+    joint_.seal_crc32c = header.prev_seal_crc32c;
+  }
+  if (header.snapshot_index < joint_.snapshot.value) {
+    return refuse("snapshot index", header.snapshot_index, joint_.snapshot.value);
+  }
+  joint_.snapshot = {header.snapshot_index};
   const raft::HardState& hard_state = replay_.hard_state();
   struct Field {
     const char* name;
@@ -172,8 +194,6 @@ Status Recovery::check_header(const File& file, const format::SegmentHeader& hea
       {"last term before", header.prev_term, replay_.last_term().value},
       {"hard state's term", header.hard_term, hard_state.term.value},
       {"hard state's vote", header.hard_vote, hard_state.voted_for.value},
-      {"snapshot index", header.snapshot_index, 0},
-      {"snapshot term", header.snapshot_term, 0},
   };
   for (const Field& field : fields) {
     if (field.found != field.expected) return refuse(field.name, field.found, field.expected);
@@ -225,7 +245,7 @@ Result<SegmentEnd> Recovery::end_of(const File& file, const SegmentRest& rest, b
   end.far_bytes =
       !rest.zero && rest.last_non_zero >= rest.offset + header_bytes + limits::kFrameBytesMax;
   end.newest = newest;
-  end.previous_sealed = joint_.sealed && file.seq > 1;
+  end.previous_sealed = joint_.sealed && file.seq > listing_.segments.front().seq;
   // A next segment is only made once this one's first frame is durable: that it is there, prepared,
   // proves that the header was written.
   if (!header_valid && prepared_found_) end.newest = false;
@@ -338,7 +358,67 @@ void Recovery::seal(const File& file, std::uint64_t offset, bool torn) {
   replay_.end_segment(end);
 }
 
+Result<SnapshotCut> Recovery::try_snapshot(const KeptSnapshot& kept) {
+  StateSink* sink = options_.sink;
+  if (sink != nullptr) sink->begin();
+  SnapshotFileReader reader(
+      [sink](ByteView body) { return sink == nullptr ? Status(Done{}) : sink->feed(body); });
+  TRY(const raft::SnapshotMeta meta, read_snapshot(directory_, kept.name, reader));
+  const SnapshotCut& cut = *reader.cut();
+  const auto refuse = [&](const char* what) { return corrupt(kept.name + ": " + what); };
+  if (cut.cluster_id != options_.identity.cluster_id) return refuse("it is of another cluster");
+  if (cut.last_index != kept.index || cut.last_term != kept.term) {
+    return refuse("its header has another index or term than its name");
+  }
+  if (!options_.machine_name.empty() && cut.machine_name != options_.machine_name) {
+    return refuse(strf("its state is of the kind %s, expected %s",
+                       percent_escape(cut.machine_name).c_str(), options_.machine_name.c_str())
+                      .c_str());
+  }
+  const Status complete = sink == nullptr ? Status(Done{}) : sink->complete();
+  if (!complete) return refuse(complete.error().message.c_str());
+  recovered_.durable.snapshot = meta;
+  return cut;
+}
+
+// The newest one that is whole. A bad one goes, if the log makes up for it (check_reach()).
+Status Recovery::find_snapshot() {
+  std::optional<Error> newest_error;
+  while (!listing_.snapshots.empty()) {
+    const Result<SnapshotCut> cut = try_snapshot(listing_.snapshots.back());
+    if (cut) {
+      recovered_.snapshot_time_ms = cut->cluster_time_ms;
+      break;
+    }
+    if (!newest_error) newest_error = cut.error();
+    recovered_.notes.push_back(cut.error().message + "; the one before it is taken");
+    bad_snapshots_.push_back(listing_.snapshots.back().name);
+    listing_.snapshots.pop_back();
+  }
+  snapshot_error_ = newest_error;
+  return Done{};
+}
+
+// Snapshot and log together must hold everything from the beginning.
+Status Recovery::check_reach() {
+  const raft::Index covered =
+      listing_.snapshots.empty() ? raft::Index{} : listing_.snapshots.back().index;
+  if (replay_.first_index() <= covered.next()) return Done{};
+  if (snapshot_error_) {
+    return corrupt(strf("%s; the log begins at index %llu and does not make up for it",
+                        snapshot_error_->message.c_str(), Number{replay_.first_index().value}));
+  }
+  return corrupt(
+      strf("%s: the log begins at index %llu, and the newest snapshot reaches to %llu: "
+           "segments or a snapshot are missing",
+           listing_.segments.front().name.c_str(), Number{replay_.first_index().value},
+           Number{covered.value}));
+}
+
 void Recovery::finish_repairs() {
+  for (const FileName& name : bad_snapshots_) {
+    recovered_.repairs.emplace_back(RemoveFile{name});
+  }
   for (const FileName& name : listing_.unfinished) {
     recovered_.repairs.emplace_back(RemoveFile{name});
   }
@@ -365,6 +445,7 @@ Result<Recovered> Recovery::run() {
   TRY(listing_, list(directory_));
   TRY([[maybe_unused]] const Done in_sequence, check_sequence());
   TRY([[maybe_unused]] const Done prepared, find_prepared());
+  TRY([[maybe_unused]] const Done snapshot_found, find_snapshot());
   for (const File& file : listing_.segments) {
     const bool newest = file.seq == listing_.segments.back().seq;
     TRY([[maybe_unused]] const Done read, read_segment(file, newest));
@@ -375,6 +456,7 @@ Result<Recovered> Recovery::run() {
              "must not become a new node that votes again",
              format::segment_name(1).c_str()));
   }
+  TRY([[maybe_unused]] const Done reaches, check_reach());
   finish_repairs();
   ASSERT(joint_.sealed);
   JournalPosition& position = recovered_.position;
@@ -382,14 +464,23 @@ Result<Recovered> Recovery::run() {
   position.next_frame_seq = joint_.next_frame_seq;
   position.incarnation = options_.incarnation;
   position.prev_seal_crc32c = joint_.seal_crc32c;
-  position.first_index = raft::Index{1};
+  position.first_index = replay_.first_index();
   position.last_index = replay_.last_index();
   position.last_term = replay_.last_term();
   position.hard_state = replay_.hard_state();
   position.reserve_bytes = listing_.reserve_bytes;
+  position.reset_segment_seq = replay_.reset_segment_seq();
   position.frames = replay_.take_frames();
   position.segments = replay_.take_segments();
+  const std::optional<raft::SnapshotMeta> snapshot = recovered_.durable.snapshot;
   recovered_.durable = replay_.take_durable();
+  recovered_.durable.snapshot = snapshot;
+  recovered_.snapshots = listing_.snapshots;
+  position.snapshot_index = joint_.snapshot;
+  if (snapshot && snapshot->id.last_index >= joint_.snapshot) {
+    position.snapshot_index = snapshot->id.last_index;
+    position.snapshot_term = snapshot->id.last_term;
+  }
   return std::move(recovered_);
 }
 

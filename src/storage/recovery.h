@@ -1,13 +1,16 @@
 // Reads a data directory into raft::Durable, or says exactly why it must not be used.
 //
-// The happy path is: every segment ends with its seal, the newest one perhaps with the zeros that
-// were never used; its records are replayed, and the journal goes on in a new segment. Possible
-// failure modes are: the last frame is torn, which a crash explains: it is set aside and cut off;
-// anything that no crash explains: the directory is refused, and nothing in it is changed.
+// The happy path is: the newest snapshot is read and restored; every segment ends with its seal,
+// the newest one perhaps with the zeros that were never used; its records are replayed, and the
+// journal goes on in a new segment. Possible failure modes are: the last frame is torn, which a
+// crash explains: it is set aside and cut off; the newest snapshot is bad, and the log reaches back
+// to the one before, or to the beginning: that is taken; anything that no crash explains: the
+// directory is refused, and nothing in it is changed.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -58,13 +61,26 @@ struct JournalPosition {
   raft::HardState hard_state;
   std::uint64_t prepared_bytes = 0;  // Of the next segment, which is there, all zeros; 0: is not.
   std::uint64_t reserve_bytes = 0;   // 0: there is none.
+  std::uint64_t reset_segment_seq = 0;  // Where the log was last reset; those before may go.
+  raft::Index snapshot_index;           // The newest known durable; 0: none.
+  raft::Term snapshot_term;
   std::vector<FrameAt> frames;
   std::vector<SegmentInfo> segments;
+};
+
+// A snapshot file that is kept.
+struct KeptSnapshot {
+  FileName name;
+  raft::Index index;
+  raft::Term term;
+  std::uint64_t bytes = 0;
 };
 
 struct Recovered {
   raft::Durable durable;
   JournalPosition position;
+  std::vector<KeptSnapshot> snapshots;  // Oldest first; the last one is durable.snapshot.
+  std::uint64_t snapshot_time_ms = 0;   // The cluster's, when that one was cut.
   // Execute first, as a plan that may lack space: a copy of torn bytes, for people. Without space
   // there is none; then go on.
   std::vector<DiskOp> set_aside;
@@ -78,12 +94,27 @@ struct Identity {
   std::uint64_t instance = 0;  // Random, drawn once: the same id on an empty disk is another.
 };
 
+// Gets the body of a snapshot, one verified piece after the other. An error: it is no good.
+using SnapshotBody = std::function<Status(ByteView)>;
+
+// Where the state of a snapshot goes while it is read. Owned by whoever has the state machine.
+class StateSink {
+ public:
+  virtual ~StateSink() = default;
+  // A body follows, from its beginning: what came before is no good.
+  virtual void begin() = 0;
+  virtual Status feed(ByteView body) = 0;
+  virtual Status complete() = 0;  // All of it has been fed: is it a state?
+};
+
 struct RecoverOptions {
-  Identity identity;               // Segments of another cluster or node are refused.
+  Identity identity;  // Segments of another cluster or node, snapshots of another, are refused.
   raft::Incarnation incarnation;   // Drawn for this start.
   std::size_t tail_bytes_max = 0;  // Of entries to keep in Durable.tail.
   // A prepared segment or a reserve that is smaller (unfinished) is removed and made again.
   std::size_t prepared_bytes_min = limits::kFrameBytesMax + 2 * limits::kBlockBytes;
+  std::string machine_name = {};  // What the bodies of snapshots must say.
+  StateSink* sink = nullptr;      // Null: snapshots are only verified.
 };
 
 // kCorrupt: the directory must not be used; the message names file, offset, index and what was

@@ -64,8 +64,8 @@ class DiskWorker::LaneThread {
   uv_async_t* wake_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<storage::DiskPlan> waiting_;  // Bounded by the replica: one frame, one background
-  std::vector<storage::DiskResult> done_;  // plan, kLogReadsInFlightMax reads.
+  std::deque<storage::DiskPlan> waiting_;  // Bounded by the replica: one frame,
+  std::vector<storage::DiskResult> done_;  // kBackgroundPlansMax, kReadPlansMax.
   bool ending_ = false;
   std::thread thread_;  // Last: it uses the members above.
 };

@@ -55,8 +55,8 @@ Instant monotonic_now() {
 }
 
 struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirectory {
-  State(const NodeOptions& node_options, storage::Recovered recovered, Log& node_log,
-        Reload node_reload);
+  State(const NodeOptions& node_options, storage::Recovered recovered, kv::Store& node_store,
+        Log& node_log, Reload node_reload);
 
   bool start();
   void turn() noexcept;
@@ -82,7 +82,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   Notifier notifier;
   Loop loop;
   api::Vitals vitals;
-  kv::Store store;
+  kv::Store& store;
   api::Service service;
   DiskWorker disk;
   PeerNetwork peers;
@@ -114,12 +114,12 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   Ended ended = Ended::kStopped;
 };
 
-Node::State::State(const NodeOptions& node_options, storage::Recovered recovered, Log& node_log,
-                   Reload node_reload)
+Node::State::State(const NodeOptions& node_options, storage::Recovered recovered,
+                   kv::Store& node_store, Log& node_log, Reload node_reload)
     : options(node_options),
       log(node_log),
       reload(std::move(node_reload)),
-      store(options.adjustable.history),
+      store(node_store),
       service(options.service, options.adjustable.limits, store, vitals, log),
       disk(loop, options.data_dir, options.sync,
            [this](storage::DiskResult result) {
@@ -127,7 +127,7 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
            }),
       peers(loop, options.peer, *this, log, options.seed + 1),
       replica(options.core, options.journal, std::move(recovered), options.seed, monotonic_now(),
-              {peers, disk, *this, store, log, this}),
+              {peers, disk, *this, store, log, this}, options.snapshots),
       backend(replica),
       http(loop, options.adjustable.http, service, vitals, log),
       publisher({options.core.self.value, options.peer.identity.instance, options.service.name,
@@ -350,8 +350,10 @@ std::uint64_t Node::State::published_instance(raft::NodeId id) const {
   return 0;
 }
 
-Node::Node(const NodeOptions& options, storage::Recovered recovered, Log& log, Reload reload)
-    : state_(std::make_unique<State>(options, std::move(recovered), log, std::move(reload))) {}
+Node::Node(const NodeOptions& options, storage::Recovered recovered, kv::Store& store, Log& log,
+           Reload reload)
+    : state_(
+          std::make_unique<State>(options, std::move(recovered), store, log, std::move(reload))) {}
 
 Node::~Node() = default;
 

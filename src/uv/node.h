@@ -25,6 +25,7 @@ struct Adjustable {
 struct NodeOptions {
   raft::CoreConfig core;
   storage::JournalOptions journal;
+  node::SnapshotOptions snapshots;
   PeerOptions peer;
   api::ServiceOptions service;
   Adjustable adjustable;
@@ -45,7 +46,9 @@ class Node {
   // reload: called at SIGHUP; what it returns takes effect, nothing: nothing changes.
   using Reload = std::function<std::optional<Adjustable>()>;
 
-  Node(const NodeOptions& options, storage::Recovered recovered, Log& log, Reload reload);
+  // store: empty, or as recovered.durable.snapshot says. It and log outlive the node.
+  Node(const NodeOptions& options, storage::Recovered recovered, kv::Store& store, Log& log,
+       Reload reload);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;

@@ -24,6 +24,8 @@ enum class Type : std::uint8_t {
   kForwardedAppended = 11,
   kForwardedBegun = 12,
   kForwardedRefused = 13,
+  kSnapshotChunk = 14,
+  kSnapshotReply = 15,
 };
 
 // A command begins with room for the leader's time stamp; the leader writes it there unasked.
@@ -142,6 +144,19 @@ void encode_append_reply(const raft::Message& m, const raft::AppendReply& body, 
   w.id(body.read_seq);
 }
 
+void encode_snapshot_id(const raft::SnapshotId& id, Writer& w) {
+  w.id(id.last_index).id(id.last_term).number(id.file_bytes).number(id.digest);
+}
+
+void encode_chunk(const raft::Message& m, const raft::SnapshotChunk& body, Writer& w) {
+  ASSERT_CMP(body.data.bytes.size(), ==, body.bytes);
+  w.begin(12, Type::kSnapshotChunk, m.from, m.to).id(m.term);
+  encode_snapshot_id(body.meta.id, w);
+  w.id(body.meta.configuration.index);
+  w.binary(raft::encode(body.meta.configuration.configuration));
+  w.number(body.offset).binary(body.data.bytes);
+}
+
 void encode_core(const raft::Message& m, Writer& w) {
   std::visit(
       overloaded{
@@ -164,7 +179,13 @@ void encode_core(const raft::Message& m, Writer& w) {
             w.id(body.incarnation).number(body.seq);
             body.at ? w.id(*body.at) : w.nil();
           },
-          [&](const raft::TimeoutNow&) { w.begin(4, Type::kTimeoutNow, m.from, m.to).id(m.term); }},
+          [&](const raft::TimeoutNow&) { w.begin(4, Type::kTimeoutNow, m.from, m.to).id(m.term); },
+          [&](const raft::SnapshotChunk& body) { encode_chunk(m, body, w); },
+          [&](const raft::SnapshotReply& body) {
+            w.begin(10, Type::kSnapshotReply, m.from, m.to).id(m.term);
+            encode_snapshot_id(body.id, w);
+            w.number(body.next_offset).flag(body.rejected);
+          }},
       m.body);
 }
 
@@ -260,6 +281,39 @@ raft::VoteRequest read_vote(raft::Term term, RowReader& row) {
   return body;
 }
 
+raft::SnapshotId read_snapshot_id(raft::Term term, RowReader& row) {
+  raft::SnapshotId id;
+  id.last_index = {row.number("last_index", 1, kPositionMax)};
+  id.last_term = {row.number("last_term", 1, kPositionMax)};
+  id.file_bytes = row.number("file_bytes", 1, kPositionMax);
+  id.digest = static_cast<std::uint32_t>(row.number("digest", 0, 0xffffffff));
+  row.require(id.last_term <= term, "has a snapshot of a later term than its own");
+  return id;
+}
+
+raft::SnapshotChunk read_chunk(raft::Term term, const SharedBytes& owner, RowReader& row) {
+  raft::SnapshotChunk body;
+  body.meta.id = read_snapshot_id(term, row);
+  body.meta.configuration.index = {row.number("configuration_index", 1, kPositionMax)};
+  const ByteView members = row.binary("configuration", 1, limits::kConfigurationBytesMax);
+  body.offset = row.number("offset", 0, kPositionMax);
+  const ByteView data = row.binary("data", 1, limits::kSnapshotWireBytes);
+  if (row.broken()) return body;
+  Result<raft::Configuration> configuration = raft::decode_configuration(members);
+  row.require(static_cast<bool>(configuration),
+              "has a configuration that breaks a rule of configurations");
+  const std::uint64_t size = body.meta.id.file_bytes;
+  row.require(body.offset < size && data.size() <= size - body.offset,
+              "has a piece that goes beyond the end of its file");
+  row.require(body.meta.configuration.index <= body.meta.id.last_index,
+              "has a configuration from behind its snapshot");
+  if (row.broken()) return body;
+  body.meta.configuration.configuration = *std::move(configuration);
+  body.bytes = static_cast<std::uint32_t>(data.size());
+  body.data = {owner.owner, data};
+  return body;
+}
+
 node::ForwardId read_forward_id(RowReader& row) {
   node::ForwardId id;
   id.incarnation = {row.any("incarnation")};
@@ -283,6 +337,20 @@ Decoded finish(RowReader& row, const char* name, node::PeerMessage message) {
 template <class Body>
 Decoded core(RowReader& row, const char* name, Route route, raft::Term term, Body body) {
   return finish(row, name, raft::Message{route.from, route.to, term, std::move(body)});
+}
+
+Decoded decode_snapshot(Type type, Route route, const SharedBytes& owner, RowReader& row) {
+  const raft::Term term{row.number("term", 0, kPositionMax)};
+  if (type == Type::kSnapshotChunk) {
+    return core(row, "a SnapshotChunk", route, term, read_chunk(term, owner, row));
+  }
+  ASSERT(type == Type::kSnapshotReply);
+  raft::SnapshotReply body;
+  body.id = read_snapshot_id(term, row);
+  body.next_offset = row.number("next_offset", 0, kPositionMax);
+  body.rejected = row.flag("rejected");
+  row.require(body.next_offset <= body.id.file_bytes, "has an offset behind the end of its file");
+  return core(row, "a SnapshotReply", route, term, body);
 }
 
 Decoded decode_core(Type type, Route route, Row& values, RowReader& row) {
@@ -367,7 +435,7 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
   auto parsed = parse_row(body, Strictness::kMessage);
   if (!parsed) return Error{Errc::kBadInput, "a message " + parsed.error().message};
   RowReader row(*parsed);
-  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kForwardedRefused));
+  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kSnapshotReply));
   const raft::NodeId from{row.number("sender", 1, limits::kNodeIdMax)};
   const raft::NodeId to{row.number("receiver", 1, limits::kNodeIdMax)};
   if (row.broken()) return Error{Errc::kBadInput, row.finish("a message").error().message};
@@ -382,6 +450,9 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
     case Type::kReadIndexReply:
     case Type::kTimeoutNow:
       return decode_core(type, {from, to}, *parsed, row);
+    case Type::kSnapshotChunk:
+    case Type::kSnapshotReply:
+      return decode_snapshot(type, {from, to}, body, row);
     case Type::kForwardPropose:
     case Type::kForwardTransfer:
       return decode_forward(type, {from, to}, row);

@@ -2,6 +2,7 @@
 // Nothing here knows the key-value store, HTTP or libuv.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -32,6 +33,44 @@ class Counter final : public machine::StateMachine {
   machine::Outcome apply_slice() override { return {}; }  // Never asked: apply always finishes.
   std::unique_ptr<machine::Reply> query(const machine::Query&) const override {
     return std::make_unique<Sum>(sum_);
+  }
+  // Its snapshot is the sum.
+  class Writer final : public machine::SnapshotWriter {
+   public:
+    explicit Writer(std::uint64_t sum) : sum_(sum) {}
+    bool write_slice(Bytes& out, std::size_t) override {
+      append_le(out, sum_);
+      return true;
+    }
+
+   private:
+    std::uint64_t sum_;
+  };
+  class Reader final : public machine::RestoreReader {
+   public:
+    explicit Reader(std::uint64_t& sum) : sum_(sum) {}
+    Status feed(ByteView bytes) override {
+      read_.insert(read_.end(), bytes.begin(), bytes.end());
+      return raftd::Done{};
+    }
+    Status complete() const override {
+      if (read_.size() == sizeof sum_) return raftd::Done{};
+      return Error{Errc::kCorrupt, "a sum has eight bytes"};
+    }
+    void commit(raft::Index, machine::ClusterTime) override {
+      sum_ = load_le<std::uint64_t>(read_);
+    }
+
+   private:
+    std::uint64_t& sum_;
+    Bytes read_;
+  };
+  std::string_view name() const override { return "sum/1"; }
+  std::unique_ptr<machine::SnapshotWriter> snapshot() override {
+    return std::make_unique<Writer>(sum_);
+  }
+  std::unique_ptr<machine::RestoreReader> restore() override {
+    return std::make_unique<Reader>(sum_);
   }
   std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
   std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
@@ -132,13 +171,30 @@ void format(Files& files) {
   journal.finish(files.run_next());
 }
 
+// A start restores the counter's snapshot.
+struct Restoring final : storage::StateSink {
+  explicit Restoring(Counter& restored) : counter(restored) {}
+  void begin() override { reader = counter.restore(); }
+  Status feed(ByteView body) override { return reader->feed(body); }
+  Status complete() override { return reader->complete(); }
+  Counter& counter;
+  std::unique_ptr<machine::RestoreReader> reader;
+};
+
 // One life of the process.
 struct Life {
   Life(Files& disk, std::uint64_t incarnation)
       : files(disk), log(LogLevel::kError, [](LogLevel, std::string_view) {}) {
     storage::RecoverOptions options{kJournal.identity, {incarnation}};
     options.prepared_bytes_min = 3 * limits::kBlockBytes;
+    options.machine_name = counter.name();
+    Restoring restoring(counter);
+    options.sink = &restoring;
     storage::Recovered recovered = *storage::recover(files, options);
+    if (const auto& snapshot = recovered.durable.snapshot) {
+      restored_at = snapshot->id.last_index;
+      restoring.reader->commit(restored_at, {recovered.snapshot_time_ms});
+    }
     storage::DiskResult ignored;
     for (const storage::DiskOp& op : recovered.repairs)
       files.run(op, ignored);
@@ -150,9 +206,10 @@ struct Life {
     core.log_cache_bytes = limits::kLogCacheBytesMin;
     core.max_pending_bytes = limits::kMiB;
     core.max_inflight_bytes = limits::kAppendsInFlightBytesMax;
-    replica =
-        std::make_unique<node::Replica>(core, kJournal, std::move(recovered), incarnation, now,
-                                        node::Outside{world, files, world, counter, log});
+    replica = std::make_unique<node::Replica>(
+        core, kJournal, std::move(recovered), incarnation, now,
+        node::Outside{world, files, world, counter, log},
+        node::SnapshotOptions{.entries = 10, .bytes = limits::kMiB});
   }
 
   void turn() {
@@ -180,6 +237,7 @@ struct Life {
   Counter counter;
   Log log;
   Instant now{seconds(1)};
+  raft::Index restored_at;
   std::unique_ptr<node::Replica> replica;
 };
 
@@ -210,6 +268,40 @@ TEST_CASE("a counter on the replica counts, answers linearizable reads and survi
     REQUIRE(life.until(
         [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; }));
     CHECK(life.ask({1}, node::Read{std::make_unique<SumQuery>()}) == 43);
+  }
+}
+
+TEST_CASE("a counter's snapshots bound its log, and a restart goes on from the newest") {
+  Files files;
+  format(files);
+  const auto leads = [](Life& life) {
+    return life.until(
+        [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; });
+  };
+  std::uint64_t sum = 0;
+  {
+    Life life(files, 11);
+    REQUIRE(leads(life));
+    for (std::uint64_t i = 1; i <= 200; ++i) {
+      sum += i;
+      REQUIRE(life.ask({i}, node::Write{node::Propose{add(i)}}) == sum);
+    }
+    const node::ReplicaStatus status = life.replica->status(life.now);
+    CHECK(status.snapshots_made > 10);
+    CHECK(status.first > raft::Index{100});
+  }
+  const auto count = [&](std::string_view prefix) {
+    return std::ranges::count_if(files.files,
+                                 [&](const auto& file) { return file.first.starts_with(prefix); });
+  };
+  CHECK(count("snapshot-") <= 3);  // The third is being made, or removed.
+  CHECK(count("log-") <= 4);
+  {
+    Life life(files, 12);
+    CHECK(life.restored_at > raft::Index{150});
+    REQUIRE(leads(life));
+    CHECK(life.ask({1}, node::Read{std::make_unique<SumQuery>()}) == sum);
+    CHECK(life.ask({2}, node::Write{node::Propose{add(1)}}) == sum + 1);
   }
 }
 

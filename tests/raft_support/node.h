@@ -49,15 +49,21 @@ inline Entry members(std::uint64_t index, std::uint64_t term, const Configuratio
   return {{index}, {term}, EntryKind::kConfiguration, share(encode(configuration))};
 }
 
-// What a restart finds. Entries are contiguous from index 1.
+// What a restart finds. Entries are contiguous.
 struct TestDisk {
   HardState hard_state;
   std::vector<Entry> entries;
+  std::uint64_t before = 0;  // The index before the first of them; what is there is dropped.
+  std::uint64_t before_term = 0;
+  std::optional<SnapshotMeta> snapshot;
 
   Durable recover(std::size_t tail_entries) const {
     Durable durable;
     durable.hard_state = hard_state;
-    durable.last_index = {entries.size()};
+    durable.snapshot = snapshot;
+    durable.first_index = {before + 1};
+    durable.prev_term = {before_term};
+    durable.last_index = {before + entries.size()};
     for (const Entry& entry : entries) {
       if (durable.terms.empty() || durable.terms.back().term != entry.term) {
         durable.terms.push_back({entry.index, entry.term});
@@ -73,15 +79,31 @@ struct TestDisk {
 
   void write(const PersistBatch& batch) {
     if (batch.hard_state) hard_state = *batch.hard_state;
+    if (batch.reset) {
+      entries.clear();
+      before = batch.reset->last_index.value;
+      before_term = batch.reset->last_term.value;
+    }
     if (batch.entries.empty()) return;
-    entries.resize(batch.entries.front().index.value - 1);
+    entries.resize(batch.entries.front().index.value - 1 - before);
     entries.insert(entries.end(), batch.entries.begin(), batch.entries.end());
+  }
+
+  void drop_to(std::uint64_t first) {
+    while (before + 1 < first) {
+      before_term = entries.front().term.value;
+      entries.erase(entries.begin());
+      ++before;
+    }
   }
 };
 
 // The log that every first start writes: the configuration at (1, 1).
 inline TestDisk first_start(const Configuration& configuration) {
-  return {{{1}, {}}, {members(1, 1, configuration)}};
+  TestDisk disk;
+  disk.hard_state = {{1}, {}};
+  disk.entries = {members(1, 1, configuration)};
+  return disk;
 }
 
 // Terms of the entries behind the first one, as the Raft paper draws logs.
@@ -132,6 +154,8 @@ class TestNode {
       }
       for (const LogRead& read : out.log_reads)
         log_reads.push_back(read);
+      for (SnapshotChunk& chunk : out.chunks)
+        chunks.push_back(std::move(chunk));
       if (auto_log_reads) finish_log_reads(now);
       for (Entry& entry : out.committed) {
         applied.push_back(entry);
@@ -160,8 +184,10 @@ class TestNode {
     for (const LogRead& read : std::exchange(log_reads, {})) {
       std::vector<Entry> entries;
       std::size_t bytes = 0;
-      for (Index i = read.first; i <= read.last && i.value <= disk.entries.size(); i = i.next()) {
-        const Entry& entry = disk.entries[i.value - 1];
+      const std::uint64_t last = disk.before + disk.entries.size();
+      for (Index i = read.first; i <= read.last && i.value <= last; i = i.next()) {
+        if (i.value <= disk.before) break;  // Dropped.
+        const Entry& entry = disk.entries[i.value - disk.before - 1];
         bytes += entry.payload.bytes.size();
         if (bytes > read.bytes_max && !entries.empty()) break;
         entries.push_back(entry);
@@ -194,6 +220,7 @@ class TestNode {
   bool auto_log_reads = true;
   std::optional<PersistBatch> writing;
   std::vector<LogRead> log_reads;
+  std::vector<SnapshotChunk> chunks;
   std::size_t log_reads_done = 0;
   std::vector<Message> sent;
   std::vector<Entry> applied;

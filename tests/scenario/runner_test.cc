@@ -87,6 +87,15 @@ std::string describe(const Body& body) {
                             : strf("ReadIndexReply seq=%lu no", reply.seq);
           },
           [](const TimeoutNow&) { return std::string("TimeoutNow"); },
+          [](const SnapshotChunk& chunk) {
+            return strf("Chunk %lu:%lu offset=%lu bytes=%u", chunk.meta.id.last_index.value,
+                        chunk.meta.id.last_term.value, chunk.offset, chunk.bytes);
+          },
+          [](const SnapshotReply& reply) {
+            return strf("ChunkReply %lu:%lu next=%lu%s", reply.id.last_index.value,
+                        reply.id.last_term.value, reply.next_offset,
+                        reply.rejected ? " rejected" : "");
+          },
       },
       body);
 }

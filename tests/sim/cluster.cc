@@ -137,13 +137,15 @@ void Cluster::start(std::size_t node) {
   core.check_quorum = options_.check_quorum;
   say(node, strf("starts, log to %llu, term %llu", number(recovered.durable.last_index.value),
                  number(recovered.durable.hard_state.term.value)));
-  n.machine = std::make_unique<Machine>(node, oracle_);
   n.paused_until = {};
   n.inbox.clear();
   n.pump_scheduled = false;
   n.replica = std::make_unique<node::Replica>(
       core, storage::JournalOptions{n.identity, options_.segment_bytes, options_.segment_bytes, 0},
-      std::move(recovered), n.rng.next(), local(n), node::Outside{n, n.disk, n, *n.machine, n.log});
+      std::move(recovered), n.rng.next(), local(n), node::Outside{n, n.disk, n, *n.machine, n.log},
+      node::SnapshotOptions{.entries = options_.snapshot_entries,
+                            .bytes = options_.snapshot_bytes,
+                            .keep = options_.snapshots_kept});
   trace(node, 3, n.life);
   check(node);
   network_.started(node);
@@ -160,6 +162,7 @@ void Cluster::kill(std::size_t node, bool power) {
   coverage_.elections += counters.elections_started;
   coverage_.leader_changes += counters.leader_changes;
   coverage_.forwarded += status(node).forwarded_total;
+  count_snapshots(status(node));
   trace(node, 4, power ? 1 : 0);
   ++n.life;
   n.replica.reset();
@@ -382,7 +385,15 @@ void Cluster::collect_coverage() {
     coverage_.elections += now.counters.elections_started;
     coverage_.leader_changes += now.counters.leader_changes;
     coverage_.forwarded += now.forwarded_total;
+    count_snapshots(now);
   }
+}
+
+void Cluster::count_snapshots(const node::ReplicaStatus& status) {
+  coverage_.snapshots_made += status.snapshots_made;
+  coverage_.snapshots_sent += status.counters.snapshots_sent;
+  coverage_.snapshots_installed += status.counters.snapshots_installed;
+  coverage_.log_drops += status.first > raft::Index{1} ? 1 : 0;
 }
 
 }  // namespace raftd::sim

@@ -41,6 +41,11 @@ struct Coverage {
   std::uint64_t damage_unnoticed = 0;  // The last frame is gone: a start cannot know.
   std::uint64_t starts_without_reads = 0;
   std::uint64_t clock_jumps = 0;
+  std::uint64_t snapshots_made = 0;
+  std::uint64_t snapshots_sent = 0;
+  std::uint64_t snapshots_installed = 0;
+  std::uint64_t starts_from_snapshots = 0;
+  std::uint64_t log_drops = 0;  // Nodes that ended without the beginning of the log.
   std::uint64_t transfers = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
@@ -139,6 +144,7 @@ class Cluster final : private Peers {
   void resume(std::size_t node);
   void check(std::size_t node);
   void check_bounds(std::size_t node, const node::ReplicaStatus& now);
+  void count_snapshots(const node::ReplicaStatus& status);
   void format_disk(std::size_t node);
   // nullopt: it is refused, as it must be.
   std::optional<storage::Recovered> recover_disk(std::size_t node);

@@ -37,6 +37,9 @@ std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
   options.identity = n.identity;
   options.tail_bytes_max = limits::kLogCacheIdleBytes;
   options.prepared_bytes_min = 3 * limits::kBlockBytes;
+  n.machine = std::make_unique<Machine>(node, oracle_);
+  options.machine_name = n.machine->name();
+  options.sink = n.machine.get();
   for (;;) {
     options.incarnation = {n.rng.next() | 1};
     n.disk.image().drop_cache();
@@ -60,6 +63,8 @@ std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
     }
     if (!interrupted) {
       n.disk.image().log().accept(recovered->durable);
+      n.machine->restored(*recovered);
+      if (recovered->durable.snapshot) ++coverage_.starts_from_snapshots;
       return *std::move(recovered);
     }
     ++coverage_.interrupted_repairs;
@@ -74,6 +79,7 @@ void Cluster::refused(std::size_t node, const Error& error) {
   say(node, "does not start: " + error.message);
   const bool unreadable = error.message.find("Input/output error") != std::string::npos;
   const bool says_where = error.message.find("log-") != std::string::npos ||
+                          error.message.find("snapshot-") != std::string::npos ||
                           error.message.find("reserve") != std::string::npos ||
                           error.message.find("torn-") != std::string::npos;
   if ((!n.victim && !unreadable) || !says_where || error.code != Errc::kCorrupt) {

@@ -24,7 +24,7 @@ inline raft::NodeId id_of(std::size_t node) {
 }
 
 // The store, with the oracle looking on.
-class Cluster::Machine final : public machine::StateMachine {
+class Cluster::Machine final : public machine::StateMachine, public storage::StateSink {
  public:
   Machine(std::size_t node, Oracle& oracle)
       : node_(node), oracle_(oracle), store_({.age_ms = 5000, .bytes = 64 * limits::kKiB}) {}
@@ -38,13 +38,53 @@ class Cluster::Machine final : public machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
     return store_.query(query);
   }
+  std::string_view name() const override { return store_.name(); }
+  std::unique_ptr<machine::SnapshotWriter> snapshot() override {
+    oracle_.state_is(node_, index_, store_.digest());
+    return store_.snapshot();
+  }
+  std::unique_ptr<machine::RestoreReader> restore() override {
+    return std::make_unique<Restore>(*this, store_.restore());
+  }
   std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
   std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
   bool tidy_slice() override { return store_.tidy_slice(); }
 
   const kv::Store& store() const { return store_; }
 
+  // A start reads a snapshot into it, and goes on from there if recovery says so.
+  void begin() override { starting_ = restore(); }
+  Status feed(ByteView body) override { return starting_->feed(body); }
+  Status complete() override { return starting_->complete(); }
+  void restored(const storage::Recovered& recovered) {
+    if (recovered.durable.snapshot) {
+      starting_->commit(recovered.durable.snapshot->id.last_index, {recovered.snapshot_time_ms});
+    }
+    starting_.reset();
+  }
+
  private:
+  // The state jumps: what the store is afterwards must be what others are at that index.
+  class Restore final : public machine::RestoreReader {
+   public:
+    Restore(Machine& machine, std::unique_ptr<machine::RestoreReader> reader)
+        : machine_(machine), reader_(std::move(reader)) {}
+    Status feed(ByteView bytes) override { return reader_->feed(bytes); }
+    Status complete() const override { return reader_->complete(); }
+    void commit(raft::Index index, machine::ClusterTime time) override {
+      reader_->commit(index, time);
+      machine_.index_ = index;
+      machine_.oracle_.installed(machine_.node_, index);
+      machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
+      machine_.oracle_.state_is(machine_.node_, index, machine_.store_.digest());
+      machine_.store_.check_invariants();
+    }
+
+   private:
+    Machine& machine_;
+    std::unique_ptr<machine::RestoreReader> reader_;
+  };
+
   machine::Outcome finished(machine::Outcome outcome) {
     if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
     if (outcome.finished && index_.value % kDigestEvery == 0) {
@@ -58,6 +98,7 @@ class Cluster::Machine final : public machine::StateMachine {
   Oracle& oracle_;
   kv::Store store_;
   raft::Index index_;
+  std::unique_ptr<machine::RestoreReader> starting_;
 };
 
 struct Cluster::Node final : node::Network, node::Clients, LogObserver {
@@ -107,6 +148,7 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   void hard_state(const raft::HardState& before, const raft::HardState& now) override {
     cluster.logs_.hard_state(index, before, now);
   }
+  const LogSlot& committed(raft::Index at) const override { return cluster.logs_.committed_at(at); }
 
   Cluster& cluster;
   std::size_t index;

@@ -7,6 +7,7 @@
 #include "sim/violation.h"
 
 #include "base/overloaded.h"
+#include "storage/format.h"
 
 namespace raftd::sim {
 Result<std::vector<storage::FileName>> DiskImage::list() {
@@ -172,6 +173,17 @@ void DiskImage::note_names() {
     const auto found = durable_.find(name);
     if (found != durable_.end() && found->second == file) log_.named(file->number);
   }
+  note_snapshots();
+}
+
+void DiskImage::note_snapshots() {
+  std::set<raft::Index> indexes;
+  for (const auto& [name, file] : durable_) {
+    const auto snapshot = storage::format::parse_snapshot_name(name);
+    const bool whole = file->dirty.empty() && file->durable.size() == file->seen.size();
+    if (snapshot && whole) indexes.insert({snapshot->first});
+  }
+  log_.snapshots(std::move(indexes));
 }
 
 std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
@@ -293,9 +305,9 @@ void SimDisk::be_kind() {
 
 void SimDisk::submit(storage::DiskPlan plan) {
   const auto lane = static_cast<std::size_t>(plan.lane);
-  // One frame, one file in the background, a few reads: a disk that is slow does not pile up more.
-  const std::size_t most =
-      plan.lane == storage::Lane::kRead ? limits::kLogReadsInFlightMax : std::size_t{1};
+  // One frame, a few files in the background, a few reads: a slow disk does not pile up more.
+  constexpr std::size_t kMost[] = {1, limits::kBackgroundPlansMax, limits::kReadPlansMax};
+  const std::size_t most = kMost[lane];
   if (lanes_[lane].plans.size() >= most) {
     violated("bounded queues",
              strf("plan %zu of lane %zu waits for the disk", lanes_[lane].plans.size() + 1, lane));
@@ -330,7 +342,8 @@ void SimDisk::next_op(std::size_t lane) {
   if (running.op == plan.ops.size()) return end_plan(lane);
   const storage::DiskOp& op = plan.ops[running.op];
   const bool makes_file = std::holds_alternative<storage::CreateFile>(op) ||
-                          std::holds_alternative<storage::CopyFile>(op);
+                          std::holds_alternative<storage::CopyFile>(op) ||
+                          std::holds_alternative<storage::WriteFile>(op);
   if (full_ && makes_file && plan.may_lack_space) {
     schedule_.after(latency(op), [this, lane, life = life_] {
       if (life == life_) end_without_space(lane);
@@ -347,8 +360,10 @@ void SimDisk::end_without_space(std::size_t lane) {
   Running& running = lanes_[lane];
   const storage::DiskOp& op = running.plans.front().ops[running.op];
   if (const auto* made = std::get_if<storage::CreateFile>(&op)) {
-    image_.execute(storage::CreateFile{made->name, rng_.below(made->bytes)});
+    image_.execute(storage::CreateFile{made->name, rng_.below(made->bytes + 1)});
     image_.execute(storage::RemoveFile{made->name});
+  } else if (const auto* written = std::get_if<storage::WriteFile>(&op)) {
+    image_.execute(storage::RemoveFile{written->name});
   }
   running.result.no_space = true;
   end_plan(lane);

@@ -79,6 +79,7 @@ class DiskImage final : public storage::DirectoryReader {
   void write(const storage::WriteFile& op);
   void sync(File& file);
   void note_names();
+  void note_snapshots();
   static void put_sector(Bytes& to, std::size_t at, const Bytes& from, std::size_t sector);
 
   DiskLog log_;

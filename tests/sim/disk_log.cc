@@ -35,8 +35,36 @@ void apply_entries(LogImage& image, raft::Index first, const std::vector<LogSlot
   image.slots.insert(image.slots.end(), entries.begin(), entries.end());
 }
 
-// Whether recovery found this image. Its tail is compared by what the entries hold.
-bool same(const LogImage& image, const raft::Durable& recovered) {
+}  // namespace
+
+// The state of a snapshot stands for the entries that are committed up to it.
+void DiskLog::reset(LogImage& image, raft::Index to) const {
+  image.slots.clear();
+  for (raft::Index index{1}; index <= to; index = index.next())
+    image.slots.push_back(observer_->committed(index));
+}
+
+void DiskLog::apply(LogImage& image, const Frame& frame) const {
+  if (frame.reset) reset(image, frame.reset);
+  if (frame.hard) image.hard = *frame.hard;
+  apply_entries(image, frame.first, frame.entries);
+}
+
+bool DiskLog::leads_up() const {
+  if (snapshots_.empty()) return true;
+  const raft::Index newest = *snapshots_.rbegin();
+  return durable_.chain_at(newest) == observer_->committed(newest).chain;
+}
+
+const LogSlot* DiskLog::at(raft::Index index) const {
+  if (leads_up()) return durable_.at(index);
+  const bool covered = index && index <= *snapshots_.rbegin();
+  return covered ? &observer_->committed(index) : nullptr;
+}
+
+// Whether recovery found this image. Its tail is compared by what the entries hold; what is dropped
+// at its beginning is in the snapshot. A log that does not lead up to the snapshot will be reset.
+bool DiskLog::same(const LogImage& image, const raft::Durable& recovered) const {
   if (image.hard != recovered.hard_state || image.last() != recovered.last_index) return false;
   for (std::size_t i = 0; i < recovered.terms.size(); ++i) {
     const raft::TermRun& run = recovered.terms[i];
@@ -52,8 +80,6 @@ bool same(const LogImage& image, const raft::Durable& recovered) {
     return slot->chain == slot_of(entry.term, entry.kind, entry.payload.bytes, before).chain;
   });
 }
-
-}  // namespace
 
 void DiskLog::wrote(FileNumber file, std::uint64_t offset, ByteView bytes) {
   if (frozen_) return;
@@ -82,7 +108,10 @@ std::size_t DiskLog::parse(FileNumber file, ByteView bytes) {
     format::RecordHeader record;
     ASSERT_CMP(rest.size(), >=, sizeof record);
     std::memcpy(&record, rest.data(), sizeof record);
-    if (static_cast<format::RecordKind>(record.kind) == format::RecordKind::kHardState) {
+    if (static_cast<format::RecordKind>(record.kind) == format::RecordKind::kReset) {
+      frame.reset = {record.index};
+      reset(written_, frame.reset);
+    } else if (static_cast<format::RecordKind>(record.kind) == format::RecordKind::kHardState) {
       frame.hard = raft::HardState{{record.term}, {record.index}};
     } else if (static_cast<format::RecordKind>(record.kind) == format::RecordKind::kEntry) {
       if (frame.entries.empty()) {
@@ -130,7 +159,20 @@ void DiskLog::settle() {
 }
 
 void DiskLog::make_durable(const Frame& frame) {
-  undo_ = {durable_.hard, durable_.slots.size(), {}};
+  std::optional<std::vector<LogSlot>> all;
+  if (frame.reset) {
+    const LogImage before = durable_;
+    all = before.slots;
+    reset(durable_, frame.reset);
+    // Nothing that was committed may go with what is reset.
+    for (raft::Index index{1}; index <= before.last() && observer_ != nullptr;
+         index = index.next()) {
+      if (before.chain_at(index) != durable_.chain_at(index)) {
+        observer_->replaced(index, *before.at(index));
+      }
+    }
+  }
+  undo_ = {durable_.hard, durable_.slots.size(), {}, std::move(all)};
   if (frame.hard) durable_.hard = *frame.hard;
   if (frame.entries.empty()) return;
   undo_.kept = frame.first.value - 1;
@@ -151,8 +193,7 @@ std::optional<std::size_t> DiskLog::frames_in(const raft::Durable& recovered) co
   if (unsynced_.empty()) return found;
   LogImage image = durable_;
   for (std::size_t i = 0; i < unsynced_.size(); ++i) {
-    if (unsynced_[i].hard) image.hard = *unsynced_[i].hard;
-    apply_entries(image, unsynced_[i].first, unsynced_[i].entries);
+    apply(image, unsynced_[i]);
     if (same(image, recovered)) found = i + 1;
   }
   return found;
@@ -164,6 +205,7 @@ DiskLog::Found DiskLog::compare(const raft::Durable& recovered) const {
   before.hard = undo_.hard;
   before.slots.resize(undo_.kept);
   before.slots.insert(before.slots.end(), undo_.removed.begin(), undo_.removed.end());
+  if (undo_.all) before.slots = *undo_.all;
   return same(before, recovered) ? Found::kLastFrameLost : Found::kSomethingElse;
 }
 

@@ -41,6 +41,8 @@ class LogObserver {
   virtual void replaced(raft::Index index, const LogSlot& slot) = 0;
   // The hard state that is written now follows this one.
   virtual void hard_state(const raft::HardState& before, const raft::HardState& now) = 0;
+  // What is committed at index, of which there is a snapshot: what its state stands for.
+  virtual const LogSlot& committed(raft::Index index) const = 0;
 };
 
 class DiskLog {
@@ -62,8 +64,17 @@ class DiskLog {
   void named(FileNumber file);
   void unnamed(FileNumber file) { named_.erase(file); }
 
+  // The snapshots that a power loss leaves, by their index.
+  void snapshots(std::set<raft::Index> indexes) { snapshots_ = std::move(indexes); }
+
   const LogImage& durable() const { return durable_; }
   const LogImage& written() const { return written_; }
+  // As a start would find it: the newest snapshot, and the log if it leads up to that.
+  raft::Index last() const { return leads_up() ? durable_.last() : *snapshots_.rbegin(); }
+  const LogSlot* at(raft::Index index) const;
+  std::uint64_t chain_at(raft::Index index) const {
+    return at(index) == nullptr ? 0 : at(index)->chain;
+  }
 
   // The process ended, and perhaps the power went: what happens now is for recovery to find.
   void crashed() { frozen_ = true; }
@@ -77,6 +88,7 @@ class DiskLog {
     FileNumber file = 0;
     bool synced = false;
     std::optional<raft::HardState> hard;
+    raft::Index reset;  // 0: it is none.
     raft::Index first;
     std::vector<LogSlot> entries;
   };
@@ -85,11 +97,16 @@ class DiskLog {
     raft::HardState hard;
     std::size_t kept = 0;
     std::vector<LogSlot> removed;
+    std::optional<std::vector<LogSlot>> all = std::nullopt;  // Of a log that it reset.
   };
 
   std::size_t parse(FileNumber file, ByteView bytes);
   void settle();  // Frames whose turn has come are durable.
   void make_durable(const Frame& frame);
+  void apply(LogImage& image, const Frame& frame) const;
+  void reset(LogImage& image, raft::Index to) const;
+  bool leads_up() const;
+  bool same(const LogImage& image, const raft::Durable& recovered) const;
   std::optional<std::size_t> frames_in(const raft::Durable& recovered) const;
 
   LogObserver* observer_ = nullptr;
@@ -97,6 +114,7 @@ class DiskLog {
   LogImage written_;
   std::deque<Frame> unsynced_;  // What leads from durable_ to written_.
   std::set<FileNumber> named_;
+  std::set<raft::Index> snapshots_;
   bool frozen_ = false;
   Undo undo_;
 };

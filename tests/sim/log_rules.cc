@@ -64,16 +64,16 @@ void LogRules::hard_state(std::size_t node, const raft::HardState& before,
 
 std::size_t LogRules::disks_with(raft::Index index, std::uint64_t chain) const {
   return static_cast<std::size_t>(std::ranges::count_if(
-      disks_, [&](const DiskLog* disk) { return disk->durable().chain_at(index) == chain; }));
+      disks_, [&](const DiskLog* disk) { return disk->chain_at(index) == chain; }));
 }
 
 void LogRules::committed(std::size_t node, raft::Index index, raft::Term term) {
   if (index <= last_committed()) return;
   for (const DiskLog* disk : disks_) {
-    const std::uint64_t chain = disk->durable().chain_at(index);
+    const std::uint64_t chain = disk->chain_at(index);
     if (chain == 0 || disks_with(index, chain) < disks_.size() / 2 + 1) continue;
     while (last_committed() < index)
-      committed_.push_back({*disk->durable().at(last_committed().next()), term});
+      committed_.push_back({*disk->at(last_committed().next()), term});
     return;
   }
   violated("durability", strf("node %zu counts entry %llu as committed, and it is on no quorum of "
@@ -116,10 +116,10 @@ void LogRules::applied(std::size_t node, raft::Index index, raft::Term term,
 }
 
 void LogRules::persisted(std::size_t node, raft::Index index) const {
-  if (index <= disks_[node]->durable().last()) return;
-  violated("durability",
-           strf("node %zu takes entry %llu for durable, and its disk ends at %llu", node + 1,
-                number(index.value), number(disks_[node]->durable().last().value)));
+  // A log that a received snapshot is about to replace still counts as it stands in memory.
+  if (index <= std::max(disks_[node]->last(), disks_[node]->durable().last())) return;
+  violated("durability", strf("node %zu takes entry %llu for durable, and its disk ends at %llu",
+                              node + 1, number(index.value), number(disks_[node]->last().value)));
 }
 
 void LogRules::acknowledged(raft::Index index) const {
@@ -151,6 +151,8 @@ void LogRules::sends(std::size_t node, const raft::Message& message) {
     }
     const auto* accepted = std::get_if<raft::AppendReply::Accepted>(&ack->result);
     if (accepted != nullptr) sends_ack(node, message, accepted->match);
+  } else if (std::holds_alternative<raft::SnapshotChunk>(message.body)) {
+    leads(node, message.term);
   }
 }
 
@@ -172,12 +174,12 @@ void LogRules::sends_vote(std::size_t node, const raft::Message& message,
 }
 
 void LogRules::sends_ack(std::size_t node, const raft::Message& message, raft::Index match) const {
-  const LogImage& durable = disks_[node]->durable();
-  bool promised = match <= durable.last();
+  const DiskLog& disk = *disks_[node];
+  bool promised = match <= disk.last();
   const auto leader = sent_.find(message.term);
   if (promised && match && leader != sent_.end() && match.value <= leader->second.size()) {
     const raft::Term term = leader->second[match.value - 1];
-    promised = !term || term == durable.at(match)->term;
+    promised = !term || term == disk.at(match)->term;
   }
   if (promised) return;
   violated("persist before send",

@@ -41,6 +41,10 @@ class LogRules {
   void acknowledged(raft::Index index) const;
 
   raft::Index last_committed() const { return {committed_.size()}; }
+  const LogSlot& committed_at(raft::Index index) const {
+    ASSERT_CMP(index, <=, last_committed());
+    return committed_[index.value - 1].slot;
+  }
 
  private:
   struct Known {

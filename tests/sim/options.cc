@@ -20,6 +20,14 @@ Duration maybe(Rng& rng, std::uint64_t percent, Duration low, Duration high) {
   return chance(rng, percent) ? std::chrono::floor<milliseconds>(draw(rng, low, high)) : Duration{};
 }
 
+// Often enough that followers need them, and that some are always being made or sent.
+void draw_snapshots(Rng& rng, Options& options) {
+  if (!chance(rng, 60)) return;
+  options.snapshot_entries = 5 + rng.below(chance(rng, 50) ? 20 : 400);
+  options.snapshot_bytes = limits::kKiB * (1 + rng.below(256));
+  options.snapshots_kept = 1 + rng.below(3);
+}
+
 // As likely between 1 and 10 as between 100 and 1000.
 std::uint64_t magnitude(Rng& rng, std::uint64_t most) {
   std::uint64_t bound = most;
@@ -153,6 +161,8 @@ Options draw_options(std::uint64_t seed, Profile profile) {
   draw_network(rng, options);
   draw_machines(rng, options);
   draw_disks(rng, options);
+  Rng own(stream(seed, Stream::kSnapshots));
+  draw_snapshots(own, options);
   switch (profile) {
     case Profile::kSwarm:
       break;

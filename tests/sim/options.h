@@ -25,6 +25,9 @@ struct Options {
   std::size_t max_pending_bytes = 64 * limits::kMiB;
   std::size_t max_inflight_bytes = limits::kAppendsInFlightBytesMax;
   std::size_t segment_bytes = 256 * limits::kKiB;
+  std::uint64_t snapshot_entries = 0;  // 0: none is made.
+  std::uint64_t snapshot_bytes = limits::kMiB;
+  std::uint64_t snapshots_kept = 2;
   bool priorities = false;
 
   // Of the clients.

@@ -101,6 +101,12 @@ void Oracle::applied(std::size_t node, const machine::Applied& entry) {
            number(now.value), number(was.value), number(now.time.value), number(was.time.value)));
 }
 
+void Oracle::installed(std::size_t node, raft::Index index) const {
+  if (index.value > 0 && index <= last()) return;
+  violated("state machine safety", strf("node %zu installed a state at %llu, applied is %llu",
+                                        node + 1, number(index.value), number(last().value)));
+}
+
 void Oracle::revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const {
   if (model_.revision_at(index) == revision) return;
   violated("state machine safety",

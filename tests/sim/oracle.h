@@ -22,6 +22,8 @@ class Oracle {
   void node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status);
   // A node applied this entry.
   void applied(std::size_t node, const machine::Applied& entry);
+  // A node took over a state instead: only one that some node had after applying up to index.
+  void installed(std::size_t node, raft::Index index) const;
   // Its store has this revision then.
   void revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const;
   // Its state, digested, after it has applied up to index.

@@ -74,6 +74,7 @@ class Disks {
     void hard_state(const raft::HardState& before, const raft::HardState& now) override {
       rules.hard_state(node, before, now);
     }
+    const LogSlot& committed(raft::Index index) const override { return rules.committed_at(index); }
     LogRules& rules;
     std::size_t node;
   };

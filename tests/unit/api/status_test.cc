@@ -24,9 +24,9 @@ struct StatusFixture : Fixture {
                                {{4}, "10.0.0.4:2380"}};
     using State = raft::PeerProgress::State;
     status.progress = {
-        {{2}, State::kReplicate, {1042}, {1043}, 0, 0, at_ms(986)},
-        {{3}, State::kProbe, {990}, {991}, 1, 100, at_ms(-1210)},
-        {{4}, State::kProbe, {0}, {1}, 0, 0, std::nullopt},
+        {{2}, State::kReplicate, {1042}, {1043}, 0, 0, at_ms(986), {}, 0},
+        {{3}, State::kProbe, {990}, {991}, 1, 100, at_ms(-1210), {}, 0},
+        {{4}, State::kProbe, {0}, {1}, 0, 0, std::nullopt, {}, 0},
     };
     vitals.connected_peers = {{2}};
   }

@@ -94,7 +94,7 @@ class LogDriver {
 
   static raft::PersistBatch batch(std::vector<raft::Entry> entries,
                                   std::optional<raft::HardState> hard_state = std::nullopt) {
-    return {raft::PersistSeq{1}, hard_state, std::move(entries)};
+    return {raft::PersistSeq{1}, hard_state, std::nullopt, std::move(entries)};
   }
   // Writes it to the end; the term of the hard state follows the entries'.
   void append(std::vector<raft::Entry> entries) {

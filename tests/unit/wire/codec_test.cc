@@ -63,6 +63,13 @@ std::string refusal_of_message(const PeerMessage& message) {
   return refusal_of(std::move(out));
 }
 
+raft::SnapshotMeta some_snapshot() {
+  raft::Configuration alone;
+  alone.voters = {{1}};
+  alone.addresses = {{{1}, "a:1"}};
+  return {{{42}, {6}, 100, 5}, {{1}, alone}};
+}
+
 struct Golden {
   PeerMessage message;
   const char* hex;
@@ -98,6 +105,13 @@ std::vector<Golden> golden() {
       {Forwarded{{1}, {2}, id, Forwarded::Begun{}}, "950c0102cffedcba9876543210cd012c"},
       {Forwarded{{1}, {2}, id, Forwarded::Refused{Errc::kNotLeader, {3}}},
        "970d0102cffedcba9876543210cd012c0403"},
+      {core(raft::SnapshotChunk{some_snapshot(), 10, 2, share(to_bytes("ab"))}),
+       "9c0e030107"
+       "2a066405"
+       "01c41d010001000001000001000000000000000100000000000000"
+       "0300613a31"
+       "0ac4026162"},
+      {core(raft::SnapshotReply{some_snapshot().id, 12, true}), "9a0f0301072a0664050cc3"},
   };
 }
 
@@ -216,6 +230,32 @@ TEST_CASE("[ZF-7] an entry of the largest size and a list of the greatest length
   CHECK(refusal_of_message(append_with(std::move(entries))) == "accepted");
 }
 
+TEST_CASE("a piece of a snapshot that cannot be one is refused") {
+  const auto refusal = [](auto change) {
+    raft::SnapshotChunk chunk{some_snapshot(), 10, 2, share(to_bytes("ab"))};
+    change(chunk);
+    return refusal_of_message(core(chunk));
+  };
+  CHECK(refusal([](raft::SnapshotChunk& c) { c.meta.id.last_term = {8}; }) ==
+        "a SnapshotChunk has a snapshot of a later term than its own");
+  CHECK(refusal([](raft::SnapshotChunk& c) { c.offset = 99; }) ==
+        "a SnapshotChunk has a piece that goes beyond the end of its file");
+  CHECK(refusal([](raft::SnapshotChunk& c) { c.meta.configuration.index = {43}; }) ==
+        "a SnapshotChunk has a configuration from behind its snapshot");
+  CHECK(refusal_of_message(core(raft::SnapshotReply{some_snapshot().id, 101, false})) ==
+        "a SnapshotReply has an offset behind the end of its file");
+  const auto decoded = decode(share([] {
+    Bytes bytes;
+    encode(core(raft::SnapshotChunk{some_snapshot(), 10, 2, share(to_bytes("ab"))}), bytes);
+    return bytes;
+  }()));
+  REQUIRE(decoded);
+  const auto& chunk = std::get<raft::SnapshotChunk>(std::get<raft::Message>(*decoded).body);
+  CHECK(chunk.data.owner != nullptr);  // A view into the frame that keeps it alive.
+  CHECK(as_text(chunk.data.bytes) == "ab");
+  CHECK(chunk.meta.configuration.configuration == some_snapshot().configuration.configuration);
+}
+
 TEST_CASE("ids, terms and indices outside their range are refused") {
   PeerMessage from_nobody = raft::Message{{0}, {1}, {7}, raft::TimeoutNow{}};
   CHECK(refusal_of_message(from_nobody) ==
@@ -254,9 +294,9 @@ TEST_CASE("[F75] what is no message of this version is refused with the rule tha
   CHECK(refusal_of_hex("94080301d40000") == "a message has an extension type");
   CHECK(refusal_of_hex("94080301a0") == "a TimeoutNow has a term of another type");
   CHECK(refusal_of_hex("9408030190") == "a TimeoutNow has a term of another type");
-  CHECK(refusal_of_hex("940e030107") == "a message has type 14, which is not within 1 and 13");
-  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 13");
-  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 13");
+  CHECK(refusal_of_hex("9410030107") == "a message has type 16, which is not within 1 and 15");
+  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 15");
+  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 15");
   // A list of entries that has something else in it, or twice.
   CHECK(refusal_of_hex("9903030107290628099107") == "a message has an entry that is not a list");
   CHECK(refusal_of_hex("99030301072906280991932a0701") ==

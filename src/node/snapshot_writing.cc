@@ -1,0 +1,95 @@
+#include "node/snapshot_writing.h"
+
+#include "base/limits.h"
+
+namespace raftd::node {
+
+storage::DiskPlan SnapshotWriting::plan() {
+  storage::DiskPlan made;
+  made.id = {kOwner << 61U | ++plans_};
+  made.lane = storage::Lane::kBackground;
+  made.may_lack_space = true;
+  running_ = made.id;
+  return made;
+}
+
+void SnapshotWriting::begin(const storage::SnapshotCut& cut,
+                            std::unique_ptr<machine::SnapshotWriter> writer) {
+  ASSERT(!active());
+  file_.emplace(cut);
+  writer_ = std::move(writer);
+  name_ = storage::format::snapshot_name(cut.last_index.value, cut.last_term.value);
+  out_.clear();
+  offset_ = file_->head_bytes();
+  unsynced_ = 0;
+  finishing_ = false;
+  const storage::FileName unfinished = name_ + std::string(storage::format::kUnfinishedSuffix);
+  storage::DiskPlan made = plan();
+  made.ops.emplace_back(storage::RemoveFile{unfinished});
+  made.ops.emplace_back(storage::CreateFile{unfinished, 0});
+  disk_.submit(std::move(made));
+}
+
+bool SnapshotWriting::pump() {
+  if (!active() || finishing_) return false;
+  // While a piece is being written the next one is gathered, but no more than that.
+  if (writer_ && out_.size() < limits::kSnapshotChunkBytes) {
+    Bytes body;
+    const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
+    file_->add(body, out_);
+    if (last) {
+      file_->finish(out_);
+      writer_.reset();
+    }
+  }
+  if (!running_ && (!writer_ || out_.size() >= limits::kSnapshotChunkBytes)) submit_piece();
+  return writer_ && out_.size() < limits::kSnapshotChunkBytes;
+}
+
+void SnapshotWriting::submit_piece() {
+  const storage::FileName unfinished = name_ + std::string(storage::format::kUnfinishedSuffix);
+  storage::DiskPlan made = plan();
+  const std::uint64_t bytes = out_.size();
+  made.ops.emplace_back(storage::WriteFile{unfinished, offset_, share(std::exchange(out_, {}))});
+  offset_ += bytes;
+  unsynced_ += bytes;
+  finishing_ = !writer_;
+  if (finishing_) {
+    made.ops.emplace_back(storage::WriteFile{unfinished, 0, share(file_->head())});
+    made.ops.emplace_back(storage::SyncFile{unfinished});
+    made.ops.emplace_back(storage::RenameFile{unfinished, name_});
+    made.ops.emplace_back(storage::SyncDirectory{});
+  } else if (unsynced_ >= limits::kSnapshotSyncBytes) {
+    made.ops.emplace_back(storage::SyncFile{unfinished});
+    unsynced_ = 0;
+  }
+  disk_.submit(std::move(made));
+}
+
+// A plan that runs ends by itself; what it leaves is removed by the next one of this name, or by
+// recovery.
+void SnapshotWriting::abort() {
+  file_.reset();
+  writer_.reset();
+}
+
+std::optional<SnapshotWriting::Made> SnapshotWriting::on_done(Instant now,
+                                                              const storage::DiskResult& result) {
+  ASSERT(running_ == result.id);
+  running_.reset();
+  if (!active()) return std::nullopt;  // It was given up.
+  if (result.no_space) {
+    log_.warn("snapshot: no space for %s; tried again in %lld s", name_.c_str(),
+              static_cast<long long>(
+                  std::chrono::duration_cast<std::chrono::seconds>(kRetryInterval).count()));
+    retry_at_ = now + kRetryInterval;
+    abort();
+    return std::nullopt;
+  }
+  if (!finishing_) return std::nullopt;
+  const raft::SnapshotMeta meta = file_->meta();
+  abort();
+  return Made{{name_, meta.id.last_index, meta.id.last_term, meta.id.file_bytes}, meta};
+}
+
+}  // namespace raftd::node

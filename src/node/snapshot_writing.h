@@ -1,0 +1,57 @@
+// Local snapshots: the state machine's state becomes a file, a slice per pump.
+//
+// The happy path is: begin() cuts the state; each pump() takes a slice of it while the background
+// lane writes the piece before; at the end header, sync, rename and directory sync are one plan,
+// and what it made is handed out by on_done(). Possible failure modes are: no space (the file is
+// gone, tried again after kRetryInterval), the state is replaced meanwhile (abort()), a crash
+// (recovery removes what has no final name).
+#pragma once
+
+#include "node/replica.h"
+#include "storage/snapshot_file.h"
+
+namespace raftd::node {
+
+class SnapshotWriting {
+ public:
+  SnapshotWriting(Disk& disk, Log& log) : disk_(disk), log_(log) {}
+
+  // Plans of this class; all others are somebody else's.
+  static bool owns(storage::PlanId id) { return id.value >> 61U == kOwner; }
+
+  bool active() const { return file_.has_value(); }
+  bool may_begin(Instant now) const { return !active() && !running_ && now >= retry_at_; }
+  // Precondition: may_begin().
+  void begin(const storage::SnapshotCut& cut, std::unique_ptr<machine::SnapshotWriter> writer);
+  // True: there is more to do at once.
+  bool pump();
+  void abort();
+
+  struct Made {
+    storage::KeptSnapshot kept;
+    raft::SnapshotMeta meta;
+  };
+  // A plan of this class ran. Hands out the snapshot if it is durable now.
+  std::optional<Made> on_done(Instant now, const storage::DiskResult& result);
+
+ private:
+  static constexpr std::uint64_t kOwner = 4;
+  static constexpr Duration kRetryInterval = std::chrono::seconds(10);
+  storage::DiskPlan plan();
+  void submit_piece();
+
+  Disk& disk_;
+  Log& log_;
+  std::optional<storage::SnapshotFileWriter> file_;
+  std::unique_ptr<machine::SnapshotWriter> writer_;  // Null: all of it has been taken.
+  storage::FileName name_;
+  Bytes out_;  // To be written at offset_.
+  std::uint64_t offset_ = 0;
+  std::uint64_t unsynced_ = 0;
+  std::uint64_t plans_ = 0;
+  std::optional<storage::PlanId> running_;
+  bool finishing_ = false;  // The plan that runs is the last one.
+  Instant retry_at_{};
+};
+
+}  // namespace raftd::node
