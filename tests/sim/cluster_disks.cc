@@ -72,8 +72,8 @@ std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
   }
 }
 
-// A start may be refused only for damage, which may have lain in a file that nobody looked into for a
-// long time, and then it says where.
+// A start may be refused only for damage, which may have lain for long in a file that nobody looked
+// into, and then it says where.
 void Cluster::refused(std::size_t node, const Error& error) {
   Node& n = *nodes_[node];
   say(node, "does not start: " + error.message);
