@@ -179,6 +179,7 @@ int exit_status_of(const Error& error) {
     case Errc::kSuperseded:
     case Errc::kTimeout:
     case Errc::kShuttingDown:
+    case Errc::kNotReady:
       break;
   }
   return kExitCannotCreate;

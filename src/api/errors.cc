@@ -90,6 +90,8 @@ ApiError error_of(const node::Refused& refused, Asked asked, Duration election_t
     case Errc::kShuttingDown:
       return unavailable("shutting_down", "this node is stopping; ask another",
                          election_timeout_min);
+    case Errc::kNotReady:
+      return unavailable("not_ready", message, election_timeout_min);
     case Errc::kTooBig:
       return too_large("limits.request_bytes", limits::kRequestBytesMax, 0);
     case Errc::kConflict:

@@ -24,6 +24,7 @@ enum class Errc : unsigned char {
   kSuperseded,    // Another entry is committed in its place: it will never happen.
   kTimeout,       // Nothing was done before the deadline.
   kShuttingDown,  // This node stops: ask another.
+  kNotReady,      // This node cannot do it at present, another can: ask another.
 };
 
 struct Error {

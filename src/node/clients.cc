@@ -69,7 +69,7 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
   if (!view.leader) return refuse(token, no_leader());
   if (lanes.full() && std::holds_alternative<Propose>(op)) {
     // It takes no entries, so it would never hear what became of the write.
-    return refuse(token, {Errc::kDiskFull, "this node's disk is full"});
+    return refuse(token, {Errc::kNotReady, "this node's disk is full; ask another node"});
   }
   if (const auto* wanted = std::get_if<Transfer>(&op); wanted && wanted->target == view.leader) {
     answers.emplace_back(token, node::Done{applied, view.term, false, nullptr});

@@ -42,7 +42,7 @@ struct Done {
 };
 struct Refused {  // It did not and will not happen.
   Error error;    // kNotLeader kBusy kTransferring kDiskFull kSuperseded kTimeout kTooBig kBadInput
-                  // kConflict (a transfer failed) kShuttingDown
+                  // kConflict (a transfer failed) kShuttingDown kNotReady
 };
 struct Unknown {             // It may or may not have happened.
   bool leader_lost = false;  // The leader changed while it waited.

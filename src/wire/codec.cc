@@ -60,14 +60,16 @@ std::uint64_t number_of(Errc code) {
       return 12;
     case Errc::kShuttingDown:
       return 13;
+    case Errc::kNotReady:
+      return 14;
   }
   PANIC("an error code without a number");
 }
 
 constexpr Errc kCodes[] = {
-    Errc::kBadInput,   Errc::kTooBig,  Errc::kBusy,        Errc::kNotLeader,   Errc::kConflict,
-    Errc::kIo,         Errc::kCorrupt, Errc::kDiskFull,    Errc::kUnsupported, Errc::kTransferring,
-    Errc::kSuperseded, Errc::kTimeout, Errc::kShuttingDown};
+    Errc::kBadInput,   Errc::kTooBig,  Errc::kBusy,         Errc::kNotLeader,   Errc::kConflict,
+    Errc::kIo,         Errc::kCorrupt, Errc::kDiskFull,     Errc::kUnsupported, Errc::kTransferring,
+    Errc::kSuperseded, Errc::kTimeout, Errc::kShuttingDown, Errc::kNotReady};
 
 struct Sink {
   Bytes& out;

@@ -107,6 +107,7 @@ TEST_CASE("[F72] an outcome is none only where the write certainly did not happe
     all.push_back({refused(Errc::kNotLeader), 503, "no_leader", "none", true});
     all.push_back({refused(Errc::kBusy), 429, "overloaded", "none", true});
     all.push_back({refused(Errc::kTransferring), 503, "transferring", "none", true});
+    all.push_back({refused(Errc::kNotReady, "why"), 503, "not_ready", "none", true});
     all.push_back({refused(Errc::kDiskFull), 507, "disk_full", "none", false});
     all.push_back({refused(Errc::kSuperseded), 503, "superseded", "none", true});
     all.push_back({refused(Errc::kTimeout), 504, "timeout", "none", false});

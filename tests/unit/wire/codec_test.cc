@@ -129,7 +129,7 @@ TEST_CASE("every refusal code survives the wire") {
   for (const Errc code :
        {Errc::kBadInput, Errc::kTooBig, Errc::kBusy, Errc::kNotLeader, Errc::kConflict, Errc::kIo,
         Errc::kCorrupt, Errc::kDiskFull, Errc::kUnsupported, Errc::kTransferring, Errc::kSuperseded,
-        Errc::kTimeout, Errc::kShuttingDown}) {
+        Errc::kTimeout, Errc::kShuttingDown, Errc::kNotReady}) {
     Bytes out;
     encode(Forwarded{{1}, {2}, {}, Forwarded::Refused{code, {}}}, out);
     const auto decoded = decode(share(std::move(out)));
