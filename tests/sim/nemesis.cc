@@ -1,5 +1,8 @@
 #include "sim/nemesis.h"
 
+#include "base/text.h"
+#include "sim/script.h"
+
 namespace raftd::sim {
 namespace {
 
@@ -55,6 +58,7 @@ void Nemesis::start_later(std::size_t node, Duration after) {
 
 void Nemesis::happen(const Fault& fault) {
   const std::size_t node = victim(fault);
+  if (trace_) trace_(strf("    -- node %zu: ", node + 1) + text_of(fault));
   switch (fault.kind) {
     case FaultKind::kKill:
     case FaultKind::kPowerLoss:

@@ -8,7 +8,8 @@ namespace raftd::sim {
 
 class Nemesis {
  public:
-  Nemesis(Cluster& cluster, Plan plan) : cluster_(cluster), plan_(std::move(plan)) {}
+  Nemesis(Cluster& cluster, Plan plan, Cluster::TraceSink trace = {})
+      : cluster_(cluster), plan_(std::move(plan)), trace_(std::move(trace)) {}
 
   void start();
   void stop();  // Nothing begins any more; whoever is down stays so.
@@ -27,6 +28,7 @@ class Nemesis {
 
   Cluster& cluster_;
   Plan plan_;
+  Cluster::TraceSink trace_;
   bool stopped_ = false;
 };
 

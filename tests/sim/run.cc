@@ -98,9 +98,9 @@ std::string RunResult::invariant() const {
 
 RunResult run(const Script& script, Cluster::TraceSink trace, std::uint64_t until) {
   RunResult result;
-  Cluster cluster(stream(script.seed, Stream::kCluster), script.options, std::move(trace));
+  Cluster cluster(stream(script.seed, Stream::kCluster), script.options, trace);
   Workload workload(cluster, script.seed);
-  Nemesis nemesis(cluster, script.plan);
+  Nemesis nemesis(cluster, script.plan, std::move(trace));
   cluster.schedule().end_after(until);
   try {
     chaos_and_peace(cluster, workload, nemesis);
