@@ -67,6 +67,14 @@ void Core::State::on_append_request(Message& message, AppendRequest& request) {
 // "Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm".
 bool Core::State::reject_append(const Message& message, const AppendRequest& request) {
   const std::optional<Term> term = log.term_at(request.prev_index);
+  const bool reaches_dropped = !term || !request.entries.empty();
+  if (request.prev_index.next() < log.first() && reaches_dropped) {
+    // What was dropped is committed, and every leader's log holds that: it goes on behind it.
+    Follower& follower = *as<Follower>();
+    follower.verified = std::max(follower.verified, log.commit());
+    acknowledge(message.from, std::min(log.commit(), log.durable()), request.read_seq);
+    return true;
+  }
   if (term == request.prev_term) return false;
   if (request.prev_index <= log.commit()) {
     ++counters.bad_messages;  // Every leader's log holds what is committed.

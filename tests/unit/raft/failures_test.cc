@@ -47,6 +47,22 @@ TEST_CASE("[F06] a campaign's term is above the term of the disk, however old th
   CHECK(solo.node.disk.hard_state.term == Term{8});
 }
 
+TEST_CASE(
+    "[F22] a request that begins in what a snapshot has replaced is answered, and cuts nothing") {
+  Solo solo(with_log(three(), 1, {1, 1, 1, 1, 1}));
+  solo.append(2, 1, 6, 1, {}, 6);
+  solo.core().compacted({{{4}, {1}, 100, 1}, {{1}, three()}});
+  solo.core().dropped({5});
+  solo.node.take_sent();
+  solo.append(2, 1, 2, 1, {command(3, 1), command(4, 1), command(5, 1)}, 6);
+  CHECK(solo.accepted_up_to(6));  // All that is committed here, which the leader has as well.
+  solo.append(2, 1, 0, 0, {members(1, 1, three()), command(2, 1)}, 6);
+  CHECK(solo.accepted_up_to(6));
+  CHECK(solo.core().first_index() == Index{5});
+  CHECK(solo.core().last_index() == Index{6});
+  CHECK(solo.core().counters().bad_messages == 0);
+}
+
 TEST_CASE("[F27] a leader that steps down keeps every entry, and acks them to the next leader") {
   Solo solo(first_start(three()));
   solo.lead();
