@@ -61,6 +61,7 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   for (std::size_t i = 0; i < cluster.size(); ++i)
     cluster.start(i);
   if (!can_work(cluster)) return;
+  workload.calm_down();
   workload.forget_successes();
   if (!cluster.run_until([&] { return workload.all_succeeded(); }, cluster.options().settle)) {
     throw Violation("liveness: a client has not had a write done" + state_of(cluster));

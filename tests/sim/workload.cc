@@ -9,6 +9,9 @@
 namespace raftd::sim {
 namespace {
 
+constexpr Duration kCalmThink = std::chrono::milliseconds(500);
+constexpr Duration kCalmTimeout = std::chrono::seconds(10);
+
 using Kind = support::Operation::Kind;
 
 constexpr std::uint64_t kSearchSteps = 3'000'000;
@@ -52,7 +55,8 @@ void Workload::forget_successes() {
 }
 
 void Workload::next(std::size_t client) {
-  const Duration think = cluster_.options().think;
+  const Duration think =
+      calm_ ? std::max(cluster_.options().think, kCalmThink) : cluster_.options().think;
   cluster_.schedule().after(between(clients_[client].rng, think / 4, think * 2),
                             [this, client] { act(client); });
 }
@@ -70,6 +74,7 @@ std::string Workload::pick_key(Rng& rng) const {
 }
 
 Duration Workload::pick_timeout(Rng& rng) const {
+  if (calm_) return kCalmTimeout;
   const Duration timeout = cluster_.options().timeout;
   return between(rng, timeout / 4, timeout);
 }

@@ -24,6 +24,8 @@ class Workload {
   bool idle() const { return busy_ == 0; }
   // Each client has had a write done since this was last asked for.
   bool all_succeeded() const;
+  // Clients ask seldom and wait long from now on: what piled up on a small window must drain first.
+  void calm_down() { calm_ = true; }
   void forget_successes();
 
   void check_histories() const;  // Throws Violation.
@@ -81,6 +83,7 @@ class Workload {
   const node::Done* answer_to_read(const std::optional<node::ClientResult>& result);
   Freshness pick_freshness(Rng& rng);
   Duration pick_timeout(Rng& rng) const;
+  bool calm_ = false;
   std::int64_t now() const { return cluster_.schedule().now().since_origin.count(); }
   std::string key_prefix() const;  // Of the keys that are in use now.
   std::string pick_key(Rng& rng) const;
