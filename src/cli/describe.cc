@@ -142,6 +142,26 @@ raft::Configuration newest_configuration(const storage::Inspection& view) {
                                      : view.configurations.back().configuration;
 }
 
+// The newest that is whole; nullptr: there is none.
+const storage::InspectedSnapshot* newest_snapshot(const storage::Inspection& view) {
+  const storage::InspectedSnapshot* newest = nullptr;
+  for (const storage::InspectedSnapshot& snapshot : view.snapshots) {
+    if (snapshot.cut) newest = &snapshot;
+  }
+  return newest;
+}
+
+std::string snapshot_text(const storage::InspectedSnapshot& snapshot) {
+  if (!snapshot.cut) return snapshot.problem;
+  return snapshot.file + ": " + std::to_string(snapshot.bytes) + " bytes, " +
+         snapshot.cut->machine_name;
+}
+
+// Of a snapshot, which may not be there.
+storage::SnapshotCut cut_of(const storage::InspectedSnapshot* snapshot) {
+  return snapshot == nullptr ? storage::SnapshotCut() : *snapshot->cut;
+}
+
 std::string segment_text(const storage::InspectedSegment& segment) {
   std::string out = segment.file + ": ";
   out += segment.first
@@ -170,12 +190,18 @@ Table metadata_table(const storage::Inspection& view, const raft::Configuration&
   add("", "voters_outgoing", set_of(members.voters_outgoing));
   add("", "learners_next", "{}");
   add("", "auto_leave", members.joint() ? "true" : "false");
-  add("Snapshot", "data", "none");
-  add("", "metadata.index", "0");
-  add("", "metadata.term", "0");
-  for (const char* name : {"voters", "learners", "voters_outgoing", "learners_next"})
-    add("", std::string("metadata.conf_state.") + name, "{}");
-  add("", "metadata.conf_state.auto_leave", "false");
+  if (view.snapshots.empty()) add("Snapshot", "data", "none");
+  for (const storage::InspectedSnapshot& snapshot : view.snapshots)
+    add(&snapshot == &view.snapshots.front() ? "Snapshot" : "", "data", snapshot_text(snapshot));
+  const storage::SnapshotCut cut = cut_of(newest_snapshot(view));
+  const raft::Configuration& then = cut.configuration.configuration;
+  add("", "metadata.index", std::to_string(cut.last_index.value));
+  add("", "metadata.term", std::to_string(cut.last_term.value));
+  add("", "metadata.conf_state.voters", set_of(then.voters));
+  add("", "metadata.conf_state.learners", set_of(then.learners));
+  add("", "metadata.conf_state.voters_outgoing", set_of(then.voters_outgoing));
+  add("", "metadata.conf_state.learners_next", "{}");
+  add("", "metadata.conf_state.auto_leave", then.joint() ? "true" : "false");
   add("LastIndex", "last index", std::to_string(view.last_index.value));
   for (const storage::InspectedSegment& segment : view.segments)
     add(&segment == &view.segments.front() ? "Segments" : "", "segment", segment_text(segment));
@@ -190,18 +216,21 @@ Table metadata_table(const storage::Inspection& view, const raft::Configuration&
 }
 
 std::string metadata_raw(const storage::Inspection& view, const raft::Configuration& members) {
-  const auto ids = [](const Ids& list) { return list_of(list, '[', ']'); };
-  const std::string empty =
-      "ConfState { voters: [], learners: [], voters_outgoing: [], learners_next: [], auto_leave: "
-      "false }";
+  const auto state = [](const raft::Configuration& of) {
+    const auto ids = [](const Ids& list) { return list_of(list, '[', ']'); };
+    return "ConfState { voters: " + ids(of.voters) + ", learners: " + ids(of.learners) +
+           ", voters_outgoing: " + ids(of.voters_outgoing) +
+           ", learners_next: [], auto_leave: " + (of.joint() ? "true" : "false") + " }";
+  };
+  const storage::SnapshotCut cut = cut_of(newest_snapshot(view));
   return "HardState { term: " + std::to_string(view.hard_state.term.value) +
          ", vote: " + std::to_string(view.hard_state.voted_for.value) + ", commit: 0 }\n" +
-         "ConfState { voters: " + ids(members.voters) + ", learners: " + ids(members.learners) +
-         ", voters_outgoing: " + ids(members.voters_outgoing) +
-         ", learners_next: [], auto_leave: " + (members.joint() ? "true" : "false") + " }\n" +
-         "\"Snapshot { data: [], metadata: Some(SnapshotMetadata { conf_state: Some(" + empty +
-         "), index: 0, term: 0 }) }\"\n" + "Last index: " + std::to_string(view.last_index.value) +
-         "\n";
+         state(members) + "\n" +
+         "\"Snapshot { data: [], metadata: Some(SnapshotMetadata { conf_state: Some(" +
+         state(cut.configuration.configuration) +
+         "), index: " + std::to_string(cut.last_index.value) +
+         ", term: " + std::to_string(cut.last_term.value) + " }) }\"\n" +
+         "Last index: " + std::to_string(view.last_index.value) + "\n";
 }
 
 void json_ids(http::JsonWriter& writer, std::string_view name, const Ids& ids) {
@@ -222,7 +251,15 @@ std::string metadata_json(const storage::Inspection& view, const raft::Configura
   json_ids(writer, "voters_outgoing", members.voters_outgoing);
   json_ids(writer, "learners_next", {});
   writer.field("auto_leave", members.joint()).end_object();
-  writer.name("snapshot").null().field("last_index", view.last_index.value);
+  writer.name("snapshot");
+  if (const storage::InspectedSnapshot* newest = newest_snapshot(view)) {
+    writer.begin_object().field("file", std::string_view(newest->file));
+    writer.field("index", newest->cut->last_index.value);
+    writer.field("term", newest->cut->last_term.value).field("bytes", newest->bytes).end_object();
+  } else {
+    writer.null();
+  }
+  writer.field("last_index", view.last_index.value);
   writer.name("segments").begin_array();
   for (const storage::InspectedSegment& segment : view.segments) {
     writer.begin_object().field("file", std::string_view(segment.file));

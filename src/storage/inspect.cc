@@ -21,6 +21,8 @@ class Inspector {
 
  private:
   void list_others(const std::vector<FileName>& names);
+  void inspect_snapshots(const std::vector<FileName>& names);
+  void list_entries();
   void ask_recovery();
   void inspect_segment(std::uint64_t seq, bool newest);
   Status walk(SegmentReader& reader, InspectedSegment& segment, bool newest);
@@ -64,6 +66,7 @@ void Inspector::take(InspectedSegment& segment, const GoodFrame& frame,
   segment.frames += 1;
   for (const format::Record& record : records) {
     const auto kind = static_cast<format::RecordKind>(record.header.kind);
+    if (kind == format::RecordKind::kReset) live_.clear();
     if (kind == format::RecordKind::kEntry) take_entry(segment, record);
     if (kind == format::RecordKind::kHardState) {
       inspection_.hard_state = {raft::Term{record.header.term}, raft::NodeId{record.header.index}};
@@ -123,6 +126,9 @@ Status Inspector::walk(SegmentReader& reader, InspectedSegment& segment, bool ne
   segment.incarnation = header->incarnation;
   segment.created_unix_ns = static_cast<std::int64_t>(header->created_unix_ns);
   next_frame_seq_ = header->frame_seq_first;
+  if (inspection_.segments.empty()) {  // What was before it may be dropped.
+    inspection_.hard_state = {raft::Term{header->hard_term}, raft::NodeId{header->hard_vote}};
+  }
   std::vector<format::Record> records;
   bool seals = false;
   while (!seals) {
@@ -159,12 +165,60 @@ void Inspector::inspect_segment(std::uint64_t seq, bool newest) {
 void Inspector::list_others(const std::vector<FileName>& names) {
   for (const FileName& name : names) {
     if (format::parse_segment_name(name) || format::is_torn_name(name) ||
+        format::parse_snapshot_name(name) || format::is_incoming_name(name) ||
         format::is_unfinished_name(name) || name == format::kLockName ||
         name == format::kIdentityName || name == format::kReserveName || name == "lost+found") {
       continue;
     }
     inspection_.findings.push_back(
         strf("%s: raftd does not know this file", percent_escape(name).c_str()));
+  }
+}
+
+// A bad one is no finding: whether the others make up for it is for recovery to say.
+void Inspector::inspect_snapshots(const std::vector<FileName>& names) {
+  for (const FileName& name : names) {
+    if (!format::parse_snapshot_name(name)) continue;
+    InspectedSnapshot snapshot;
+    snapshot.file = name;
+    SnapshotFileReader reader([](ByteView) { return Status(Done{}); });
+    const auto meta = read_snapshot(directory_, name, reader);
+    if (meta) {
+      snapshot.cut = reader.cut();
+      snapshot.bytes = meta->id.file_bytes;
+    } else if (options_.running) {
+      continue;  // The node may just have removed it.
+    } else {
+      snapshot.problem = meta.error().message;
+      inspection_.notes.push_back(snapshot.problem);
+    }
+    inspection_.snapshots.push_back(std::move(snapshot));
+  }
+  std::sort(inspection_.snapshots.begin(), inspection_.snapshots.end(),
+            [](const auto& a, const auto& b) { return a.file < b.file; });
+}
+
+void Inspector::list_entries() {
+  for (const InspectedSnapshot& snapshot : inspection_.snapshots) {
+    if (!snapshot.cut) continue;
+    inspection_.configurations = {snapshot.cut->configuration};
+    inspection_.last_index = snapshot.cut->last_index;
+  }
+  for (auto& [index, entry] : live_) {
+    if (!inspection_.first_index) inspection_.first_index = entry.index;
+    inspection_.last_index = entry.index;
+    if (entry.kind == raft::EntryKind::kConfiguration) {
+      auto configuration = raft::decode_configuration(entry.payload.bytes);
+      if (!configuration) {
+        inspection_.findings.push_back(
+            strf("entry %llu: %s", Number{index}, configuration.error().message.c_str()));
+      } else if (inspection_.configurations.empty() ||
+                 inspection_.configurations.back().index < entry.index) {
+        inspection_.configurations.push_back({entry.index, *std::move(configuration)});
+      }
+    }
+    if (entry.index < options_.from || entry.index > options_.to) continue;
+    inspection_.entries.push_back(std::move(entry));
   }
 }
 
@@ -183,6 +237,7 @@ Result<Inspection> Inspector::run() {
   if (identity && !*identity) inspection_.findings.emplace_back("IDENTITY: it is missing");
   std::sort(seqs.begin(), seqs.end());
   list_others(names);
+  inspect_snapshots(names);
   // The newest that holds anything, and behind it one of zeros.
   std::size_t used = seqs.size();
   if (used > 0) {
@@ -192,27 +247,14 @@ Result<Inspection> Inspector::run() {
     if (zero && *zero) used -= 1;
   }
   for (std::size_t i = 0; i < seqs.size(); ++i) {
-    if (seqs[i] != (i == 0 ? 1 : seqs[i - 1] + 1)) {
+    const bool dropped = i == 0 && !inspection_.snapshots.empty();
+    if (!dropped && seqs[i] != (i == 0 ? 1 : seqs[i - 1] + 1)) {
       inspection_.findings.push_back(format::segment_name(seqs[i]) +
                                      ": a segment before it is missing");
     }
     inspect_segment(seqs[i], i + 1 >= used);
   }
-  for (auto& [index, entry] : live_) {
-    if (!inspection_.first_index) inspection_.first_index = entry.index;
-    inspection_.last_index = entry.index;
-    if (entry.kind == raft::EntryKind::kConfiguration) {
-      auto configuration = raft::decode_configuration(entry.payload.bytes);
-      if (configuration) {
-        inspection_.configurations.push_back({entry.index, *std::move(configuration)});
-      } else {
-        inspection_.findings.push_back(
-            strf("entry %llu: %s", Number{index}, configuration.error().message.c_str()));
-      }
-    }
-    if (entry.index < options_.from || entry.index > options_.to) continue;
-    inspection_.entries.push_back(std::move(entry));
-  }
+  list_entries();
   ask_recovery();
   return std::move(inspection_);
 }

@@ -12,7 +12,7 @@
 
 #include "raft/core.h"
 #include "storage/format.h"
-#include "storage/recovery.h"
+#include "storage/snapshot_file.h"
 
 namespace raftd::storage {
 
@@ -51,14 +51,23 @@ struct InspectedSegment {
   std::vector<InspectedRecord> records;
 };
 
+struct InspectedSnapshot {
+  FileName file;
+  std::uint64_t bytes = 0;
+  std::optional<SnapshotCut> cut;  // If it is whole.
+  std::string problem;             // Else: why it is not.
+};
+
 struct Inspection {
   std::optional<Identity> identity;
   std::vector<InspectedSegment> segments;
+  std::vector<InspectedSnapshot> snapshots;  // Oldest first.
   raft::HardState hard_state;
   raft::Index first_index;  // Of the live entries; both 0: none.
   raft::Index last_index;
-  std::vector<raft::ConfigurationAt> configurations;  // In the live entries, oldest first.
-  std::vector<raft::Entry> entries;                   // Live, within InspectOptions.
+  // In the newest whole snapshot and in the live entries, oldest first.
+  std::vector<raft::ConfigurationAt> configurations;
+  std::vector<raft::Entry> entries;   // Live, within InspectOptions.
   std::vector<std::string> findings;  // What a start would refuse: sentences that name the file.
   std::vector<std::string> notes;     // What a start would repair, or a running node is writing.
 };

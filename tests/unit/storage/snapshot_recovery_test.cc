@@ -2,6 +2,7 @@
 // every step between them.
 #include <doctest/doctest.h>
 
+#include "storage/inspect.h"
 #include "storage/snapshot_file.h"
 #include "unit/storage/log_driver.h"
 
@@ -266,6 +267,33 @@ TEST_CASE("[F62] a log may begin with entries that were written over dropped one
   REQUIRE(recovered);
   CHECK(recovered->durable.first_index == log.journal->first_index());
   CHECK(recovered->durable.last_index == raft::Index{59});
+}
+
+TEST_CASE("people are shown the snapshots of a directory, and which is bad") {
+  Compacted log;
+  log.snapshot(10);
+  log.snapshot(25);
+  REQUIRE(log.drop_up_to(10));
+  auto view = inspect(log.disk, {});
+  REQUIRE(view);
+  CHECK(view->findings.empty());
+  REQUIRE(view->snapshots.size() == 2);
+  CHECK(view->snapshots[1].cut->last_index == raft::Index{25});
+  CHECK(view->first_index == log.journal->first_index());
+  CHECK(view->last_index == raft::Index{40});
+  CHECK(view->hard_state.term == raft::Term{1});
+  REQUIRE(view->configurations.size() == 1);
+  CHECK(view->configurations[0].configuration == one_voter());
+  log.disk.flip_bit(format::snapshot_name(25, 1), 70, 1);
+  view = inspect(log.disk, {});
+  REQUIRE(view);
+  CHECK(view->findings.empty());  // The one before makes up for it.
+  CHECK(has(view->snapshots[1].problem, format::snapshot_name(25, 1) + ": offset 0: the header"));
+  log.disk.remove(format::snapshot_name(10, 1));
+  view = inspect(log.disk, {});
+  REQUIRE(view);
+  REQUIRE(view->findings.size() == 1);
+  CHECK(has(view->findings[0], "does not make up for it"));
 }
 
 TEST_CASE("[F41] a crash while segments are dropped never keeps a node from starting") {
