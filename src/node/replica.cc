@@ -328,21 +328,25 @@ std::optional<Instant> Replica::leader_contact(Instant now) const {
   return state_->core.leader_contact();
 }
 
+ReplicaMarks Replica::marks() const {
+  const State& s = *state_;
+  return {s.core.role(),       s.core.hard_state(),      s.core.commit_index(),
+          s.applied,           s.core.persisted_index(), s.core.first_index(),
+          s.core.last_index(), s.core.pending_bytes()};
+}
+
+std::vector<raft::PeerProgress> Replica::progress() const {
+  return state_->core.progress();
+}
+
 ReplicaStatus Replica::status(Instant now) const {
   const State& s = *state_;
   ReplicaStatus status;
-  status.role = s.core.role();
-  status.hard_state = s.core.hard_state();
-  status.commit = s.core.commit_index();
-  status.applied = s.applied;
-  status.persisted = s.core.persisted_index();
-  status.first = s.core.first_index();
-  status.last = s.core.last_index();
+  static_cast<ReplicaMarks&>(status) = marks();
   status.configuration = s.core.configuration();
-  status.progress = s.core.progress();
+  status.progress = progress();
   status.leader_contact = leader_contact(now);
   status.counters = s.core.counters();
-  status.pending_bytes = s.core.pending_bytes();
   status.waiting_writes = s.writes.size() + s.forwards.size() + s.transfers.size();
   status.waiting_reads = s.reads.size() + s.fresh_reads.size();
   status.forwarded_total = s.forwarded_total;

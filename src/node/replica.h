@@ -93,8 +93,8 @@ struct SnapshotOptions {
   std::size_t keep = 2;       // Newest ones that stay.
 };
 
-// For /status, /metrics, logs and tests.
-struct ReplicaStatus {
+// Where a replica stands: cheap to ask for after every event.
+struct ReplicaMarks {
   raft::RoleView role;
   raft::HardState hard_state;
   raft::Index commit;
@@ -102,11 +102,15 @@ struct ReplicaStatus {
   raft::Index persisted;
   raft::Index first;
   raft::Index last;
+  std::size_t pending_bytes = 0;
+};
+
+// For /status, /metrics, logs and tests.
+struct ReplicaStatus : ReplicaMarks {
   raft::ConfigurationAt configuration;
   std::vector<raft::PeerProgress> progress;  // Empty unless leader.
   std::optional<Instant> leader_contact;
   raft::Counters counters;
-  std::size_t pending_bytes = 0;
   std::size_t waiting_writes = 0;
   std::size_t waiting_reads = 0;
   std::uint64_t forwarded_total = 0;
@@ -155,6 +159,8 @@ class Replica {
 
   raft::RoleView role() const;
   std::optional<Instant> leader_contact(Instant now) const;  // now if this node leads.
+  ReplicaMarks marks() const;
+  std::vector<raft::PeerProgress> progress() const;  // Empty unless leader.
   ReplicaStatus status(Instant now) const;
   const RecentHistogram& sync_times() const;    // Of journal plans.
   const RecentHistogram& commit_times() const;  // From propose to apply, where a client waits.

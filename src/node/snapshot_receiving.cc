@@ -32,8 +32,7 @@ void SnapshotReceiving::on_chunk(raft::SnapshotChunk chunk) {
   if (!current_ || current_->meta.id != id || chunk.offset == 0) {
     ASSERT_CMP(chunk.offset, ==, 0U);
     drop();
-    current_.emplace();
-    current_->meta = chunk.meta;
+    current_.emplace(chunk.meta);
     current_->incoming = storage::format::incoming_name(id.last_index.value, id.last_term.value);
     log_.info("snapshot: receives the one at index %llu, %llu bytes",
               static_cast<unsigned long long>(id.last_index.value),

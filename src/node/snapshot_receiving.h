@@ -55,6 +55,7 @@ class SnapshotReceiving {
   static constexpr std::uint64_t kOwner = 5;
   enum class Stage : std::uint8_t { kStoring, kReading, kNaming, kReady };
   struct Current {
+    explicit Current(raft::SnapshotMeta announced) : meta(std::move(announced)) {}
     raft::SnapshotMeta meta;
     storage::FileName incoming;
     Stage stage = Stage::kStoring;

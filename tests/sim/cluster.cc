@@ -109,7 +109,7 @@ std::optional<std::size_t> Cluster::leader() const {
   raft::Term term;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (!running(i)) continue;
-    const raft::RoleView role = status(i).role;
+    const raft::RoleView role = nodes_[i]->replica->role();
     if (role.role != raft::Role::kLeader || role.term <= term) continue;
     leader = i;
     term = role.term;
@@ -287,14 +287,14 @@ void Cluster::arm_timer(std::size_t node) {
 
 void Cluster::check(std::size_t node) {
   Node& n = *nodes_[node];
-  const node::ReplicaStatus now = status(node);
+  const node::ReplicaMarks now = n.replica->marks();
   oracle_.node_is(node, n.life, now);
   check_bounds(node, now);
   n.replica->check_invariants();
 }
 
 // What waits at a leader, and whether it is one although it hears nobody.
-void Cluster::check_bounds(std::size_t node, const node::ReplicaStatus& now) {
+void Cluster::check_bounds(std::size_t node, const node::ReplicaMarks& now) {
   constexpr std::size_t kNoopBytesMax = 512;
   Node& n = *nodes_[node];
   if (now.pending_bytes > options_.max_pending_bytes + kNoopBytesMax) {
@@ -307,7 +307,7 @@ void Cluster::check_bounds(std::size_t node, const node::ReplicaStatus& now) {
   }
   const Instant clock = local(n);
   std::size_t heard = 1;
-  for (const raft::PeerProgress& peer : now.progress) {
+  for (const raft::PeerProgress& peer : n.replica->progress()) {
     if (peer.last_contact && clock - *peer.last_contact < 2 * options_.election) ++heard;
     // One request may be larger: what one read from the disk gave.
     const std::size_t bytes_max =

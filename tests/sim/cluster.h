@@ -143,7 +143,7 @@ class Cluster final : private Peers {
   void arm_timer(std::size_t node);
   void resume(std::size_t node);
   void check(std::size_t node);
-  void check_bounds(std::size_t node, const node::ReplicaStatus& now);
+  void check_bounds(std::size_t node, const node::ReplicaMarks& now);
   void count_snapshots(const node::ReplicaStatus& status);
   void format_disk(std::size_t node);
   // nullopt: it is refused, as it must be.

@@ -30,7 +30,7 @@ std::uint64_t value_number(std::string_view value) {
   return number;
 }
 
-void Oracle::node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status) {
+void Oracle::node_is(std::size_t node, std::uint64_t life, const node::ReplicaMarks& status) {
   const bool leads = status.role.role == raft::Role::kLeader;
   if (leads) {
     const auto [leader, first] = leaders_.try_emplace(status.role.term, node);
@@ -53,7 +53,7 @@ void Oracle::node_is(std::size_t node, std::uint64_t life, const node::ReplicaSt
   last = {life, status.role.role, status.hard_state, status.commit, status.applied, status.last};
 }
 
-void Oracle::delta(std::size_t node, const Last& last, const node::ReplicaStatus& status) const {
+void Oracle::delta(std::size_t node, const Last& last, const node::ReplicaMarks& status) const {
   if (status.commit < last.commit) violated("delta", strf("commit of node %zu fell", node + 1));
   if (status.applied < last.applied) violated("delta", strf("applied of %zu fell", node + 1));
   if (status.hard_state.term < last.hard_state.term) {

@@ -19,7 +19,7 @@ class Oracle {
   void watch(LogRules& logs) { logs_ = &logs; }
 
   // After every event of a node. Terms never fall, also over a restart; the rest not within a life.
-  void node_is(std::size_t node, std::uint64_t life, const node::ReplicaStatus& status);
+  void node_is(std::size_t node, std::uint64_t life, const node::ReplicaMarks& status);
   // A node applied this entry.
   void applied(std::size_t node, const machine::Applied& entry);
   // A node took over a state instead: only one that some node had after applying up to index.
@@ -68,7 +68,7 @@ class Oracle {
     raft::Index last;
   };
 
-  void delta(std::size_t node, const Last& last, const node::ReplicaStatus& status) const;
+  void delta(std::size_t node, const Last& last, const node::ReplicaMarks& status) const;
 
   LogRules* logs_ = nullptr;
   StoreModel model_;
