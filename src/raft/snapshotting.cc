@@ -137,6 +137,7 @@ void Core::State::chunk_stored(const SnapshotId& id, std::uint64_t next_offset) 
 void Core::State::install_failed(const SnapshotId& id, bool rejected) {
   if (!receiving || receiving->meta.id != id) return;
   receiving.reset();
+  pending.chunks.clear();  // Of it: the shell has forgotten what they would follow.
   if (rejected) reply_to_chunk(id, 0, true);
 }
 

@@ -280,6 +280,17 @@ TEST_CASE("a file that does not verify is begun anew, and its leader hears so") 
   CHECK(solo.node.chunks.size() == 1);
 }
 
+TEST_CASE("pieces that wait to be handed out go with a transfer that failed") {
+  Solo solo = short_follower();
+  const SnapshotMeta meta = snapshot_at(9, 1);
+  solo.receive(2, 1, piece_of(meta, 0));
+  store(solo);
+  solo.core().step(solo.now, {{2}, {1}, {1}, piece_of(meta, kPiece)});
+  solo.core().install_failed(solo.now, meta.id, true);
+  solo.node.pump(solo.now);
+  CHECK(solo.node.chunks.empty());
+}
+
 TEST_CASE("a leader sends one piece, then a window, and replicates behind an installed snapshot") {
   Compacted c;
   auto pieces = c.sent();
