@@ -161,6 +161,13 @@ Options draw_options(std::uint64_t seed, Profile profile) {
   draw_network(rng, options);
   draw_machines(rng, options);
   draw_disks(rng, options);
+  // What a window of one entry lets through in time, or all that waits would have to drain first
+  // when the faults stop.
+  if (options.max_inflight_bytes < 8 * limits::kKiB) {
+    options.max_pending_bytes =
+        std::min(options.max_pending_bytes,
+                 16 * options.max_inflight_bytes + 4 * options.value_bytes + 4 * limits::kKiB);
+  }
   Rng own(stream(seed, Stream::kSnapshots));
   draw_snapshots(own, options);
   switch (profile) {
