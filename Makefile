@@ -91,8 +91,8 @@ check-sim: sim-build check-sanitized
 	  $(SIM) run --jobs $(JOBS) --time $(SIM_SECONDS)s --profile $$profile || exit 1; done
 	$(BUILD)/check/raftd-sim run --jobs $(JOBS) --time $(SIM_SECONDS)s
 	for profile in swarm disk; do \
-	  cmp <($(SIM) hashes --seeds 1..4 --profile $$profile) \
-	    <($(BUILD)/check/raftd-sim hashes --seeds 1..4 --profile $$profile) || exit 1; done
+	  cmp <($(SIM) hashes --seeds 1..8 --profile $$profile) \
+	    <($(BUILD)/check/raftd-sim hashes --seeds 1..8 --profile $$profile) || exit 1; done
 
 # As long as asked: make soak HOURS=3
 HOURS := 1

@@ -237,7 +237,10 @@ std::optional<Bytes> DiskImage::execute(const storage::DiskOp& operation) {
 
 void DiskImage::execute_partly(const storage::DiskOp& op, Rng& rng) {
   if (const auto* made = std::get_if<storage::CreateFile>(&op)) {
-    create(made->name, Bytes(rng.below(made->bytes + 1)), rng.one_in(2));
+    // One after the other: compilers evaluate arguments in orders of their own.
+    Bytes zeros(rng.below(made->bytes + 1));
+    const bool synced = rng.one_in(2);
+    create(made->name, std::move(zeros), synced);
   } else if (rng.one_in(2)) {
     execute(op);  // A write is then as if it had been done and not synced.
   }
