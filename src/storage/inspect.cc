@@ -247,8 +247,8 @@ Result<Inspection> Inspector::run() {
     if (zero && *zero) used -= 1;
   }
   for (std::size_t i = 0; i < seqs.size(); ++i) {
-    const bool dropped = i == 0 && !inspection_.snapshots.empty();
-    if (!dropped && seqs[i] != (i == 0 ? 1 : seqs[i - 1] + 1)) {
+    // What is missing before the first may be dropped: that is for recovery to say, too.
+    if (i > 0 && seqs[i] != seqs[i - 1] + 1) {
       inspection_.findings.push_back(format::segment_name(seqs[i]) +
                                      ": a segment before it is missing");
     }
