@@ -45,8 +45,17 @@ void LogRules::wrote(std::size_t node, const LogImage& image, raft::Index index)
                 number(slot.term.value), number(must.value)));
 }
 
+// A node that did not take part in the commit may still write what an earlier leader sent it,
+// behind a slow disk, and take it back a frame later. One that said it holds the entry may not, and
+// a quorum always has it.
 void LogRules::replaced(std::size_t node, raft::Index index, const LogSlot& slot) const {
-  if (index > last_committed() || committed_[index.value - 1].slot.chain != slot.chain) return;
+  if (index > last_committed()) return;
+  const Committed& entry = committed_[index.value - 1];
+  if (entry.slot.chain != slot.chain) return;
+  const Acked& acked = acked_[node];
+  const bool promised = acked.term >= entry.in && acked.match >= index;
+  // This disk still counts: the frame that replaces is about to be durable.
+  if (!promised && disks_with(index, slot.chain) > disks_.size() / 2 + 1) return;
   violated("durability", strf("node %zu replaces entry %llu, which is committed, on its disk",
                               node + 1, number(index.value)));
 }
@@ -173,7 +182,10 @@ void LogRules::sends_vote(std::size_t node, const raft::Message& message,
                 number(vote->second.value), number(message.to.value), number(message.term.value)));
 }
 
-void LogRules::sends_ack(std::size_t node, const raft::Message& message, raft::Index match) const {
+void LogRules::sends_ack(std::size_t node, const raft::Message& message, raft::Index match) {
+  Acked& acked = acked_[node];
+  if (message.term > acked.term) acked = {message.term, match};
+  acked.match = std::max(acked.match, match);
   const DiskLog& disk = *disks_[node];
   bool promised = match <= disk.last();
   const auto leader = sent_.find(message.term);

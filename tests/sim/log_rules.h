@@ -14,7 +14,7 @@ namespace raftd::sim {
 
 class LogRules {
  public:
-  explicit LogRules(std::size_t nodes) : disks_(nodes) {}
+  explicit LogRules(std::size_t nodes) : disks_(nodes), acked_(nodes) {}
 
   // All nodes are voters. The disk outlives this.
   void attach(std::size_t node, const DiskLog& disk) { disks_[node] = &disk; }
@@ -56,14 +56,20 @@ class LogRules {
     raft::Term in;  // By a leader of this term or an earlier one.
   };
 
+  struct Acked {
+    raft::Term term;
+    raft::Index match;
+  };
+
   void sends_vote(std::size_t node, const raft::Message& message, const raft::VoteReply& reply);
-  void sends_ack(std::size_t node, const raft::Message& message, raft::Index match) const;
+  void sends_ack(std::size_t node, const raft::Message& message, raft::Index match);
   void sends_entries(std::size_t node, const raft::Message& message,
                      const raft::AppendRequest& request);
   std::size_t disks_with(raft::Index index, std::uint64_t chain) const;
   raft::Index committed_before(raft::Term term) const;
 
   std::vector<const DiskLog*> disks_;
+  std::vector<Acked> acked_;  // By node: what it said last that its disk holds, to whom.
   std::vector<std::vector<Known>> known_;  // By index: each entry that any disk ever held there.
   std::vector<Committed> committed_;
   std::map<raft::Term, std::size_t> leaders_;

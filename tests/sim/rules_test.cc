@@ -161,13 +161,32 @@ TEST_CASE("committed is what is durable on a quorum, and nothing else may take i
   CHECK_THROWS_AS(d.put(0, std::nullopt, 2, {2}, "z"), Violation);
 }
 
-TEST_CASE("an entry that is committed is not replaced on a disk") {
+TEST_CASE("an entry that is committed stays on a quorum of disks") {
   Disks d;
   d.put(0, hard(2, 1), 1, {2, 2});
   d.put(1, hard(2, 1), 1, {2, 2});
   d.rules.committed(0, {2}, {2});
   d.put(1, std::nullopt, 1, {2, 2});  // The same once more.
   CHECK_THROWS_AS(d.put(1, std::nullopt, 1, {1}), Violation);
+}
+
+TEST_CASE("an entry that is committed is replaced on no disk whose node said that it holds it") {
+  Disks d;
+  for (std::size_t node = 0; node < 3; ++node)
+    d.put(node, hard(2, 1), 1, {2, 2});
+  d.rules.committed(0, {2}, {2});
+  SUBCASE("a frame of an earlier leader's, behind a slow disk, where nothing was said") {
+    d.put(2, std::nullopt, 1, {1});
+    CHECK_THROWS_AS(d.put(1, std::nullopt, 1, {1}), Violation);
+  }
+  SUBCASE("said to the leader that commits") {
+    d.send(2, 1, 2, ack(2));
+    CHECK_THROWS_AS(d.put(2, std::nullopt, 1, {1}), Violation);
+  }
+  SUBCASE("said of entries before it") {
+    d.send(2, 1, 2, ack(1));
+    d.put(2, std::nullopt, 2, {1});
+  }
 }
 
 TEST_CASE("a disk's term never falls, and in one term there is one vote") {
