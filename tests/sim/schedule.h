@@ -23,7 +23,14 @@ class Schedule {
   void at(Instant when, Event event) {
     ASSERT(when >= now_);
     if (when == Instant::never()) return;
-    queue_.push({when, next_++, std::move(event)});
+    if (free_.empty()) {
+      free_.push_back(events_.size());
+      events_.emplace_back();
+    }
+    const std::size_t slot = free_.back();
+    free_.pop_back();
+    events_[slot] = std::move(event);
+    queue_.push({when, next_++, slot});
   }
   void after(Duration delay, Event event) { at(now_ + delay, std::move(event)); }
 
@@ -37,10 +44,11 @@ class Schedule {
       return false;
     }
     if (count_ == end_) throw Ended();
-    // The queue only hands out constant references; the event leaves it the moment after.
-    Event event = std::move(const_cast<Item&>(queue_.top()).event);
-    now_ = queue_.top().when;
+    const Item item = queue_.top();
     queue_.pop();
+    const Event event = std::exchange(events_[item.slot], nullptr);
+    free_.push_back(item.slot);
+    now_ = item.when;
     ++count_;
     event();
     return true;
@@ -50,7 +58,7 @@ class Schedule {
   struct Item {
     Instant when;
     std::uint64_t order = 0;
-    Event event;
+    std::size_t slot = 0;
     bool operator<(const Item& other) const {
       return when != other.when ? other.when < when : other.order < order;
     }
@@ -59,7 +67,9 @@ class Schedule {
   std::uint64_t next_ = 0;
   std::uint64_t count_ = 0;
   std::uint64_t end_ = UINT64_MAX;
-  std::priority_queue<Item> queue_;
+  std::priority_queue<Item> queue_;  // Of small items: sorting moves them often.
+  std::vector<Event> events_;        // By slot.
+  std::vector<std::size_t> free_;
 };
 
 inline Duration between(Rng& rng, Duration low, Duration high) {
