@@ -38,6 +38,7 @@ Core::State::State(const CoreConfig& core_config, Durable durable, std::uint64_t
       durable_hard_state(hard_state),
       batched_hard_state(hard_state),
       snapshot(durable.snapshot),
+      promised(durable.promised),
       log(std::move(durable)) {
   ASSERT(static_cast<bool>(config.self));
   ASSERT_CMP(config.election_timeout_min.count(), >, 1);
@@ -45,6 +46,7 @@ Core::State::State(const CoreConfig& core_config, Durable durable, std::uint64_t
   ASSERT_CMP(config.heartbeat_interval.count(), <, config.election_timeout_min.count());
   // A received snapshot may have become durable before its term did.
   if (hard_state.term < log.last_term()) hard_state = {log.last_term(), NodeId{}};
+  settle_promise();
   shown_role = role_view();
   if (config.pre_vote) {
     // Nobody is disturbed by a PreVote, so the first one may come early.
@@ -186,6 +188,7 @@ void Core::State::persisted(PersistSeq seq) {
   durable_hard_state = batch->hard_state;
   batch.reset();
   log.finish_batch();
+  settle_promise();
   open_gate();
   if (as<Leader>()) {
     advance_commit();

@@ -46,6 +46,10 @@ struct Durable {
   std::vector<TermRun> terms;  // Of the whole log on disk.
   std::vector<ConfigurationAt> configurations;  // In the log, oldest first.
   std::vector<Entry> tail;                      // The newest, up to kLogCacheIdleBytes.
+  // The log was damaged and repaired (storage/repair.h): what this node has said it holds reaches
+  // to here, and part of it is missing. Until the log reaches this far again the node votes as if
+  // it were there, and never campaigns (Alagappan et al., Protocol-Aware Recovery, FAST 2018).
+  std::optional<LogPosition> promised;
 };
 
 // One unit of durability. At most one is outstanding at any time; it is within kBatchBytesMax and

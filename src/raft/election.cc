@@ -54,6 +54,7 @@ void Core::State::draw_election_deadline_within(Duration bound) {
 // Thesis 4.2.2: a server that is not part of its own latest configuration must still start
 // elections, as long as it does not know that this configuration is committed.
 bool Core::State::may_campaign() const {
+  if (promised) return false;  // A leader's log holds what is committed; this one lacks some.
   const ConfigurationAt& newest = log.configuration();
   if (is_voter(newest.configuration, config.self)) return true;
   const ConfigurationAt* before = log.configuration_before();
@@ -146,6 +147,7 @@ void Core::State::count_votes() {
 void Core::State::become_leader() {
   ASSERT(durable_enough(Gate::kVote));
   ASSERT(hard_state.voted_for == config.self);
+  ASSERT(!promised);
   Leader leader;
   leader.since = now;
   leader.first_index = log.last().next();
@@ -189,7 +191,18 @@ bool Core::State::hears_leader() const {
 // Raft paper, section 5.4.1: the later last term, or with the same one the longer log, is more
 // up-to-date.
 bool Core::State::log_is_current(const VoteRequest& request) const {
-  return std::pair(request.last_term, request.last_index) >= std::pair(log.last_term(), log.last());
+  const LogPosition own{log.last_term(), log.last()};
+  const LogPosition spoken_for = std::max(own, promised.value_or(LogPosition{}));
+  return LogPosition{request.last_term, request.last_index} >= spoken_for;
+}
+
+// A log that ends at or behind the promised position, and agrees with some leader's, holds every
+// entry that was committed with this node's word: by log matching if it ends in that term, by
+// leader completeness if in a later one.
+void Core::State::settle_promise() {
+  if (!promised) return;
+  const LogPosition durable{log.term_at(log.durable()).value_or(Term{}), log.durable()};
+  if (durable >= *promised) promised.reset();
 }
 
 void Core::State::on_pre_vote_request(const Message& message, const VoteRequest& request) {

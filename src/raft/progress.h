@@ -35,6 +35,13 @@ class Progress {
   bool believes_rejection(Index prev) const {
     return replicating() ? prev > match_ : prev == next_.prev();
   }
+  // It says that it lacks what it once had said it holds: it has come back with a repaired log.
+  // What is committed stays so; from now on only what it says anew counts.
+  void forget_match() {
+    match_ = {};
+    forgot_ = true;
+  }
+  bool forgot() const { return forgot_; }
   // What was sent may not arrive. Waits for a heartbeat's answer, or resume().
   void lost();
   void resume() { probe_sent_ = false; }
@@ -108,6 +115,7 @@ class Progress {
   Index match_;
   Index next_;
   bool probe_sent_ = false;
+  bool forgot_ = false;           // match once fell.
   std::deque<Request> inflight_;  // Ascending; none at or below match_.
   std::size_t inflight_bytes_ = 0;
   bool cut_ = false;                 // The last request did not hold all there was.

@@ -111,7 +111,13 @@ void Core::State::on_accepted(Progress& peer, Index match) {
 // Raft paper, end of section 5.3: the rejection names the conflicting term and its first index, so
 // that one answer is enough for a whole term.
 void Core::State::on_rejected(Progress& peer, const AppendReply::Rejected& rejected) {
-  if (rejected.prev_index <= peer.match() || !peer.believes_rejection(rejected.prev_index)) return;
+  if (rejected.prev_index <= peer.match()) {
+    // An old answer, or its log was repaired and it lacks what it once had: the next answer tells.
+    if (peer.replicating()) return peer.rejected(peer.match().next());
+    if (!peer.probing() || rejected.prev_index < peer.next().prev()) return;
+    peer.forget_match();
+  }
+  if (!peer.believes_rejection(rejected.prev_index)) return;
   Index next = rejected.last_index.next();
   if (rejected.conflict_term) {
     // Behind the last entry of that term here; if there is none, where the other's term begins.

@@ -151,6 +151,7 @@ struct Core::State {
   void draw_election_deadline();
   void draw_election_deadline_within(Duration bound);
   bool log_is_current(const VoteRequest& request) const;
+  void settle_promise();
   void on_pre_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_reply(const Message& message, const VoteReply& reply);
@@ -242,6 +243,7 @@ struct Core::State {
   HardState batched_hard_state;          // On disk once the outstanding batch is.
   std::optional<SnapshotMeta> snapshot;  // The newest durable one.
   std::optional<Receiving> receiving;
+  std::optional<LogPosition> promised;  // As in Durable, until it is kept again.
   EntryLog log;
   std::optional<OutstandingBatch> batch;
   PersistSeq last_batch;

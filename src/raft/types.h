@@ -30,6 +30,13 @@ struct Entry {
   SharedBytes payload;  // Empty for kNoop; encode(Configuration) for kConfiguration.
 };
 
+// Where a log ends. The greater one is more up-to-date (Raft paper, section 5.4.1).
+struct LogPosition {
+  Term term;
+  Index index;
+  auto operator<=>(const LogPosition&) const = default;
+};
+
 struct HardState {
   Term term;
   NodeId voted_for;

@@ -31,9 +31,10 @@ std::uint32_t header_crc(FrameHeader header) {
   return crc32c(raw(header));
 }
 
-std::uint32_t file_crc(IdentityFile identity) {
-  identity.crc32c = 0;
-  return crc32c(raw(identity));
+template <class File>
+std::uint32_t file_crc(File file) {
+  file.crc32c = 0;
+  return crc32c(raw(file));
 }
 
 std::uint32_t record_crc(const RecordHeader& header, ByteView payload) {
@@ -70,6 +71,20 @@ Error damaged(std::string message) {
 Status check_version(std::uint32_t version) {
   if (version == kVersion) return Done{};
   return damaged(strf("format version is %u, this raftd reads version %u", version, kVersion));
+}
+
+// What all small files have: one struct with a magic, a version and a checksum.
+template <class File>
+Result<File> parse_file(ByteView bytes, std::uint64_t magic) {
+  if (bytes.size() != sizeof(File)) {
+    return damaged(strf("it has %zu bytes, expected %zu", bytes.size(), sizeof(File)));
+  }
+  const auto file = load_le<File>(bytes);
+  if (file.magic != magic) return damaged("its magic is wrong");
+  const std::uint32_t crc = file_crc(file);
+  if (file.crc32c != crc) return damaged(strf("crc is %08x, expected %08x", file.crc32c, crc));
+  TRY([[maybe_unused]] const Done done, check_version(file.version));
+  return file;
 }
 
 }  // namespace
@@ -115,6 +130,12 @@ bool is_unfinished_name(std::string_view name) {
   return name.ends_with(kUnfinishedSuffix);
 }
 
+bool is_damaged_name(std::string_view name) {
+  if (!name.starts_with(kDamagedPrefix)) return false;
+  name.remove_prefix(kDamagedPrefix.size());
+  return parse_segment_name(name) || parse_snapshot_name(name);
+}
+
 void append_segment_header(Bytes& out, SegmentHeader header) {
   header.magic = kSegmentMagic;
   header.version = kVersion;
@@ -129,6 +150,14 @@ Bytes encode_identity(IdentityFile identity) {
   identity.version = kVersion;
   identity.crc32c = file_crc(identity);
   const ByteView bytes = raw(identity);
+  return {bytes.begin(), bytes.end()};
+}
+
+Bytes encode_repair(RepairFile repair) {
+  repair.magic = kRepairMagic;
+  repair.version = kVersion;
+  repair.crc32c = file_crc(repair);
+  const ByteView bytes = raw(repair);
   return {bytes.begin(), bytes.end()};
 }
 
@@ -150,19 +179,14 @@ Result<SegmentHeader> parse_segment_header(ByteView block) {
   return header;
 }
 
-Result<IdentityFile> parse_identity(ByteView file) {
-  if (file.size() != sizeof(IdentityFile)) {
-    return damaged(strf("it has %zu bytes, expected %zu", file.size(), sizeof(IdentityFile)));
-  }
-  const auto identity = load_le<IdentityFile>(file);
-  if (identity.magic != kIdentityMagic) return damaged("its magic is wrong");
-  const std::uint32_t crc = file_crc(identity);
-  if (identity.crc32c != crc) {
-    return damaged(strf("crc is %08x, expected %08x", identity.crc32c, crc));
-  }
-  TRY([[maybe_unused]] const Done done, check_version(identity.version));
-  if (identity.node_id == 0) return damaged("node id is 0");
-  return identity;
+Result<IdentityFile> parse_identity(ByteView bytes) {
+  TRY(const auto file, parse_file<IdentityFile>(bytes, kIdentityMagic));
+  if (file.node_id == 0) return damaged("node id is 0");
+  return file;
+}
+
+Result<RepairFile> parse_repair(ByteView bytes) {
+  return parse_file<RepairFile>(bytes, kRepairMagic);
 }
 
 FrameWriter::FrameWriter(Bytes& out, const Place& place) : out_(out), start_(out.size()) {

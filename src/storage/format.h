@@ -24,6 +24,7 @@ inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint64_t kSegmentMagic = 0x31474553'44544652;   // "RFTDSEG1"
 inline constexpr std::uint32_t kFrameMagic = 0x4d524652;              // "RFRM"
 inline constexpr std::uint64_t kIdentityMagic = 0x314e4449'44544652;  // "RFTDIDN1"
+inline constexpr std::uint64_t kRepairMagic = 0x31504552'44544652;    // "RFTDREP1"
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e53'44544652;  // "RFTDSNP1"
 
 // Offset 0 of every segment; the rest of the first block is zero.
@@ -101,6 +102,26 @@ struct IdentityFile {
 static_assert(sizeof(IdentityFile) == 48);
 static_assert(std::has_unique_object_representations_v<IdentityFile>);
 
+// What a repair decided. It stays until the log holds again what it held before (repair.h).
+struct RepairFile {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t crc32c;  // Of this struct with this field zero.
+  std::uint8_t cluster_id[16];
+  std::uint64_t node_id;
+  std::uint64_t incarnation;  // Of the segment that the log begins with from now on,
+  std::uint64_t segment_seq;  //   its number,
+  std::uint64_t frame_seq;    //   and that of its first frame.
+  std::uint64_t hard_term;
+  std::uint64_t hard_vote;
+  std::uint64_t promised_term;  // Where the damaged log ended, or could have.
+  std::uint64_t promised_index;
+  std::uint64_t snapshot_index;  // What is left: this snapshot; zero: nothing.
+  std::uint64_t snapshot_term;
+};
+static_assert(sizeof(RepairFile) == 112);
+static_assert(std::has_unique_object_representations_v<RepairFile>);
+
 // A snapshot file: this, the meta, the body in chunks with a crc32c behind each, the trailer.
 struct SnapshotHeader {
   std::uint64_t magic;
@@ -156,6 +177,8 @@ static_assert(sizeof(CommandHeader) == 8);
 inline constexpr std::string_view kLockName = "LOCK";
 inline constexpr std::string_view kIdentityName = "IDENTITY";
 inline constexpr std::string_view kReserveName = "reserve";
+inline constexpr std::string_view kRepairName = "REPAIR";
+inline constexpr std::string_view kDamagedPrefix = "damaged-";  // Before a name: set aside.
 inline constexpr std::string_view kUnfinishedSuffix = ".tmp";
 
 std::string segment_name(std::uint64_t seq);                         // log-%020llu
@@ -168,6 +191,7 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_snapshot_name(std::
 bool is_incoming_name(std::string_view name);
 bool is_torn_name(std::string_view name);
 bool is_unfinished_name(std::string_view name);  // Ends with .tmp.
+bool is_damaged_name(std::string_view name);     // A segment or a snapshot that a repair set aside.
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;
@@ -183,10 +207,12 @@ constexpr std::uint64_t frame_bytes(std::uint64_t records_bytes) {
 // Magic, version and checksum are filled in; the other fields are the caller's.
 void append_segment_header(Bytes& out, SegmentHeader header);  // A whole block.
 Bytes encode_identity(IdentityFile identity);
+Bytes encode_repair(RepairFile repair);
 
 // The errors say what was found and what was expected; the caller adds the file.
 Result<SegmentHeader> parse_segment_header(ByteView block);
 Result<IdentityFile> parse_identity(ByteView file);
+Result<RepairFile> parse_repair(ByteView file);
 
 // One frame, written behind what is in a buffer already. Payloads are copied once and hashed once.
 class FrameWriter {

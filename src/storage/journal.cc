@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t kBlock = limits::kBlockBytes;
 
 std::uint64_t batch_frame_bytes(const raft::PersistBatch& batch) {
-  std::uint64_t records = batch.hard_state ? format::record_bytes(0) : 0;
+  std::uint64_t records = format::record_bytes(0);  // The hard state.
   if (batch.reset) records += format::record_bytes(0);
   for (const raft::Entry& entry : batch.entries) {
     records += format::record_bytes(entry.payload.bytes.size());
@@ -251,12 +251,12 @@ DiskPlan Journal::begin(const raft::PersistBatch& batch) {
                      batch.reset->last_index.value),
                 {});
     }
-    if (batch.hard_state) {
-      state.hard_state = *batch.hard_state;
-      frame.add(mark(format::RecordKind::kHardState, state.hard_state.term.value,
-                     state.hard_state.voted_for.value),
-                {});
-    }
+    if (batch.hard_state) state.hard_state = *batch.hard_state;
+    // Also when it is as it was, most often in bytes that would be padding: any good frame tells
+    // it, whatever happens to those before (repair.h).
+    frame.add(mark(format::RecordKind::kHardState, state.hard_state.term.value,
+                   state.hard_state.voted_for.value),
+              {});
     std::optional<FrameAt> entries;
     for (const raft::Entry& entry : batch.entries) {
       if (entries) ASSERT_CMP(entry.index, ==, state.last_index.next());

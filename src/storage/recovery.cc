@@ -39,7 +39,8 @@ Result<Listing> list(DirectoryReader& directory) {
   TRY(const std::vector<FileName> names, directory.list());
   Listing listing;
   for (const FileName& name : names) {
-    if (name == format::kLockName || name == format::kIdentityName || name == "lost+found") {
+    if (name == format::kLockName || name == format::kIdentityName || name == "lost+found" ||
+        name == format::kRepairName || format::is_damaged_name(name)) {
       continue;
     }
     if (format::is_unfinished_name(name) || format::is_incoming_name(name)) {
@@ -90,6 +91,8 @@ class Recovery {
   Status find_snapshot();
   Result<SnapshotCut> try_snapshot(const KeptSnapshot& snapshot);
   Status check_reach();
+  Status find_repair();
+  Status find_promise();
   Status find_prepared();
   Status read_segment(const File& file, bool newest);
   Status check_header(const File& file, const format::SegmentHeader& header);
@@ -114,7 +117,42 @@ class Recovery {
   std::optional<FileName> new_torn_;
   std::vector<FileName> bad_snapshots_;
   std::optional<Error> snapshot_error_;  // Of the newest, if it is bad.
+  std::optional<format::RepairFile> repair_;
 };
+
+Status Recovery::find_repair() {
+  TRY(repair_, read_repair(directory_));
+  if (!repair_) return Done{};
+  const Identity& identity = options_.identity;
+  if (!std::equal(identity.cluster_id.begin(), identity.cluster_id.end(), repair_->cluster_id) ||
+      repair_->node_id != identity.node_id.value) {
+    return corrupt("REPAIR: it is of another node");
+  }
+  if (listing_.segments.empty() || listing_.segments.front().seq < repair_->segment_seq) {
+    return corrupt("REPAIR: the repair was cut short; run raftd repair again");
+  }
+  return Done{};
+}
+
+Status Recovery::find_promise() {
+  if (!repair_) return Done{};
+  if (replay_.hard_state().term.value < repair_->hard_term) {
+    return corrupt(strf("REPAIR: it knows of term %llu, and the log ends in term %llu",
+                        Number{repair_->hard_term}, Number{replay_.hard_state().term.value}));
+  }
+  const raft::LogPosition promised{{repair_->promised_term}, {repair_->promised_index}};
+  if (raft::LogPosition{replay_.last_term(), replay_.last_index()} >= promised) {
+    recovered_.repairs.emplace_back(RemoveFile{FileName(format::kRepairName)});
+    return Done{};
+  }
+  recovered_.durable.promised = promised;
+  recovered_.notes.push_back(strf(
+      "REPAIR: the log was repaired: it ends at index %llu; until it reaches index %llu of term "
+      "%llu again this node does not lead, and votes for nobody whose log does not reach there",
+      Number{replay_.last_index().value}, Number{promised.index.value},
+      Number{promised.term.value}));
+  return Done{};
+}
 
 Status Recovery::check_sequence() const {
   // Those at the beginning may be dropped: check_reach() tells.
@@ -443,6 +481,7 @@ void Recovery::finish_repairs() {
 
 Result<Recovered> Recovery::run() {
   TRY(listing_, list(directory_));
+  TRY([[maybe_unused]] const Done repaired, find_repair());
   TRY([[maybe_unused]] const Done in_sequence, check_sequence());
   TRY([[maybe_unused]] const Done prepared, find_prepared());
   TRY([[maybe_unused]] const Done snapshot_found, find_snapshot());
@@ -457,6 +496,7 @@ Result<Recovered> Recovery::run() {
              format::segment_name(1).c_str()));
   }
   TRY([[maybe_unused]] const Done reaches, check_reach());
+  TRY([[maybe_unused]] const Done promise, find_promise());
   finish_repairs();
   ASSERT(joint_.sealed);
   JournalPosition& position = recovered_.position;
@@ -473,8 +513,10 @@ Result<Recovered> Recovery::run() {
   position.frames = replay_.take_frames();
   position.segments = replay_.take_segments();
   const std::optional<raft::SnapshotMeta> snapshot = recovered_.durable.snapshot;
+  const std::optional<raft::LogPosition> promised = recovered_.durable.promised;
   recovered_.durable = replay_.take_durable();
   recovered_.durable.snapshot = snapshot;
+  recovered_.durable.promised = promised;
   recovered_.snapshots = listing_.snapshots;
   position.snapshot_index = joint_.snapshot;
   if (snapshot && snapshot->id.last_index >= joint_.snapshot) {
@@ -485,6 +527,18 @@ Result<Recovered> Recovery::run() {
 }
 
 }  // namespace
+
+Result<std::optional<format::RepairFile>> read_repair(DirectoryReader& directory) {
+  const FileName name(format::kRepairName);
+  TRY(const std::vector<FileName> names, directory.list());
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    return std::optional<format::RepairFile>{};
+  }
+  TRY(const Bytes bytes, directory.read(name, 0, sizeof(format::RepairFile) + 1));
+  auto repair = format::parse_repair(bytes);
+  if (!repair) return Error{repair.error().code, "REPAIR: " + repair.error().message};
+  return std::optional(*repair);
+}
 
 Result<Recovered> recover(DirectoryReader& directory, const RecoverOptions& options) {
   ASSERT(options.incarnation);

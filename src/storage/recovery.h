@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "raft/core.h"
 #include "storage/disk_plan.h"
+#include "storage/format.h"
 
 namespace raftd::storage {
 
@@ -116,6 +117,9 @@ struct RecoverOptions {
   std::string machine_name = {};  // What the bodies of snapshots must say.
   StateSink* sink = nullptr;      // Null: snapshots are only verified.
 };
+
+// REPAIR, as repair.h describes it. nullopt: there is none. kCorrupt, kIo.
+Result<std::optional<format::RepairFile>> read_repair(DirectoryReader& directory);
 
 // kCorrupt: the directory must not be used; the message names file, offset, index and what was
 // expected (exit status 65).

@@ -118,6 +118,18 @@ Result<SegmentRest> SegmentReader::rest(std::uint64_t frame_seq) {
   return rest;
 }
 
+Result<std::optional<std::uint64_t>> SegmentReader::skip_damage(std::uint64_t frame_seq) {
+  for (std::uint64_t at = offset_ + limits::kBlockBytes; at < size(); at += limits::kBlockBytes) {
+    TRY(const ByteView head, window_.at(at, sizeof(format::FrameHeader)));
+    const auto header = format::find_frame_header(head, seq_, incarnation_);
+    if (!header || header->frame_seq <= frame_seq) continue;
+    incarnation_ = header->incarnation;
+    offset_ = at;
+    return std::optional(header->frame_seq);
+  }
+  return std::optional<std::uint64_t>{};
+}
+
 Result<bool> all_zero(DirectoryReader& directory, const FileName& name, std::uint64_t size) {
   FileWindow window(directory, name, size);
   for (std::uint64_t at = 0; at < size; at += kWindowBytes) {

@@ -67,8 +67,14 @@ class SegmentReader {
   // a frame counts as later if its number is above frame_seq.
   Result<SegmentRest> rest(std::uint64_t frame_seq);
 
+  // Goes on behind damage: at the next frame whose header is good and whose number is above
+  // frame_seq. Gives that number; nullopt: there is none. Without a valid header() frames of any
+  // incarnation count.
+  Result<std::optional<std::uint64_t>> skip_damage(std::uint64_t frame_seq);
+
   const FileName& name() const { return window_.name(); }
   std::uint64_t size() const { return window_.size(); }
+  std::uint64_t offset() const { return offset_; }  // Behind the good frames.
 
  private:
   FileWindow window_;

@@ -88,7 +88,7 @@ def main():
               + frame(2, salt, 3, [record(HARD_STATE, 3, 9), record(ENTRY, 3, 2, b"", NOOP),
                                    record(ENTRY, 3, 3, b"12345678put a b", COMMAND)])
               + frame(2, salt, 4, [record(HARD_STATE, 3, 9)])
-              + frame(2, salt, 5, [record(ENTRY, 3, 3, b"other", COMMAND)])
+              + frame(2, salt, 5, [record(HARD_STATE, 3, 9), record(ENTRY, 3, 3, b"other", COMMAND)])
               + frame(2, salt, 6, [record(CLEAN, 3, 3)]))
     (HERE / "v1-second-segment.bin").write_bytes(second)
 

@@ -56,11 +56,13 @@ struct TestDisk {
   std::uint64_t before = 0;  // The index before the first of them; what is there is dropped.
   std::uint64_t before_term = 0;
   std::optional<SnapshotMeta> snapshot;
+  std::optional<LogPosition> promised;
 
   Durable recover(std::size_t tail_entries) const {
     Durable durable;
     durable.hard_state = hard_state;
     durable.snapshot = snapshot;
+    durable.promised = promised;
     durable.first_index = {before + 1};
     durable.prev_term = {before_term};
     durable.last_index = {before + entries.size()};

@@ -44,9 +44,10 @@ TEST_CASE("segments, live entries, hard state and configuration of a node that w
   CHECK(segment.frames == 3);
   CHECK(segment.first == raft::Index{2});
   CHECK(segment.last == raft::Index{4});
-  REQUIRE(segment.records.size() == 6);
-  CHECK(segment.records[1].offset == kBlock + 48 + 40);
-  CHECK(segment.records[3].kind == format::RecordKind::kHardState);
+  REQUIRE(segment.records.size() == 7);
+  CHECK(segment.records[0].kind == format::RecordKind::kHardState);
+  CHECK(segment.records[1].offset == kBlock + 48 + 32);
+  CHECK(segment.records[4].kind == format::RecordKind::kHardState);
   CHECK(inspection.segments[2].state == SegmentState::kPrepared);
 }
 
@@ -93,10 +94,10 @@ TEST_CASE("damage is a finding that names file, frame and offset; what is readab
   log.append({entry(2, 1, "a")});
   log.append({entry(3, 1, "b")});
   log.append({entry(4, 1, "c")});
-  log.disk.flip_bit(kSecond, 2 * kBlock + 80, 0);
+  log.disk.flip_bit(kSecond, 2 * kBlock + 112, 0);
   const Inspection inspection = look(log.disk);
   REQUIRE(inspection.findings.size() == 1);
-  CHECK(inspection.findings[0].find(kSecond + ": frame 4 at offset 8192: record 1 (term 1, index "
+  CHECK(inspection.findings[0].find(kSecond + ": frame 4 at offset 8192: record 2 (term 1, index "
                                               "3): crc is ") == 0);
   CHECK(inspection.segments[1].state == SegmentState::kDamaged);
   CHECK(inspection.last_index == raft::Index{2});

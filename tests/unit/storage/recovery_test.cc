@@ -64,11 +64,11 @@ TEST_CASE("row kEnd: a segment that was in use ends in zeros: trimmed, sealed, n
 
 TEST_CASE("[F47] row kTorn: half a frame at the end is set aside, cut off, sealed") {
   Doctored log;
-  log.disk.flip_bit(kSecond, 3 * kBlock + 82, 3);
+  log.disk.flip_bit(kSecond, 3 * kBlock + 114, 3);
   const Bytes torn = log.disk.contents(kSecond);
   CHECK(log.last_after_start() == raft::Index{3});
   REQUIRE(log.notes.size() == 1);
-  CHECK(has(log.notes[0], kSecond + ": frame 5 at offset 12288, after index 3: record 1 (term 1, "
+  CHECK(has(log.notes[0], kSecond + ": frame 5 at offset 12288, after index 3: record 2 (term 1, "
                                     "index 4): crc is "));
   const FileName aside = "torn-00000000000000000002-00000000000000012288";
   REQUIRE(log.disk.exists(aside));
@@ -99,9 +99,9 @@ TEST_CASE("only the newest four torn copies are kept") {
 
 TEST_CASE("[F45] row kFrameLost: damage before a later frame is refused, never cut off") {
   Doctored log;
-  log.disk.flip_bit(kSecond, 2 * kBlock + 82, 0);
+  log.disk.flip_bit(kSecond, 2 * kBlock + 114, 0);
   const std::string refusal = log.refusal();
-  CHECK(has(refusal, kSecond + ": frame 4 at offset 8192, after index 2: record 1 (term 1, index "
+  CHECK(has(refusal, kSecond + ": frame 4 at offset 8192, after index 2: record 2 (term 1, index "
                                "3): crc is "));
   CHECK(has(refusal, "since frame 5 follows at offset 12288"));
 }
