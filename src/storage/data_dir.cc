@@ -232,6 +232,7 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   recover_options.tail_bytes_max = options.tail_bytes_max;
   recover_options.machine_name = options.machine_name;
   recover_options.sink = options.sink;
+  recover_options.progress = options.progress;
   // A new reader: the other one may still have a file open that the first start has removed.
   TRY(const auto log_reader, PosixDirectoryReader::open(options.path));
   ReadAhead ahead(*log_reader);
