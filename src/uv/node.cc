@@ -29,6 +29,8 @@ constexpr Duration kSlowTurn = std::chrono::milliseconds(10);
 constexpr Duration kSlowTurnInterval = std::chrono::minutes(1);  // Between warnings.
 constexpr Duration kStatusInterval = std::chrono::seconds(5);
 constexpr int kRoundsPerTurnMax = 4;
+constexpr Duration kRoundsTimeMax =
+    std::chrono::milliseconds(2);  // Then what came in is looked at.
 
 std::uint64_t ms_until(Instant now, Instant then) {
   if (then <= now) return 0;
@@ -205,7 +207,8 @@ void Node::State::turn() noexcept {
     replica.pump(now);
     meter.ended(LoopMeter::Phase::kReplica, monotonic_now());
     flush(now);
-  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax);
+  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax &&
+           monotonic_now() - now < kRoundsTimeMax);
   if (replica.has_more() != idle_running) {
     idle_running = !idle_running;
     if (idle_running) {
