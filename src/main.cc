@@ -21,6 +21,7 @@
 #include "storage/data_dir.h"
 #include "uv/node.h"
 #include "uv/open_files.h"
+#include "uv/start_progress.h"
 
 namespace raftd {
 namespace {
@@ -281,6 +282,20 @@ class StoreSink final : public storage::StateSink {
   std::unique_ptr<machine::RestoreReader> reader_;
 };
 
+storage::OpenOptions open_options(const config::Config& config, raft::Incarnation incarnation) {
+  storage::OpenOptions out;
+  out.path = config.data_dir;
+  out.node_id = {config.id};
+  out.cluster_name = config.cluster.name;
+  out.first_configuration = first_configuration(config);
+  out.instance = os_entropy();
+  out.incarnation = incarnation;
+  out.tail_bytes_max = limits::kLogCacheIdleBytes;
+  out.sync = config.log.sync == config::Sync::kBatch;
+  out.created_unix_ns = unix_ns();
+  return out;
+}
+
 int run_node(const config::Sources& sources) {
   Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
@@ -306,18 +321,15 @@ int run_node(const config::Sources& sources) {
   const raft::Incarnation incarnation{entropy.next()};
   kv::Store store(adjustable(config).history);
   StoreSink sink(store);
-  Result<storage::Opened> opened =
-      storage::open_data_dir({.path = config.data_dir,
-                              .node_id = {config.id},
-                              .cluster_name = config.cluster.name,
-                              .first_configuration = first_configuration(config),
-                              .instance = os_entropy(),
-                              .incarnation = incarnation,
-                              .tail_bytes_max = limits::kLogCacheIdleBytes,
-                              .machine_name = std::string(store.name()),
-                              .sink = &sink,
-                              .sync = config.log.sync == config::Sync::kBatch,
-                              .created_unix_ns = unix_ns()});
+  const uv::Notifier notifier;
+  uv::StartProgress progress(log, notifier, uv::monotonic_now());
+  storage::OpenOptions open = open_options(config, incarnation);
+  open.machine_name = std::string(store.name());
+  open.sink = &sink;
+  open.progress = [&](const storage::RecoveryProgress& at) {
+    progress.on_read(uv::monotonic_now(), at);
+  };
+  Result<storage::Opened> opened = storage::open_data_dir(open);
   if (!opened) {
     log.error("%s", opened.error().message.c_str());
     return exit_status_of(opened.error());

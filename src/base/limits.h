@@ -43,16 +43,22 @@ inline constexpr std::size_t kLogCacheBytesMin = 32 * kMiB;     // Lower bound o
 inline constexpr std::size_t kLogCacheIdleBytes = 2 * kMiB;     // Kept when nobody needs more.
 inline constexpr std::size_t kLogReadBytesMax = 1 * kMiB;       // One read of old entries.
 inline constexpr std::size_t kLogReadsInFlightMax = 4;
-inline constexpr std::size_t kTornFilesMax = 4;               // Kept aside; older ones go.
-inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;  // Of a snapshot file, one checksum.
+inline constexpr std::size_t kTornFilesMax = 4;                // Kept aside; older ones go.
+inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;   // Of a snapshot file, one checksum.
+inline constexpr std::size_t kReadAheadBlockBytes = 1 * kMiB;  // At a start; one read,
+inline constexpr std::size_t kReadAheadBytes = 4 * kMiB;       //   and all that wait to be taken.
 inline constexpr std::size_t kMachineNameBytesMax = 64;
 inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;  // Written per loop iteration.
 inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;   // Restored per loop iteration.
 inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;     // Dirty at most: then a sync.
 inline constexpr std::size_t kLogKeepBytes = 64 * kMiB;  // Beyond [snapshot] bytes, for followers.
-inline constexpr std::size_t kSnapshotWireBytes = 256 * kKiB;      // In one message,
-inline constexpr std::size_t kSnapshotWireInFlightMax = 4;         //   and messages not answered,
-inline constexpr std::size_t kSnapshotSendsMax = 2;                //   of receivers at once.
+// A heartbeat waits for at most one message of a transfer: at 10 Mbit/s this is 50 ms.
+inline constexpr std::size_t kSnapshotWireBytes = 64 * kKiB;  // In one message,
+inline constexpr std::size_t kSnapshotWireInFlightMax = 16;   //   and messages not answered,
+inline constexpr std::size_t kSnapshotSendsMax = 2;           //   of receivers at once.
+// Of all of them together: above it pieces wait, and what else the node does has the rest.
+inline constexpr std::uint64_t kSnapshotSendBytesPerSecond = 256 * kMiB;
+inline constexpr std::chrono::milliseconds kSnapshotSendBurst{2};  // Made up for after a pause.
 inline constexpr std::size_t kSnapshotReceiveBytesMax = 2 * kMiB;  // Not stored yet: dropped.
 inline constexpr std::size_t kBackgroundPlansMax =
     4;                                        // Journal, snapshots made, received, removed.
@@ -70,6 +76,10 @@ inline constexpr std::chrono::milliseconds kCommitAnnounceDelay{2};  // To peers
 inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;        // Connection closed.
 inline constexpr std::size_t kHelloBytesMax = 1 * kKiB;              // Connection closed.
 inline constexpr std::size_t kPeerQueueBytesMax = 16 * kMiB;         // Then messages are dropped.
+// Pieces of snapshots have a queue of their own and go after everything else; beyond it they are
+// dropped. They wait while as much is between this kernel and the peer's, where nothing overtakes.
+inline constexpr std::size_t kPeerPiecesMax = 2 * kSnapshotWireInFlightMax;
+inline constexpr std::size_t kPeerPieceUnackedBytesMax = 256 * kKiB;
 inline constexpr std::size_t kPeerStrangersMax = 64;  // Connections before their hello.
 
 // Clients.
@@ -119,6 +129,8 @@ static_assert(kSnapshotWireBytes + kConfigurationBytesMax + 1024 <= kWireMessage
 static_assert(kSnapshotWireBytes * kSnapshotWireInFlightMax <= kSnapshotReceiveBytesMax,
               "a follower takes what a leader may send");
 static_assert(kWireMessageBytesMax <= kPeerQueueBytesMax);
+static_assert(kSnapshotWireInFlightMax <= kPeerPiecesMax, "a whole window can wait at a link");
+static_assert(kSnapshotWireBytes <= kPeerPieceUnackedBytesMax, "a piece can go on an idle link");
 static_assert(kUnpersistedBytesMax + kFrameBytesMax <= kLogCacheBytesMin,
               "what may not be evicted fits in the smallest cache");
 

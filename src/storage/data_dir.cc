@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "base/text.h"
 #include "storage/format.h"
+#include "storage/read_ahead.h"
 #include "storage/segment_reader.h"
 
 namespace raftd::storage {
@@ -232,9 +233,11 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   recover_options.tail_bytes_max = options.tail_bytes_max;
   recover_options.machine_name = options.machine_name;
   recover_options.sink = options.sink;
+  recover_options.progress = options.progress;
   // A new reader: the other one may still have a file open that the first start has removed.
   TRY(const auto log_reader, PosixDirectoryReader::open(options.path));
-  auto recovered = recover(*log_reader, recover_options);
+  ReadAhead ahead(*log_reader);
+  auto recovered = recover(ahead, recover_options);
   if (!recovered) return in_directory(options, recovered.error());
   files.run(plan_of(std::move(recovered->set_aside), true));
   files.run(plan_of(std::move(recovered->repairs), false));

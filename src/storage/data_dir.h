@@ -31,6 +31,7 @@ struct OpenOptions {
   StateSink* sink = nullptr;         //   both.
   bool sync = true;                  // False: nothing is synced; only for tests.
   std::int64_t created_unix_ns = 0;  // For people, in the first segment's header.
+  RecoveryProgressSink progress = {};
 };
 
 struct Opened {

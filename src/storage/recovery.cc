@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/text.h"
+#include "storage/counting_reader.h"
 #include "storage/format.h"
 #include "storage/log_replay.h"
 #include "storage/segment_reader.h"
@@ -82,7 +83,9 @@ struct Joint {
 class Recovery {
  public:
   Recovery(DirectoryReader& directory, const RecoverOptions& options)
-      : directory_(directory), options_(options), replay_(options.tail_bytes_max) {}
+      : directory_(directory, options.progress),
+        options_(options),
+        replay_(options.tail_bytes_max) {}
 
   Result<Recovered> run();
 
@@ -105,7 +108,7 @@ class Recovery {
   void finish_repairs();
   std::string where(const SegmentReader& reader, const SegmentRest& rest) const;
 
-  DirectoryReader& directory_;
+  CountingReader directory_;
   const RecoverOptions& options_;
   LogReplay replay_;
   Listing listing_;
@@ -398,6 +401,7 @@ void Recovery::seal(const File& file, std::uint64_t offset, bool torn) {
 
 Result<SnapshotCut> Recovery::try_snapshot(const KeptSnapshot& kept) {
   StateSink* sink = options_.sink;
+  directory_.expect(kept.bytes);
   if (sink != nullptr) sink->begin();
   SnapshotFileReader reader(
       [sink](ByteView body) { return sink == nullptr ? Status(Done{}) : sink->feed(body); });
@@ -483,6 +487,8 @@ Result<Recovered> Recovery::run() {
   TRY(listing_, list(directory_));
   TRY([[maybe_unused]] const Done repaired, find_repair());
   TRY([[maybe_unused]] const Done in_sequence, check_sequence());
+  for (const File& file : listing_.segments)
+    directory_.expect(file.bytes);
   TRY([[maybe_unused]] const Done prepared, find_prepared());
   TRY([[maybe_unused]] const Done snapshot_found, find_snapshot());
   for (const File& file : listing_.segments) {

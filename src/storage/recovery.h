@@ -108,6 +108,15 @@ class StateSink {
   virtual Status complete() = 0;  // All of it has been fed: is it a state?
 };
 
+// How far a recovery is.
+struct RecoveryProgress {
+  FileName file;            // That is being read.
+  std::uint64_t read = 0;   // Bytes, of all files together.
+  std::uint64_t total = 0;  // Grows when a snapshot is bad and the one before it is tried.
+};
+// Called after every read of a mebibyte or so, from within recover().
+using RecoveryProgressSink = std::function<void(const RecoveryProgress&)>;
+
 struct RecoverOptions {
   Identity identity;  // Segments of another cluster or node, snapshots of another, are refused.
   raft::Incarnation incarnation;   // Drawn for this start.
@@ -116,6 +125,7 @@ struct RecoverOptions {
   std::size_t prepared_bytes_min = limits::kFrameBytesMax + 2 * limits::kBlockBytes;
   std::string machine_name = {};  // What the bodies of snapshots must say.
   StateSink* sink = nullptr;      // Null: snapshots are only verified.
+  RecoveryProgressSink progress = {};
 };
 
 // REPAIR, as repair.h describes it. nullopt: there is none. kCorrupt, kIo.

@@ -16,6 +16,7 @@
 #include "api/backend.h"
 #include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
+#include "uv/loop_meter.h"
 #include "uv/notify.h"
 #include "uv/publisher.h"
 
@@ -25,8 +26,11 @@ namespace {
 constexpr Duration kFirstStartPatience = std::chrono::seconds(1);
 constexpr Duration kPublishPatience = std::chrono::seconds(5);
 constexpr Duration kSlowTurn = std::chrono::milliseconds(10);
+constexpr Duration kSlowTurnInterval = std::chrono::minutes(1);  // Between warnings.
 constexpr Duration kStatusInterval = std::chrono::seconds(5);
 constexpr int kRoundsPerTurnMax = 4;
+constexpr Duration kRoundsTimeMax =
+    std::chrono::milliseconds(2);  // Then what came in is looked at.
 
 std::uint64_t ms_until(Instant now, Instant then) {
   if (then <= now) return 0;
@@ -60,6 +64,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
 
   bool start();
   void turn() noexcept;
+  void flush(Instant now);
   void arm_timer(Instant now);
   void measure(Instant now);
   void housekeeping() noexcept;
@@ -105,8 +110,8 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   bool idle_running = false;
   bool holding = false;  // First start: the peers have not all been asked yet.
   Instant begun{};
-  Instant iteration_begun{};
-  Duration iteration_idle{};
+  LoopMeter meter;
+  Instant slow_said{};  // Never yet.
   Instant watchdog_sent{};
   Instant status_sent{};
   bool stopping = false;
@@ -173,7 +178,10 @@ bool Node::State::start() {
     if (auto* self = owner_of<State>(h)) self->turn();
   });
   uv_check_start(check.get(), [](uv_check_t* h) noexcept {
-    if (auto* self = owner_of<State>(h)) self->turn();
+    auto* self = owner_of<State>(h);
+    if (self == nullptr) return;
+    self->measure(monotonic_now());
+    self->turn();
   });
   chores.start_repeating<State, &State::housekeeping>(100);
   notifier.send("READY=1\nSTATUS=recovered and listening");
@@ -183,14 +191,13 @@ bool Node::State::start() {
 // What is done once per loop iteration, twice: after polling and right before it.
 void Node::State::turn() noexcept {
   const Instant now = monotonic_now();
-  measure(now);
+  meter.begins(now);
   service.on_turn(now);
   if (holding && (peers.every_peer_answered() || now - begun > kFirstStartPatience)) {
     holding = false;
   }
   if (holding) {
-    peers.flush(now);
-    http.flush(now);
+    flush(now);
     arm_timer(now);
     return;
   }
@@ -198,9 +205,10 @@ void Node::State::turn() noexcept {
   int rounds = 0;
   do {
     replica.pump(now);
-    peers.flush(now);
-    http.flush(now);
-  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax);
+    meter.ended(LoopMeter::Phase::kReplica, monotonic_now());
+    flush(now);
+  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax &&
+           monotonic_now() - now < kRoundsTimeMax);
   if (replica.has_more() != idle_running) {
     idle_running = !idle_running;
     if (idle_running) {
@@ -224,20 +232,30 @@ void Node::State::arm_timer(Instant now) {
   wakeup.start_once<State, &State::turn>(ms_until(now, next));
 }
 
-// A stall is the time that an iteration was busy: all of it but the sleep in the kernel.
+void Node::State::flush(Instant now) {
+  peers.flush(now);
+  meter.ended(LoopMeter::Phase::kPeers, monotonic_now());
+  http.flush(now);
+  meter.ended(LoopMeter::Phase::kClients, monotonic_now());
+}
+
+// Once per iteration, when it has polled. A stall is the time that an iteration was busy: all of it
+// but the sleep in the kernel.
 void Node::State::measure(Instant now) {
-  const Duration idle_total = std::chrono::nanoseconds(uv_metrics_idle_time(loop.get()));
-  if (iteration_begun != Instant{}) {
-    const Duration busy = now - iteration_begun - (idle_total - iteration_idle);
-    vitals.loop_stalls.add(now, std::max(busy, Duration{}));
-    if (busy > kSlowTurn) {
-      log.debug("the loop was busy for %lld ms",
-                static_cast<long long>(
-                    std::chrono::duration_cast<std::chrono::milliseconds>(busy).count()));
-    }
+  const Duration slept = std::chrono::nanoseconds(uv_metrics_idle_time(loop.get()));
+  const LoopMeter::Iteration iteration = meter.end_iteration(now, slept);
+  vitals.loop_stalls.add(now, iteration.busy);
+  if (iteration.busy <= kSlowTurn) return;
+  const bool warn = iteration.busy > options.core.heartbeat_interval &&
+                    (slow_said == Instant{} || now - slow_said >= kSlowTurnInterval);
+  if (warn) {
+    slow_said = now;
+    log.warn(
+        "the loop was %s: nobody was answered meanwhile. Is the machine short of processor time?",
+        describe(iteration).c_str());
+  } else {
+    log.debug("the loop was %s", describe(iteration).c_str());
   }
-  iteration_begun = now;
-  iteration_idle = idle_total;
 }
 
 // Ten times a second: what needs no precision.

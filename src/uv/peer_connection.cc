@@ -1,20 +1,25 @@
 // The happy path is: connect() or accept(), the magic and hellos pass, establish(); then every read
 // is cut into frames, and every flush writes all that was queued since the last with one system
-// call; what the kernel does not take is handed to libuv as one request that owns its bytes.
+// call; what the kernel does not take is handed to libuv as one request that owns its bytes. Pieces
+// of snapshots wait in a queue behind all that, and are written one at a time as long as little is
+// on its way: so a heartbeat waits for one of them and what the kernels hold, not for a window.
 //
 // Possible failure modes are: the first bytes are a stranger's, a frame is broken, no hello comes
 // before the deadline, the other side closes, the other side stops reading. Each closes the
 // connection and tells the owner once. Callbacks that come after close() find no owner.
 #include "uv/peer_connection.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/text.h"
+#include "node/transfer_pace.h"
 #include "wire/codec.h"
 
 namespace raftd::uv {
@@ -204,6 +209,16 @@ std::size_t PeerConnection::queued_bytes() const {
 }
 
 bool PeerConnection::send(const node::PeerMessage& message) {
+  if (handle_ && node::is_snapshot_piece(message)) {
+    // Sent again because the link is slow: once is enough.
+    const bool waits = std::any_of(pieces_.begin(), pieces_.end(), [&](const auto& each) {
+      return node::same_piece(each, message);
+    });
+    if (waits) return true;
+    if (pieces_.size() == limits::kPeerPiecesMax) return false;
+    pieces_.push_back(message);
+    return true;
+  }
   if (!handle_ || queued_bytes() >= limits::kPeerQueueBytesMax) return false;
   const std::size_t begin = wire::begin_frame(out_);
   wire::encode(message, out_);
@@ -234,6 +249,28 @@ void PeerConnection::flush(Instant now) {
   } else {
     write_rest(static_cast<std::size_t>(rc), now);
   }
+}
+
+// What this kernel holds: not sent, or sent and not acknowledged by the other.
+std::size_t PeerConnection::unacked_bytes() const {
+  uv_os_fd_t fd = -1;
+  int bytes = 0;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_->get()), &fd) != 0 ||
+      ioctl(fd, SIOCOUTQ, &bytes) != 0)
+    return 0;
+  return static_cast<std::size_t>(std::max(bytes, 0));
+}
+
+std::size_t PeerConnection::send_piece(Instant now) {
+  if (!has_pieces() || writing_ || !out_.empty()) return 0;
+  if (unacked_bytes() + limits::kSnapshotWireBytes > limits::kPeerPieceUnackedBytesMax) return 0;
+  const std::size_t begin = wire::begin_frame(out_);
+  wire::encode(pieces_.front(), out_);
+  wire::end_frame(out_, begin);
+  pieces_.pop_front();
+  const std::size_t bytes = out_.size();
+  flush(now);
+  return bytes;
 }
 
 void PeerConnection::write_rest(std::size_t done, Instant now) {

@@ -2,6 +2,7 @@
 // per flush. Who may talk to whom is not decided here (peer_link, peer_network).
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -71,10 +72,15 @@ class PeerConnection {
     close();
   }
 
-  // Queues a message. False: the queue is full; nothing was queued.
+  // Queues a message; a piece of a snapshot in a queue of its own, unless it waits there already.
+  // False: the queue is full; nothing was queued.
   bool send(const node::PeerMessage& message);
-  // One write of what is queued. May end in on_ended.
+  // One write of what is queued, but for pieces. May end in on_ended.
   void flush(Instant now);
+  // Pieces go only while nothing else waits, here or in the kernel: what is handed over cannot be
+  // overtaken. Writes the next one, if it may go; how many bytes, 0: not now. May end in on_ended.
+  std::size_t send_piece(Instant now);
+  bool has_pieces() const { return handle_ && !pieces_.empty(); }
   // Gives memory back that was not used since the last call.
   void trim();
 
@@ -96,6 +102,7 @@ class PeerConnection {
   bool take_magic();
   void write_rest(std::size_t done, Instant now);
   bool stalled(Instant now);
+  std::size_t unacked_bytes() const;
 
   Owner* owner_;  // Nobody after say_last.
   const PeerTimeouts timeouts_;
@@ -107,10 +114,11 @@ class PeerConnection {
   int connect_error_ = 0;  // Known at once; told when the loop turns.
   std::string remote_;
 
-  Bytes out_;                     // Not handed to libuv yet.
-  std::size_t used_max_ = 0;      // Of out_, since the last trim.
-  bool writing_ = false;          // One request of libuv at a time.
-  std::size_t writing_left_ = 0;  // As seen by the last flush.
+  Bytes out_;                             // Not handed to libuv yet.
+  std::deque<node::PeerMessage> pieces_;  // Not in out_ yet. At most kPeerPiecesMax.
+  std::size_t used_max_ = 0;              // Of out_, since the last trim.
+  bool writing_ = false;                  // One request of libuv at a time.
+  std::size_t writing_left_ = 0;          // As seen by the last flush.
   Instant writing_since_{};
   Instant progress_at_{};
 };

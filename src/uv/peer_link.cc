@@ -306,6 +306,10 @@ void PeerLink::flush(Instant now) {
   if (connection_) connection_->flush(now);
 }
 
+std::size_t PeerLink::send_piece(Instant now) {
+  return up() ? connection_->send_piece(now) : 0;
+}
+
 void PeerLink::trim() {
   if (connection_) connection_->trim();
 }

@@ -37,6 +37,9 @@ class PeerLink final : public PeerConnection::Owner {
 
   bool send(const node::PeerMessage& message);  // False: no link, or its queue is full.
   void flush(Instant now);
+  // As PeerConnection's.
+  std::size_t send_piece(Instant now);
+  bool has_pieces() const { return up() && connection_->has_pieces(); }
   void trim();
   void close();  // Without events; true loss of a link is told by the caller.
 

@@ -1,5 +1,6 @@
 // The happy path is: members() makes a link to each peer, links dial or are dialled, the doorkeeper
-// hands accepted connections to their links, messages flow; flush() writes once per link.
+// hands accepted connections to their links, messages flow; flush() writes once per link, then
+// pieces of snapshots, in turn, as fast as the links take them and the pace allows.
 //
 // Possible failure modes are: whoever connects is not a member, or not of this cluster, or is there
 // twice (refused, with a sentence to both logs); a message cannot be sent (on_dropped tells the
@@ -10,6 +11,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "node/transfer_pace.h"
 #include "uv/peer_link.h"
 #include "uv/peer_listener.h"
 
@@ -17,6 +19,7 @@ namespace raftd::uv {
 namespace {
 
 constexpr Duration kTrimInterval = std::chrono::seconds(1);
+constexpr std::uint64_t kPiecesLookMs = 2;  // While pieces wait and nothing else turns the loop.
 
 raft::NodeId receiver_of(const node::PeerMessage& message) {
   return std::visit([](const auto& m) { return m.to; }, message);
@@ -73,6 +76,7 @@ struct PeerNetwork::State final : Doorkeeper {
         std::uint64_t network_seed)
       : context{loop, options, directory, log, nullptr, {}, 0, std::nullopt, {}},
         seed(network_seed),
+        pieces_wait(loop, this),
         listener(context, *this) {}
 
   PeerLink* find(raft::NodeId id);
@@ -80,6 +84,9 @@ struct PeerNetwork::State final : Doorkeeper {
   bool is_member(raft::NodeId id) const;
   void admit(std::unique_ptr<PeerConnection> connection, const wire::Hello& hello) override;
   void drop_links(const raft::Configuration& configuration);
+  void send_pieces(Instant now);
+  bool send_piece_round(Instant now);
+  void on_pieces_wait() noexcept {}  // The loop has turned: flush() comes.
 
   PeerContext context;
   const std::uint64_t seed;
@@ -89,6 +96,9 @@ struct PeerNetwork::State final : Doorkeeper {
   std::vector<std::unique_ptr<PeerLink>> removed;  // Emptied, and told of, by flush.
   std::vector<raft::NodeId> dropped;               // To be told of by flush. Sorted.
   Instant trimmed_at{};
+  node::TransferPace pace;
+  raft::NodeId piece_to;  // Of the last one: the next receiver is the one after it.
+  Timer pieces_wait;
   PeerListener listener;
 };
 
@@ -146,6 +156,31 @@ void PeerNetwork::State::drop_links(const raft::Configuration& now) {
   }
 }
 
+// One piece to each receiver that can take one. False: nobody could, or the pace is reached.
+bool PeerNetwork::State::send_piece_round(Instant now) {
+  bool sent = false;
+  const auto begin = links.upper_bound(piece_to);
+  auto at = begin;
+  for (std::size_t i = 0; i < links.size(); ++i, ++at) {
+    if (at == links.end()) at = links.begin();
+    if (!pace.admits(now)) return false;
+    const std::size_t bytes = at->second->send_piece(now);
+    if (bytes == 0) continue;
+    pace.sent(now, bytes);
+    piece_to = at->first;
+    sent = true;
+  }
+  return sent;
+}
+
+void PeerNetwork::State::send_pieces(Instant now) {
+  while (send_piece_round(now)) {
+  }
+  const bool wait = std::any_of(links.begin(), links.end(),
+                                [](const auto& link) { return link.second->has_pieces(); });
+  if (wait) pieces_wait.start_once<State, &State::on_pieces_wait>(kPiecesLookMs);
+}
+
 PeerNetwork::PeerNetwork(Loop& loop, const PeerOptions& options, const PeerDirectory& directory,
                          Log& log, std::uint64_t seed)
     : state_(std::make_unique<State>(loop, options, directory, log, seed)) {}
@@ -201,6 +236,7 @@ void PeerNetwork::flush(Instant now) {
     link->flush(now);
     if (trim) link->trim();
   }
+  s.send_pieces(now);
   for (const raft::NodeId id : std::exchange(s.dropped, {})) {
     if (s.context.events != nullptr) s.context.events->on_dropped(id);
   }
@@ -213,6 +249,7 @@ void PeerNetwork::stop() {
   s.listener.close();
   for (const auto& [id, link] : s.links)
     link->close();
+  s.pieces_wait.stop();
   s.removed.clear();
   s.dropped.clear();
 }

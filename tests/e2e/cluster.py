@@ -56,7 +56,11 @@ class Answer:
 
 
 class Proxy:
-    """Stands before one node's peer port. Reads who dials from the hello, so that links between pairs can be cut."""
+    """Stands before one node's peer port. Reads who dials from the hello, so that links between pairs can be cut.
+
+    pause: seconds after each 64 KiB, for a link that is slow."""
+
+    pause = 0.0
 
     def __init__(self, target_id, listen_port, target_port, cut):
         self.target_id, self.target_port, self.cut = target_id, target_port, cut
@@ -103,11 +107,12 @@ class Proxy:
         except OSError:
             client.close()
 
-    @staticmethod
-    def _copy(source, sink):
+    def _copy(self, source, sink):
         try:
             while data := source.recv(65536):
                 sink.sendall(data)
+                if self.pause:
+                    time.sleep(self.pause * len(data) / 65536)
         except OSError:
             pass
         for s in (source, sink):

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from cluster import RAFTD, free_ports, wait_for
+from faults import can_trace, injecting
 
 
 class NotifySocket:
@@ -39,6 +40,26 @@ def test_systemd_hears_ready_status_watchdog_reloading_and_stopping(make_cluster
     node.process.send_signal(signal.SIGTERM)
     notify.wait("STOPPING=1")
     assert node.process.wait(15) == 0
+
+
+@pytest.mark.skipif(not can_trace(), reason="needs strace and the right to trace")
+def test_a_long_start_says_how_far_it_is_in_the_log_and_to_systemd(make_cluster, workdir):
+    cluster = make_cluster(1, extra='[snapshot]\nentries = 20\n').start()
+    node = cluster.nodes[0]
+    for i in range(60):
+        assert node.put(f"k{i % 10}", str(i) * 50000).status in (200, 201)
+    wait_for(lambda: list(node.data_dir.glob("snapshot-*")), "a snapshot is made")
+    node.kill()
+    said = len(node.log())
+    notify = NotifySocket(workdir / "notify")
+    node.start(env={"NOTIFY_SOCKET": str(workdir / "notify")}, wrapper=injecting("pread64:delay_enter=300000"))
+    assert re.fullmatch(r"STATUS=recovering: \d+ % of \d+ MiB read, \d+ MiB/s, now (log|snapshot)-\d.*",
+                        notify.wait("STATUS=recovering", 60))
+    assert int(notify.wait("EXTEND_TIMEOUT_USEC=").split("=")[1]) >= 10_000_000
+    assert not any("READY=1" in line for line in notify.seen)
+    notify.wait("READY=1", 60)
+    assert " info recovering: " in node.log()[said:]
+    node.kill()
 
 
 def test_sighup_changes_the_log_level_and_names_what_needs_a_restart(make_cluster):

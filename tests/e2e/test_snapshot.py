@@ -92,6 +92,31 @@ def test_a_follower_that_is_killed_while_it_receives_a_snapshot_gets_it_in_the_e
     assert not files(away, "incoming-")
 
 
+def test_a_transfer_over_a_slow_link_that_breaks_goes_on_where_it_was(make_cluster):
+    cluster = make_cluster(3, proxied=True, extra=SMALL).start()
+    leader, away = cluster.wait_leader(), cluster.follower()
+    away.kill()
+    expected = write(leader, 1, 3000, keys=400)
+    wait_for(lambda: leader.status()["first_index"] > 200, "the leader has dropped the beginning")
+    for proxy in cluster.proxies:
+        proxy.pause = 0.05
+    away.start()
+    incoming = lambda: sum(p.stat().st_size for p in away.data_dir.glob("incoming-*"))
+    term = leader.status()["term"]
+    for part in (1 << 20, 2 << 20):
+        wait_for(lambda: incoming() > part, f"more than {part} bytes have come")
+        cluster.isolate(away)
+        wait_for(lambda: next(m for m in leader.status()["members"] if m["id"] == away.id)["state"] != "snapshot",
+                 "the leader sees that the link is gone")
+        cluster.heal()
+    cluster.wait_applied(60)
+    assert away.log().count("snapshot: receives the one") == 1, "it did not begin anew"
+    assert away.log().count("snapshot: installed the one") == 1
+    assert not files(away, "incoming-")
+    assert leader.status()["term"] == term and leader.status()["role"] == "leader"
+    check(away, expected)
+
+
 def test_a_damaged_snapshot_is_replaced_by_the_one_before_or_refused_with_65(make_cluster):
     cluster = make_cluster(1, extra=SMALL).start()
     node = cluster.nodes[0]

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
+#include "node/transfer_pace.h"
+
 namespace raftd::sim {
 namespace {
 
@@ -17,6 +20,8 @@ std::uint64_t bytes_of(const node::PeerMessage& message) {
     if (const auto* append = std::get_if<raft::AppendRequest>(&raft->body)) {
       for (const raft::Entry& entry : append->entries)
         bytes += 20 + entry.payload.bytes.size();
+    } else if (const auto* chunk = std::get_if<raft::SnapshotChunk>(&raft->body)) {
+      bytes += chunk->bytes;
     }
   } else if (const auto* forward = std::get_if<node::Forward>(&message)) {
     const auto* propose = std::get_if<node::Propose>(&forward->op);
@@ -52,7 +57,37 @@ void SimNetwork::send(std::size_t from, std::size_t to, node::PeerMessage messag
     if (chance(rng_, options_.loss_percent)) return;
     if (chance(rng_, options_.duplicate_percent)) transmit(from, to, message);
   }
+  if (options_.bandwidth != 0 && node::is_snapshot_piece(message)) {
+    return queue_piece(from, to, std::move(message));
+  }
   transmit(from, to, std::move(message));
+}
+
+// As on a real link: behind everything else, one at a time, and none twice.
+void SimNetwork::queue_piece(std::size_t from, std::size_t to, node::PeerMessage message) {
+  Link& connection = link(from, to);
+  std::deque<node::PeerMessage>& pieces = side(connection, from, to).pieces;
+  if (std::ranges::any_of(
+          pieces, [&](const node::PeerMessage& each) { return node::same_piece(each, message); })) {
+    return;
+  }
+  if (pieces.size() == limits::kPeerPiecesMax) return peers_.dropped(from, to);
+  pieces.push_back(std::move(message));
+  if (pieces.size() == 1) send_piece(from, to, connection.epoch);
+}
+
+void SimNetwork::send_piece(std::size_t from, std::size_t to, std::uint64_t epoch) {
+  Link& connection = link(from, to);
+  if (!connection.alive || connection.epoch != epoch) return;
+  Side& ours = side(connection, from, to);
+  if (ours.free_at <= schedule_.now()) {
+    node::PeerMessage piece = std::move(ours.pieces.front());
+    ours.pieces.pop_front();
+    transmit(from, to, std::move(piece));
+  }
+  if (ours.pieces.empty()) return;
+  schedule_.at(std::max(ours.free_at, schedule_.now()),
+               [this, from, to, epoch] { send_piece(from, to, epoch); });
 }
 
 void SimNetwork::transmit(std::size_t from, std::size_t to, node::PeerMessage message) {
@@ -177,7 +212,7 @@ void SimNetwork::try_connect(std::size_t a, std::size_t b) {
   ++connection.epoch;
   connection.alive = true;
   for (Side& end : connection.sides)
-    end = {true, schedule_.now(), {}, end.clogged_until, {}};
+    end = {true, schedule_.now(), {}, end.clogged_until, {}, {}};
   peers_.connected(a, b);
   peers_.connected(b, a);
 }

@@ -61,7 +61,8 @@ class SimNetwork {
     Instant last_arrival{};
     Instant free_at{};  // All before is on the wire then.
     Instant clogged_until{};
-    std::deque<node::PeerMessage> held;  // By a block.
+    std::deque<node::PeerMessage> held;    // By a block.
+    std::deque<node::PeerMessage> pieces;  // Of snapshots: until the wire is free.
   };
   struct Link {
     std::uint64_t epoch = 0;  // Of this connection.
@@ -73,6 +74,8 @@ class SimNetwork {
   Link& link(std::size_t a, std::size_t b);
   static Side& side(Link& link, std::size_t from, std::size_t to);
   void transmit(std::size_t from, std::size_t to, node::PeerMessage message);
+  void queue_piece(std::size_t from, std::size_t to, node::PeerMessage message);
+  void send_piece(std::size_t from, std::size_t to, std::uint64_t epoch);
   void arrive(std::size_t from, std::size_t to, std::uint64_t epoch, node::PeerMessage message);
   void arrive_late(std::size_t to, node::PeerMessage message);
   void flap_on(std::size_t a, std::size_t b, Duration every, Instant until, bool cut);

@@ -57,6 +57,7 @@ struct Compacted : LogDriver {
     RecoverOptions asked = recover_options();
     asked.machine_name = "test/1";
     asked.sink = &sink;
+    asked.progress = [this](const RecoveryProgress& at) { progress.push_back(at); };
     return recover(disk, asked);
   }
   std::string refusal() {
@@ -83,6 +84,7 @@ struct Compacted : LogDriver {
   };
   std::string state;
   Sink sink{state};
+  std::vector<RecoveryProgress> progress;
   std::uint64_t next = 2;
 };
 
@@ -171,6 +173,29 @@ TEST_CASE(
   log.disk.flip_bit(newest, log.disk.contents(newest).size() - 20, 3);
   CHECK(has(log.refusal(), newest + ": chunk at offset "));
   CHECK(has(log.refusal(), "does not make up for it"));
+}
+
+TEST_CASE("a recovery tells how far it is, through the snapshots that it tries and the log") {
+  Compacted log;
+  log.snapshot(20);
+  log.snapshot(30);
+  const FileName newest = format::snapshot_name(30, 1);
+  log.disk.flip_bit(newest, log.disk.contents(newest).size() - 20, 3);
+  REQUIRE(log.recovered());
+  std::uint64_t total = 0;
+  for (const FileName& name : log.disk.names()) {
+    if (!format::parse_segment_name(name) && !format::parse_snapshot_name(name)) continue;
+    total += log.disk.contents(name).size();
+    CHECK(std::any_of(log.progress.begin(), log.progress.end(),
+                      [&](const RecoveryProgress& at) { return at.file == name; }));
+  }
+  REQUIRE(!log.progress.empty());
+  for (std::size_t i = 1; i < log.progress.size(); ++i) {
+    CHECK(log.progress[i].read >= log.progress[i - 1].read);
+    CHECK(log.progress[i].read <= log.progress[i].total);
+  }
+  CHECK(log.progress.back().read == total);
+  CHECK(log.progress.back().total == total);
 }
 
 TEST_CASE("a snapshot whose checksums are right and whose state is none is a bad one") {
