@@ -167,7 +167,8 @@ void Inspector::list_others(const std::vector<FileName>& names) {
     if (format::parse_segment_name(name) || format::is_torn_name(name) ||
         format::parse_snapshot_name(name) || format::is_incoming_name(name) ||
         format::is_unfinished_name(name) || name == format::kLockName ||
-        name == format::kIdentityName || name == format::kReserveName || name == "lost+found") {
+        name == format::kIdentityName || name == format::kReserveName || name == "lost+found" ||
+        format::is_before_name(name)) {
       continue;
     }
     inspection_.findings.push_back(

@@ -39,7 +39,8 @@ Result<Listing> list(DirectoryReader& directory) {
   TRY(const std::vector<FileName> names, directory.list());
   Listing listing;
   for (const FileName& name : names) {
-    if (name == format::kLockName || name == format::kIdentityName || name == "lost+found") {
+    if (name == format::kLockName || name == format::kIdentityName || name == "lost+found" ||
+        format::is_before_name(name)) {
       continue;
     }
     if (format::is_unfinished_name(name) || format::is_incoming_name(name)) {
