@@ -20,10 +20,10 @@ namespace {
 
 class SnapshotStream final : public http::BodySource {
  public:
-  SnapshotStream(const kv::Store& store, std::unique_ptr<node::Backup> backup)
-      : store_(store),
+  SnapshotStream(const Site& site, std::unique_ptr<node::Backup> backup)
+      : store_(site.store),
         backup_(std::move(backup)),
-        history_bytes_max_(store.stats().history_bytes + limits::kBackupHistoryBytesMax) {}
+        history_bytes_max_(store_.stats().history_bytes + site.limits.backup_history_bytes) {}
 
   Next next(std::string& out) override {
     // History is not freed below what a cut sees: memory is not for a client to hold.
@@ -75,7 +75,7 @@ class StreamCall final : public Call {
     add_header(response.fields, "Raftd-Snapshot-Term", term);
     add_header(response.fields, "Trailer", "Raftd-Snapshot-Sha256");
     response.fields += site.headers.block();
-    response.stream = std::make_unique<SnapshotStream>(site.store, std::move(backup));
+    response.stream = std::make_unique<SnapshotStream>(site, std::move(backup));
     return response;
   }
 };
