@@ -5,13 +5,19 @@
 #include "base/limits.h"
 
 namespace raftd::node {
+namespace {
+
+// Less than for a file: a SHA-256 is taken of each piece, too, and it is copied to a socket.
+constexpr std::size_t kSliceBytes = limits::kSnapshotSliceBytes / 4;
+
+}  // namespace
 
 // Chunks as small as slices: each piece costs the loop little, its checksums included.
 Backup::Backup(Backups& backups, storage::SnapshotCut cut, machine::StateMachine& machine)
     : backups_(backups),
       index_(cut.last_index),
       term_(cut.last_term),
-      file_(std::move(cut), limits::kSnapshotSliceBytes),
+      file_(std::move(cut), kSliceBytes),
       counter_(machine.snapshot()),
       writer_(machine.snapshot()) {
   backups_.live_.push_back(this);
@@ -29,7 +35,7 @@ void Backup::break_off() {
 
 void Backup::count() {
   body_.clear();
-  const bool last = counter_->write_slice(body_, limits::kSnapshotSliceBytes);
+  const bool last = counter_->write_slice(body_, kSliceBytes);
   body_bytes_ += body_.size();
   if (last) counter_.reset();
 }
@@ -38,7 +44,7 @@ void Backup::count() {
 bool Backup::write(Bytes& out) {
   const std::size_t before = out.size();
   body_.clear();
-  const bool last = writer_->write_slice(body_, limits::kSnapshotSliceBytes);
+  const bool last = writer_->write_slice(body_, kSliceBytes);
   file_.add(body_, out);
   if (last) {
     file_.finish(out);
