@@ -16,6 +16,7 @@
 #include "base/endian.h"
 #include "base/rng.h"
 #include "cli/cli.h"
+#include "cli/offline.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "storage/data_dir.h"
@@ -60,20 +61,6 @@ Log make_log(const config::Config& config) {
     const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
     static_cast<void>(written);  // Nobody reads it: nothing to do about it.
   });
-}
-
-raft::Configuration first_configuration(const config::Config& config) {
-  raft::Configuration first;
-  for (const config::Member& member : config.cluster.members) {
-    (member.learner ? first.learners : first.voters).push_back({member.id});
-    first.addresses.push_back({{member.id}, member.peer});
-  }
-  if (first.addresses.empty()) {
-    const raft::NodeId alone{config.id == 0 ? 1 : config.id};
-    first.voters = {alone};
-    first.addresses = {{alone, config.peer.advertise}};
-  }
-  return first;
 }
 
 // Connections of clients must leave file descriptors for the log: it cannot do without.
@@ -189,7 +176,8 @@ int exit_status_of(const Error& error) {
 // The members in the log are the truth; a list in the file that says something else is a warning.
 bool members_differ(const config::Config& config, const storage::Recovered& recovered) {
   if (config.cluster.members.empty() || recovered.durable.configurations.empty()) return false;
-  return !(first_configuration(config) == recovered.durable.configurations.back().configuration);
+  return !(cli::first_configuration(config) ==
+           recovered.durable.configurations.back().configuration);
 }
 
 // What must agree on all nodes and is not in the log: the bounds of replicated data. Nodes that
@@ -236,8 +224,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
               .connect_timeout = config.raft.election_timeout};
   out.service = {.self = identity.node_id,
                  .name = name,
-                 .cluster_id = to_hex(
-                     ByteView(reinterpret_cast<const std::byte*>(identity.cluster_id.data()), 8)),
+                 .cluster_id = cli::cluster_text(identity.cluster_id),
                  .client_url = config.client.advertise,
                  .version = cli::kVersion,
                  .etcd_version = config.etcd.version,
@@ -260,34 +247,20 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
   return out;
 }
 
-// The store takes its state from a snapshot.
-class StoreSink final : public storage::StateSink {
- public:
-  explicit StoreSink(kv::Store& store) : store_(store) {}
-  void begin() override { reader_ = store_.restore(); }
-  Status feed(ByteView body) override { return reader_->feed(body); }
-  Status complete() override { return reader_->complete(); }
-
-  // Once recovery has decided.
-  void commit(const storage::Recovered& recovered, Log& log) {
-    if (!recovered.durable.snapshot) return;
-    const raft::Index index = recovered.durable.snapshot->id.last_index;
-    reader_->commit(index, {recovered.snapshot_time_ms});
-    reader_.reset();
-    log.info("restored the snapshot at index %llu", static_cast<unsigned long long>(index.value));
-  }
-
- private:
-  kv::Store& store_;
-  std::unique_ptr<machine::RestoreReader> reader_;
-};
+// Once recovery has decided which snapshot counts.
+void take_state(cli::StoreSink& sink, const storage::Recovered& recovered, Log& log) {
+  if (!recovered.durable.snapshot) return;
+  const raft::Index index = recovered.durable.snapshot->id.last_index;
+  sink.commit(index, recovered.snapshot_time_ms);
+  log.info("restored the snapshot at index %llu", static_cast<unsigned long long>(index.value));
+}
 
 storage::OpenOptions open_options(const config::Config& config, raft::Incarnation incarnation) {
   storage::OpenOptions out;
   out.path = config.data_dir;
   out.node_id = {config.id};
   out.cluster_name = config.cluster.name;
-  out.first_configuration = first_configuration(config);
+  out.first_configuration = cli::first_configuration(config);
   out.instance = os_entropy();
   out.incarnation = incarnation;
   out.tail_bytes_max = limits::kLogCacheIdleBytes;
@@ -320,7 +293,7 @@ int run_node(const config::Sources& sources) {
   Rng entropy(seed);
   const raft::Incarnation incarnation{entropy.next()};
   kv::Store store(adjustable(config).history);
-  StoreSink sink(store);
+  cli::StoreSink sink(store);
   const uv::Notifier notifier;
   uv::StartProgress progress(log, notifier, uv::monotonic_now());
   storage::OpenOptions open = open_options(config, incarnation);
@@ -336,7 +309,7 @@ int run_node(const config::Sources& sources) {
   }
   for (const std::string& note : opened->recovered.notes)
     log.warn("%s", note.c_str());
-  sink.commit(opened->recovered, log);
+  take_state(sink, opened->recovered, log);
 
   uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
   if (options.service.config_differs) {

@@ -83,6 +83,9 @@ inline Handled refuse(const Site& site, const ApiError& error) {
   return to_response(error, site.headers);
 }
 
+// A body is JSON; nothing at all means {}, and {} is all that there can be.
+std::optional<ApiError> check_no_fields(std::string_view body);
+
 // For what only the leader does, and reads that it confirms: 503 without a leader, 307 if the
 // request wants that instead of being forwarded. Nothing: go on.
 std::optional<http::Response> refuse_by_leader(const Site& site, const Context& context);
@@ -99,6 +102,7 @@ Handled handle_metrics(const Site& site, const Context& context);
 Handled handle_cluster(const Site& site, const Context& context);
 Handled handle_transfer(const Site& site, const Context& context);
 Handled handle_debug(const Site& site, const Context& context);
+Handled handle_snapshot(const Site& site, const Context& context);
 
 // The reply of a read or write, which is of this type by what was asked.
 template <class T>

@@ -41,22 +41,6 @@ ApiError member_not_found(std::string_view wanted) {
   return error;
 }
 
-// A body is JSON; nothing at all means {}, and {} is all that there can be.
-std::optional<ApiError> check_no_fields(std::string_view body) {
-  if (body.empty()) return std::nullopt;
-  const Result<http::JsonValue> parsed = http::parse_json(body);
-  ApiError error = bad_request("the body must be empty or {}");
-  error.code = "bad_json";
-  if (!parsed) {
-    error.message = parsed.error().message;
-  } else if (const http::JsonObject* object = (*parsed).object()) {
-    if (object->empty()) return std::nullopt;
-    error.message = "unknown field " + object->front().name;
-    add_member(error.extra, "field", object->front().name);
-  }
-  return error;
-}
-
 // Waits until the leader has confirmed that what this node knows is not out of date.
 class ClusterCall final : public Call {
  public:
@@ -138,6 +122,21 @@ class TransferCall final : public Call {
 };
 
 }  // namespace
+
+std::optional<ApiError> check_no_fields(std::string_view body) {
+  if (body.empty()) return std::nullopt;
+  const Result<http::JsonValue> parsed = http::parse_json(body);
+  ApiError error = bad_request("the body must be empty or {}");
+  error.code = "bad_json";
+  if (!parsed) {
+    error.message = parsed.error().message;
+  } else if (const http::JsonObject* object = (*parsed).object()) {
+    if (object->empty()) return std::nullopt;
+    error.message = "unknown field " + object->front().name;
+    add_member(error.extra, "field", object->front().name);
+  }
+  return error;
+}
 
 Handled handle_cluster(const Site& site, const Context& context) {
   ParamReader reader(context.parameters);

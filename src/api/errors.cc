@@ -75,13 +75,15 @@ ApiError error_of(const node::Refused& refused, Asked asked, Duration election_t
       ApiError error = unavailable(
           "overloaded", message.empty() ? "too many requests wait" : message, election_timeout_min);
       error.status = 429;
-      add_member(error.extra, "limit", "raft.max_pending_bytes");
+      add_member(error.extra, "limit",
+                 asked == Asked::kSnapshot ? "snapshots" : "raft.max_pending_bytes");
       return error;
     }
     case Errc::kTransferring:
       return unavailable("transferring", "leadership is being handed over", election_timeout_min);
     case Errc::kDiskFull:
-      return make(507, "disk_full", "no space is left for the log");
+      return make(507, "disk_full",
+                  asked == Asked::kSnapshot ? message : "no space is left for the log");
     case Errc::kSuperseded:
       return unavailable("superseded", "the leader changed and another entry was committed instead",
                          election_timeout_min);

@@ -31,6 +31,7 @@ constexpr Call kCalls[] = {
     {"/cluster/transfer", Route::kTransfer, kPost},
     {"/cluster/stepdown", Route::kStepdown, kPost},
     {"/admin/debug", Route::kDebug, kGet},
+    {"/admin/snapshot", Route::kSnapshot, kGet | kPost},
     {"/", Route::kIndex, kGet},
 };
 constexpr unsigned kAllMethods = kGet | kPut | kPost | kDelete;

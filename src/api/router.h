@@ -26,6 +26,7 @@ enum class Route : std::uint8_t {
   kTransfer,
   kStepdown,
   kDebug,
+  kSnapshot,
 };
 
 // The first segment, for metrics; paths of clients are without number.

@@ -63,6 +63,8 @@ Handled dispatch(const Site& site, const Context& context) {
       return handle_transfer(site, context);
     case Route::kDebug:
       return handle_debug(site, context);
+    case Route::kSnapshot:
+      return handle_snapshot(site, context);
   }
   return refuse(site, internal_error("a route without a handler"));
 }

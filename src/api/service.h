@@ -25,6 +25,7 @@ struct ServiceLimits {
   std::uint64_t store_bytes = 0;
   Duration request_timeout{};
   bool redirect = false;  // [client] follower = "redirect".
+  std::size_t backup_history_bytes = limits::kBackupHistoryBytesMax;
 };
 
 struct MemberInfo {  // From [cluster] members: until the member has published itself.

@@ -49,8 +49,12 @@ inline constexpr std::size_t kReadAheadBlockBytes = 1 * kMiB;  // At a start; on
 inline constexpr std::size_t kReadAheadBytes = 4 * kMiB;       //   and all that wait to be taken.
 inline constexpr std::size_t kMachineNameBytesMax = 64;
 inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;  // Written per loop iteration.
-inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;   // Restored per loop iteration.
-inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;     // Dirty at most: then a sync.
+inline constexpr std::size_t kBackupsMax = 4;                   // Streams at once: 429.
+inline constexpr std::size_t kSnapshotClientsMax = 64;          // Wait for one to be made: 429.
+// Versions that are kept for a backup alone, because its client reads slowly: it is broken off.
+inline constexpr std::size_t kBackupHistoryBytesMax = 1024 * kMiB;
+inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;  // Restored per loop iteration.
+inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;    // Dirty at most: then a sync.
 inline constexpr std::size_t kLogKeepBytes = 64 * kMiB;  // Beyond [snapshot] bytes, for followers.
 // A heartbeat waits for at most one message of a transfer: at 10 Mbit/s this is 50 ms.
 inline constexpr std::size_t kSnapshotWireBytes = 64 * kKiB;  // In one message,

@@ -51,6 +51,10 @@ Output standard_output() {
   return output;
 }
 
+config::Sources sources_of(const Arguments& arguments) {
+  return {arguments.value("--config"), arguments.values("--set"), raftd_variables(), {}};
+}
+
 int check_config(const config::Sources& sources, const Output& output) {
   const Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
@@ -68,9 +72,7 @@ Parsed execute(const Arguments& arguments, const Output& output) {
   const Command& command = *arguments.command;
   switch (command.id) {
     case CommandId::kRun:
-      return {config::Sources{
-                  arguments.value("--config"), arguments.values("--set"), raftd_variables(), {}},
-              kExitDone};
+      return {sources_of(arguments), kExitDone};
     case CommandId::kCheckConfig:
       return {std::nullopt,
               check_config({arguments.words[0], arguments.values("--set"), raftd_variables(), {}},
@@ -87,10 +89,18 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kHealth:
     case CommandId::kTransfer:
     case CommandId::kDescribeNode:
+    case CommandId::kSnapshotSave:
+    case CommandId::kExport:
+    case CommandId::kImport:
       return {std::nullopt, client_command(arguments, output)};
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
       return {std::nullopt, describe_command(arguments, output)};
+    case CommandId::kSnapshotInspect:
+    case CommandId::kSnapshotRestore:
+      return {std::nullopt, snapshot_command(arguments, sources_of(arguments), output)};
+    case CommandId::kRecover:
+      return {std::nullopt, recover_command(arguments, sources_of(arguments), output)};
   }
   return {};
 }

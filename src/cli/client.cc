@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "base/text.h"
 #include "http/json.h"
@@ -138,6 +139,41 @@ Result<HttpAnswer> Client::ask_one(const Endpoint& endpoint, const Question& que
   Exchange exchange = transport_.exchange(endpoint.address, request, deadline);
   if (exchange.stage == Exchange::Stage::kAnswered) return std::move(exchange.answer);
   return Error{Errc::kIo, exchange.problem};
+}
+
+Result<Answer> Client::download(const Question& question, const std::function<Status()>& begin,
+                                const BodySink& sink) {
+  const std::size_t count = options_.endpoints.size();
+  std::string problem = "no time was left";
+  std::size_t refused = 0;  // In a row.
+  while (transport_.now() < deadline_) {
+    const Endpoint endpoint = options_.endpoints[next_++ % count];
+    TRY([[maybe_unused]] const Done begun, begin());
+    // What the sink says is about this machine, not about the endpoint.
+    std::optional<Error> own;
+    const BodySink guarded = [&](std::string_view bytes) {
+      Status taken = sink(bytes);
+      if (!taken) own = taken.error();
+      return taken;
+    };
+    Exchange exchange =
+        transport_.download(endpoint.address, request_text(endpoint, question, deadline_),
+                            deadline_, options_.timeout, guarded);
+    if (own) return *std::move(own);
+    if (exchange.stage == Exchange::Stage::kAnswered) {
+      if (judge(question, exchange.answer) == Verdict::kFinal) {
+        return Answer{std::move(exchange.answer), endpoint};
+      }
+      exchange.problem = error_message(exchange.answer);
+    }
+    problem = endpoint.url + ": " + exchange.problem;
+    refused = exchange.stage == Exchange::Stage::kNotSent ? refused + 1 : 0;
+    if (refused >= count) break;
+    if (next_ % count == 0) {
+      transport_.pause(std::clamp<Duration>(deadline_ - transport_.now(), Duration{}, kPause));
+    }
+  }
+  return nobody(problem);
 }
 
 Result<Answer> Client::ask(const Question& question) {

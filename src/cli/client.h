@@ -2,6 +2,7 @@
 // until the time is up.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,12 @@ class Client {
   // An answer that says something: 2xx, 4xx, 507, 500 of a read. Errors (exit status 2) say that
   // nobody could be asked, or that the outcome of a write is unknown.
   Result<Answer> ask(const Question& question);
+  // Asks one endpoint after the other until one has given all of it: the body of a 200 goes to
+  // sink, which begin() is called before, each time anew. The timeout is that of each piece.
+  Result<Answer> download(const Question& question, const std::function<Status()>& begin,
+                          const BodySink& sink);
+  // The timeout counts from now.
+  void restart_clock() { deadline_ = transport_.now() + options_.timeout; }
   // One try at one endpoint, whatever it answers, with its share of the time that is left: 1 of
   // shares. kIo: it did not answer, and why.
   Result<HttpAnswer> ask_one(const Endpoint& endpoint, const Question& question, int shares);

@@ -3,13 +3,16 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <system_error>
 
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/recover.h"
 #include "cli/sockets.h"
 #include "config/units.h"
 
@@ -109,6 +112,10 @@ int not_asked(const Error& error, const Output& output) {
 
 int ask_and_print(const Arguments& arguments, Client& client, const Input& input,
                   const Output& output) {
+  const CommandId id = arguments.command->id;
+  if (id == CommandId::kSnapshotSave) return save_command(arguments, client, output);
+  if (id == CommandId::kExport) return export_command(arguments, client, output);
+  if (id == CommandId::kImport) return import_command(arguments, client, output);
   return is_key_command(arguments.command->id) ? key_command(arguments, client, input, output)
                                                : cluster_command(arguments, client, output);
 }
@@ -122,6 +129,24 @@ int client_command(const Arguments& arguments, const Output& output) {
   SocketTransport transport;
   Client client(std::move(*options), transport);
   return ask_and_print(arguments, client, read_standard_input, output);
+}
+
+int recover_command(const Arguments& arguments, const config::Sources& sources,
+                    const Output& output) {
+  const Result<config::Loaded> loaded = config::load(sources);
+  if (!loaded) {
+    output.error(loaded.error().message);
+    return kExitConfig;
+  }
+  SocketTransport transport;
+  const RecoverWays ways{transport, [] { return isatty(STDIN_FILENO) == 1; },
+                         [] {
+                           std::string line;
+                           std::fflush(stdout);  // The question is seen before it is answered.
+                           std::getline(std::cin, line);
+                           return line;
+                         }};
+  return recover_directory(arguments, (*loaded).config, ways, output);
 }
 
 }  // namespace raftd::cli

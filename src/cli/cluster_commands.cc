@@ -280,6 +280,12 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
     case CommandId::kList:
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
+    case CommandId::kSnapshotSave:
+    case CommandId::kSnapshotInspect:
+    case CommandId::kSnapshotRestore:
+    case CommandId::kRecover:
+    case CommandId::kExport:
+    case CommandId::kImport:
     case CommandId::kVersion:
       break;
   }

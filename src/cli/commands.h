@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "config/config.h"
 #include "http/json.h"
 
 namespace raftd::cli {
@@ -23,6 +24,17 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
 
 // describe logs, describe metadata: no node is asked.
 int describe_command(const Arguments& arguments, const Output& output);
+
+// snapshot inspect, snapshot restore: no node is asked.
+int snapshot_command(const Arguments& arguments, const config::Sources& sources,
+                     const Output& output);
+int recover_command(const Arguments& arguments, const config::Sources& sources,
+                    const Output& output);
+
+// With the client given, too.
+int save_command(const Arguments& arguments, Client& client, const Output& output);
+int export_command(const Arguments& arguments, Client& client, const Output& output);
+int import_command(const Arguments& arguments, Client& client, const Output& output);
 
 // The blocks of describe node, from the body of GET /admin/debug.
 std::string node_text(const http::JsonValue& body);

@@ -285,6 +285,12 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
     case CommandId::kDescribeNode:
+    case CommandId::kSnapshotSave:
+    case CommandId::kSnapshotInspect:
+    case CommandId::kSnapshotRestore:
+    case CommandId::kRecover:
+    case CommandId::kExport:
+    case CommandId::kImport:
     case CommandId::kVersion:
       break;
   }

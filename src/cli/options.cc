@@ -9,7 +9,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr std::array<Flag, 25> kFlags = {{
+constexpr std::array<Flag, 28> kFlags = {{
     {"--config", "FILE", "the configuration file"},
     {"--set", "KEY=VALUE", "override one key of the file; may be repeated", true},
     {"--endpoints", "URL,URL,...",
@@ -34,6 +34,9 @@ constexpr std::array<Flag, 25> kFlags = {{
     {"--hex", "", "all data as hexadecimal"},
     {"--full", "", "long values in full"},
     {"--json", "", "JSON instead of a table"},
+    {"--dry-run", "", "only say what would be done"},
+    {"--yes", "", "do not ask"},
+    {"--force", "", "also while a majority of the members answers"},
     {"--help", "", "this text"},
     {"-h", "", ""},
     {"--version", "", "which raftd this is"},
@@ -132,10 +135,13 @@ Status choose(Arguments& out) {
   }
   std::string name = out.words[0];
   std::size_t used = 1;
-  if (name == "describe") {
+  if (name == "describe" || name == "snapshot") {
     const bool second = out.words.size() > 1;
     if (!second && out.help) return Done{};
-    if (!second) return usage("describe what? raftd describe logs|metadata|node");
+    if (!second) {
+      return usage(name == "describe" ? "describe what? raftd describe logs|metadata|node"
+                                      : "snapshot what? raftd snapshot save|inspect|restore");
+    }
     name += " " + out.words[1];
     used = 2;
   }
@@ -223,6 +229,56 @@ std::vector<Command> cluster_commands() {
   };
 }
 
+std::vector<Command> backup_commands() {
+  return {
+      {CommandId::kSnapshotSave,
+       "snapshot save",
+       "FILE",
+       "save a snapshot of a node's state",
+       1,
+       1,
+       {},
+       true},
+      {CommandId::kSnapshotInspect,
+       "snapshot inspect",
+       "FILE",
+       "what is in a snapshot, and is it whole?",
+       1,
+       1,
+       {"--json"}},
+      {CommandId::kSnapshotRestore,
+       "snapshot restore",
+       "FILE",
+       "make a data directory of a new cluster from a snapshot",
+       1,
+       1,
+       {"--config", "--set", "--json"}},
+      {CommandId::kExport,
+       "export",
+       "[PREFIX]",
+       "print keys and values, one JSON object a line",
+       0,
+       1,
+       {},
+       true},
+      {CommandId::kImport,
+       "import",
+       "[FILE]",
+       "write what export printed; without FILE: from standard input",
+       0,
+       1,
+       {},
+       true},
+      {CommandId::kRecover,
+       "recover",
+       "",
+       "last resort: this node alone becomes a new cluster",
+       0,
+       0,
+       {"--config", "--set", "--dry-run", "--yes", "--force"}},
+  };
+}
+
 std::vector<Command> describe_commands() {
   return {
       {CommandId::kDescribeLogs,
@@ -254,7 +310,8 @@ std::vector<Command> describe_commands() {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> list = node_commands();
-    for (std::vector<Command> (*more)() : {key_commands, cluster_commands, describe_commands}) {
+    for (std::vector<Command> (*more)() :
+         {key_commands, cluster_commands, backup_commands, describe_commands}) {
       for (Command& command : more())
         list.push_back(std::move(command));
     }
@@ -302,9 +359,9 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& typed) {
     return usage(name + ": " + percent_escape(out.words[command.arguments_max]) +
                  " is one argument too many");
   }
-  if (command.id == CommandId::kRun && !out.has("--config")) {
-    return usage("run needs --config FILE");
-  }
+  const bool needs_config = command.id == CommandId::kRun || command.id == CommandId::kRecover ||
+                            command.id == CommandId::kSnapshotRestore;
+  if (needs_config && !out.has("--config")) return usage(name + " needs --config FILE");
   return out;
 }
 

@@ -25,6 +25,12 @@ enum class CommandId : std::uint8_t {
   kDescribeLogs,
   kDescribeMetadata,
   kDescribeNode,
+  kSnapshotSave,
+  kSnapshotInspect,
+  kSnapshotRestore,
+  kRecover,
+  kExport,
+  kImport,
   kVersion,
 };
 

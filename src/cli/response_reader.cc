@@ -57,7 +57,7 @@ Status ResponseReader::step(bool& progress) {
     case State::kCounted:
     case State::kChunkData:
     case State::kUntilClose:
-      take_counted();
+      status = take_counted();
       break;
     case State::kChunkSize:
       status = take_chunk_size();
@@ -66,6 +66,7 @@ Status ResponseReader::step(bool& progress) {
       const std::size_t end = input_.find("\r\n");
       if (end == std::string::npos) break;
       if (end == 0) state_ = State::kComplete;
+      if (end > 0) take_trailer(std::string_view(input_).substr(0, end));
       input_.erase(0, end + 2);
       break;
     }
@@ -132,7 +133,7 @@ Status ResponseReader::parse_head(std::string_view head) {
     return Done{};
   }
   if (!parse_u64(length->second, left_)) return not_http("its content length is no number");
-  if (left_ > kAnswerBodyBytesMax) {
+  if (left_ > kAnswerBodyBytesMax && !sinks()) {
     return Error{Errc::kTooBig, "the answer is larger than this client takes"};
   }
   state_ = left_ == 0 ? State::kComplete : State::kCounted;
@@ -156,22 +157,29 @@ Status ResponseReader::take_chunk_size() {
   return Done{};
 }
 
-void ResponseReader::take_counted() {
+void ResponseReader::take_trailer(std::string_view line) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return;
+  answer_.trailers[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+}
+
+Status ResponseReader::take_counted() {
   const std::size_t take =
       state_ == State::kUntilClose
           ? input_.size()
           : static_cast<std::size_t>(std::min<std::uint64_t>(left_, input_.size()));
   answer_.body.append(input_, 0, take);
   input_.erase(0, take);
-  if (state_ == State::kUntilClose) return;
-  left_ -= take;
-  if (left_ > 0) return;
-  if (state_ == State::kCounted) {
-    state_ = State::kComplete;
-    return;
-  }
-  answer_.body.resize(answer_.body.size() - 2);
-  state_ = State::kChunkSize;
+  const bool chunk = state_ == State::kChunkData;
+  if (state_ != State::kUntilClose) left_ -= take;
+  const bool ended = state_ != State::kUntilClose && left_ == 0;
+  if (chunk && !ended) return Done{};  // The line end behind it is not its own.
+  if (chunk) answer_.body.resize(answer_.body.size() - 2);
+  if (ended) state_ = chunk ? State::kChunkSize : State::kComplete;
+  if (!sinks()) return Done{};
+  Status taken = sink_(answer_.body);
+  answer_.body.clear();
+  return taken;
 }
 
 }  // namespace raftd::cli

@@ -65,13 +65,14 @@ class Socket {
     return "";
   }
 
-  std::string receive(ResponseReader& reader, Instant deadline) {
+  std::string receive(ResponseReader& reader, Instant deadline, Duration patience) {
     std::string buffer(64 * limits::kKiB, '\0');
     while (!reader.complete()) {
       const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
       Status status = Done{};
       if (got > 0) {
         status = reader.feed(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
+        if (patience > Duration{}) deadline = std::max(deadline, clock_.now() + patience);
       } else if (got == 0) {
         status = reader.closed();
       } else if (errno == EAGAIN) {
@@ -99,24 +100,32 @@ class Socket {
   Transport& clock_;
 };
 
-Exchange talk(Socket& socket, std::string_view request, Instant deadline) {
-  Exchange result;
-  ResponseReader reader;
-  result.problem = socket.send_all(request, deadline);
-  // A server may refuse before it has read everything, and close: then its answer counts.
-  const bool sent = result.problem.empty();
-  const std::string why_no_answer = socket.receive(reader, deadline);
-  if (reader.complete()) return {Exchange::Stage::kAnswered, reader.answer(), ""};
-  result.stage = sent ? Exchange::Stage::kSent : Exchange::Stage::kNotSent;
-  if (sent) result.problem = why_no_answer;
-  return result;
-}
-
 struct AddressesDeleter {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
 }  // namespace
+
+// What is said once there is a connection.
+struct SocketTransport::Talk {
+  std::string_view request;
+  Instant deadline;
+  Duration patience{};
+  const BodySink* sink = nullptr;
+
+  Exchange over(Socket& socket) const {
+    Exchange result;
+    ResponseReader reader = sink == nullptr ? ResponseReader() : ResponseReader(*sink);
+    result.problem = socket.send_all(request, deadline);
+    // A server may refuse before it has read everything, and close: then its answer counts.
+    const bool sent = result.problem.empty();
+    const std::string why_no_answer = socket.receive(reader, deadline, patience);
+    if (reader.complete()) return {Exchange::Stage::kAnswered, reader.answer(), ""};
+    result.stage = sent ? Exchange::Stage::kSent : Exchange::Stage::kNotSent;
+    if (sent) result.problem = why_no_answer;
+    return result;
+  }
+};
 
 Instant SocketTransport::now() {
   return {std::chrono::steady_clock::now().time_since_epoch()};
@@ -128,6 +137,16 @@ void SocketTransport::pause(Duration duration) {
 
 Exchange SocketTransport::exchange(const config::Address& address, std::string_view request,
                                    Instant deadline) {
+  return connect_and(address, deadline, {request, deadline, {}, nullptr});
+}
+
+Exchange SocketTransport::download(const config::Address& address, std::string_view request,
+                                   Instant deadline, Duration patience, const BodySink& sink) {
+  return connect_and(address, deadline, {request, deadline, patience, &sink});
+}
+
+Exchange SocketTransport::connect_and(const config::Address& address, Instant deadline,
+                                      const Talk& talk) {
   const Instant connect_deadline = std::min(deadline, now() + kConnectTimeout);
   Exchange failed;
   if (address.is_unix()) {
@@ -138,7 +157,7 @@ Exchange SocketTransport::exchange(const config::Address& address, std::string_v
     Socket socket(AF_UNIX, *this);
     failed.problem =
         socket.connect_to(reinterpret_cast<const sockaddr*>(&name), sizeof name, connect_deadline);
-    return failed.problem.empty() ? talk(socket, request, deadline) : failed;
+    return failed.problem.empty() ? talk.over(socket) : failed;
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -153,7 +172,7 @@ Exchange SocketTransport::exchange(const config::Address& address, std::string_v
   for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
     Socket socket(one->ai_family, *this);
     failed.problem = socket.connect_to(one->ai_addr, one->ai_addrlen, connect_deadline);
-    if (failed.problem.empty()) return talk(socket, request, deadline);
+    if (failed.problem.empty()) return talk.over(socket);
   }
   return failed;
 }

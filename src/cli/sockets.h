@@ -11,6 +11,12 @@ class SocketTransport final : public Transport {
   void pause(Duration duration) override;
   Exchange exchange(const config::Address& address, std::string_view request,
                     Instant deadline) override;
+  Exchange download(const config::Address& address, std::string_view request, Instant deadline,
+                    Duration patience, const BodySink& sink) override;
+
+ private:
+  struct Talk;
+  Exchange connect_and(const config::Address& address, Instant deadline, const Talk& talk);
 };
 
 }  // namespace raftd::cli

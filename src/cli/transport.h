@@ -29,6 +29,10 @@ class Transport {
   // request is the whole text of one. Returns at the deadline at the latest.
   virtual Exchange exchange(const config::Address& address, std::string_view request,
                             Instant deadline) = 0;
+  // The same, and the body of a 200 goes to sink. Whenever a piece of it has come, the deadline is
+  // patience from then, if that is later.
+  virtual Exchange download(const config::Address& address, std::string_view request,
+                            Instant deadline, Duration patience, const BodySink& sink) = 0;
 };
 
 }  // namespace raftd::cli

@@ -40,11 +40,14 @@ class BodySource {
   enum class Next : std::uint8_t {
     kMore,    // Something was appended: ask again when there is room.
     kLater,   // Nothing now; Responder::wake() follows.
+    kWork,    // Perhaps nothing yet, after some work: ask again when others have had their turn.
     kEnd,     // That was all.
     kBroken,  // The stream cannot be finished: close without the end mark.
   };
   virtual ~BodySource() = default;
   virtual Next next(std::string& out) = 0;
+  // After kEnd: whole header lines that follow a chunked body (RFC 9110, 6.5).
+  virtual std::string trailers() { return {}; }
 };
 
 struct Response {

@@ -71,8 +71,10 @@ void append_chunk(std::string& out, std::string_view data) {
   out += "\r\n";
 }
 
-void append_last_chunk(std::string& out) {
-  out += "0\r\n\r\n";
+void append_last_chunk(std::string& out, std::string_view trailers) {
+  out += "0\r\n";
+  out += trailers;
+  out += "\r\n";
 }
 
 std::string http_date(std::int64_t unix_seconds) {

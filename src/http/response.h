@@ -32,7 +32,8 @@ struct Appended {
 Appended append_response(std::string& out, const Response& response,
                          const ResponseContext& context);
 void append_chunk(std::string& out, std::string_view data);  // Nothing if data is empty.
-void append_last_chunk(std::string& out);
+// trailers: whole header lines.
+void append_last_chunk(std::string& out, std::string_view trailers = {});
 
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 

@@ -266,6 +266,10 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query) const 
   return state_->range(*range);
 }
 
+void Store::forget_members() {
+  state_->members.clear();
+}
+
 void Store::set_history_limits(const HistoryLimits& history) {
   state_->history = history;
 }

@@ -32,6 +32,8 @@ class Store final : public machine::StateMachine {
   std::unique_ptr<machine::RestoreReader> restore() override;
   bool tidy_slice() override;
 
+  // For the state of another cluster: who published what there means nothing here.
+  void forget_members();
   void set_history_limits(const HistoryLimits& history);
   StoreStats stats() const;
   const std::vector<PublishedMember>& members() const;  // By id.

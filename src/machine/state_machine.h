@@ -42,7 +42,8 @@ struct Outcome {
 };
 
 // The state as it was when the writer was made, piece by piece, while apply() goes on. The machine
-// outlives it; a state that a RestoreReader replaces has no writer any more.
+// outlives it; a state that a RestoreReader replaces has no writer any more. Two that were made of
+// the same state write the same bytes.
 class SnapshotWriter {
  public:
   virtual ~SnapshotWriter() = default;

@@ -127,6 +127,8 @@ void Replica::on_client(Instant now, ClientToken token, ClientOp op, Instant dea
                        break;
                    }
                  },
+                 [&](const MakeSnapshot&) { s.ask_snapshot(token, deadline); },
+                 [&](const OpenBackup&) { s.ask_backup(token, deadline); },
              },
              op);
 }
@@ -159,6 +161,8 @@ void Replica::stop(Instant now) {
   for (const WaitingReads::Waiter& waiter : s.reads.take_parked()) {
     s.refuse(waiter.token, {Errc::kShuttingDown, "this node is shutting down"});
   }
+  s.refuse_snapshot_clients({Errc::kShuttingDown, "this node is shutting down"});
+  s.backups.break_all();
   if (s.role.role != raft::Role::kLeader) return;
   if (s.core.configuration().configuration.voters.size() < 2) return;
   if (s.core.transfer(now, raft::NodeId{})) s.transferring = true;
@@ -176,6 +180,7 @@ void Replica::pump(Instant now) {
     s.members_told = true;
     s.outside.network.members(s.core.configuration());
   }
+  s.scan_snapshot_clients(now);
   s.scan_deadlines(now);
   s.ask_again(now);
   s.propose_chore(now);
@@ -191,6 +196,7 @@ void Replica::pump(Instant now) {
   } while (s.core.has_output());
 
   s.serve_reads();
+  s.open_backups();
   s.note_recovery();
   s.pump_snapshots(now);
   s.tidy_more = s.outside.machine.tidy_slice();
@@ -226,7 +232,8 @@ void Replica::State::act(Instant now, raft::Output output) {
 bool Replica::has_more() const {
   const State& s = *state_;
   return s.core.has_output() || !s.applying.empty() || s.tidy_more || s.snapshot_more ||
-         !s.outbox.empty() || !s.answers.empty() || !s.fresh_reads.empty();
+         !s.outbox.empty() || !s.answers.empty() || !s.fresh_reads.empty() ||
+         !s.backup_clients.empty();
 }
 
 Instant Replica::next_wakeup() const {
@@ -239,6 +246,8 @@ Instant Replica::next_wakeup() const {
   if (!s.gone.empty()) wakeup = std::min(wakeup, s.gone_scan_at);
   for (const State::WaitingTransfer& transfer : s.transfers)
     wakeup = std::min(wakeup, transfer.deadline);
+  for (const State::SnapshotClient& client : s.snapshot_clients)
+    wakeup = std::min(wakeup, client.deadline);
   // A leader without followers is not woken by heartbeats, and its clock must not stand still.
   if (s.role.role == raft::Role::kLeader) {
     wakeup = std::min(wakeup, s.clock.last_advance() + s.config.heartbeat_interval);

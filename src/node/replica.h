@@ -30,7 +30,15 @@ struct Read {
   std::unique_ptr<machine::Query> query;
   Consistency consistency = Consistency::kLinearizable;
 };
-using ClientOp = std::variant<Write, Read>;
+// A durable snapshot of at least what is applied here now. Done says of which index and term; its
+// reply is a MakeSnapshotReply.
+struct MakeSnapshot {};
+struct MakeSnapshotReply final : machine::Reply {
+  storage::KeptSnapshot kept;
+};
+// The state as it is now, for a client: a BackupReply (node/backup.h).
+struct OpenBackup {};
+using ClientOp = std::variant<Write, Read, MakeSnapshot, OpenBackup>;
 
 // A write is Done or Refused when an entry is applied at its index; Unknown at its deadline, or
 // when the node stops. Losing leadership, or the tail of the log, decides nothing.

@@ -1,8 +1,10 @@
 // What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
 // everything), clients.cc (requests and their answers), applying.cc (committed entries),
-// snapshotting.cc (snapshots and what they make superfluous).
+// snapshotting.cc (snapshots and what they make superfluous), snapshot_clients.cc (those that
+// clients ask for).
 #pragma once
 
+#include "node/backup.h"
 #include "node/cluster_time.h"
 #include "node/disk_lanes.h"
 #include "node/forwarding.h"
@@ -60,12 +62,22 @@ struct Replica::State {
   bool on_snapshot_disk(Instant now, const storage::DiskResult& result);
   void pump_snapshots(Instant now);
   bool snapshot_due(Instant now) const;
+  storage::SnapshotCut cut_here() const;
   void begin_snapshot(Instant now);
   void keep_snapshot(const storage::KeptSnapshot& made);
   void install(Instant now);
   void drop_superfluous();
   raft::Index droppable() const;
   Instant snapshot_wakeup() const;
+
+  // snapshot_clients.cc
+  void ask_snapshot(ClientToken token, Instant deadline);
+  void ask_backup(ClientToken token, Instant deadline);
+  void serve_snapshot_clients(Instant now);
+  void open_backups();
+  void snapshot_kept(const storage::KeptSnapshot& made);
+  void scan_snapshot_clients(Instant now);
+  void refuse_snapshot_clients(const Error& error);
 
   raft::CoreConfig config;
   Outside outside;
@@ -91,6 +103,15 @@ struct Replica::State {
   std::vector<WaitingTransfer> transfers;  // Few: the core takes one at a time.
   GoneClients gone;                        // Their waiters go at the next scan.
   Instant gone_scan_at{};
+
+  struct SnapshotClient {
+    ClientToken token;
+    Instant deadline;
+    raft::Index at_least;  // What was applied when it asked.
+  };
+  Backups backups;                               // Outlives the answers that hold one.
+  std::vector<SnapshotClient> snapshot_clients;  // Each wants one that is durable.
+  std::vector<SnapshotClient> backup_clients;    // Each wants the state as bytes.
 
   std::vector<PeerMessage> outbox;  // Forwards and answers to them.
   std::vector<std::pair<ClientToken, ClientResult>> answers;

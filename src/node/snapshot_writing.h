@@ -20,7 +20,9 @@ class SnapshotWriting {
   static bool owns(storage::PlanId id) { return id.value >> 61U == kOwner; }
 
   bool active() const { return file_.has_value(); }
-  bool may_begin(Instant now) const { return !active() && !running_ && now >= retry_at_; }
+  bool may_begin(Instant now) const { return !active() && !running_ && !lacks_space(now); }
+  // There was none a moment ago.
+  bool lacks_space(Instant now) const { return now < retry_at_; }
   // Precondition: may_begin().
   void begin(const storage::SnapshotCut& cut, std::unique_ptr<machine::SnapshotWriter> writer);
   // True: there is more to do at once.

@@ -67,27 +67,32 @@ void Replica::State::pump_snapshots(Instant now) {
     core.install_failed(now, id, false);
   }
   if (receiving.ready() && !slicing) install(now);
+  serve_snapshot_clients(now);
   if (snapshot_due(now)) begin_snapshot(now);
   snapshot_more = writing.pump();
   drop_superfluous();
 }
 
 bool Replica::State::snapshot_due(Instant now) const {
-  if (snapshot_options.entries == 0 || stop != Stop::kNo || slicing) return false;
+  if (stop != Stop::kNo || slicing) return false;
   if (!writing.may_begin(now) || receiving.restoring() || lanes.full()) return false;
   const raft::Index last = kept.empty() ? raft::Index{} : kept.back().index;
   if (applied <= last || !applied) return false;
+  // Never ahead of the own log: what a crash would leave could not be told from an installed one.
+  if (core.persisted_index() < applied) return false;
+  if (!snapshot_clients.empty()) return true;
+  if (snapshot_options.entries == 0) return false;
   const bool many = applied - last >= snapshot_options.entries;
   const bool much = bytes_since >= snapshot_options.bytes;
   const bool late =
       snapshot_options.interval > Duration{} && now - snapshot_at >= snapshot_options.interval;
   if (!many && !much && !late) return false;
-  if (!late && !kept.empty() && bytes_since < kept.back().bytes / 4) return false;
-  // Never ahead of the own log: what a crash would leave could not be told from an installed one.
-  return core.persisted_index() >= applied;
+  return late || kept.empty() || bytes_since >= kept.back().bytes / 4;
 }
 
-void Replica::State::begin_snapshot(Instant now) {
+// Precondition: no entry is applied in part.
+storage::SnapshotCut Replica::State::cut_here() const {
+  ASSERT(!slicing);
   storage::SnapshotCut cut;
   cut.cluster_id = cluster_id;
   cut.last_index = applied;
@@ -95,7 +100,11 @@ void Replica::State::begin_snapshot(Instant now) {
   cut.configuration = core.configuration_at(applied);
   cut.cluster_time_ms = clock.applied().value;
   cut.machine_name = outside.machine.name();
-  writing.begin(cut, outside.machine.snapshot());
+  return cut;
+}
+
+void Replica::State::begin_snapshot(Instant now) {
+  writing.begin(cut_here(), outside.machine.snapshot());
   bytes_since = 0;
   snapshot_at = now;
 }
@@ -107,12 +116,14 @@ void Replica::State::keep_snapshot(const storage::KeptSnapshot& made) {
   };
   std::erase_if(kept, [&](const auto& each) { return each.name == made.name; });
   kept.insert(std::ranges::upper_bound(kept, made, after), made);
+  snapshot_kept(made);
 }
 
 // Beside the state that is served until now. Whoever waited for what it skips hears that nobody
 // knows.
 void Replica::State::install(Instant now) {
   writing.abort();
+  backups.break_all();
   const SnapshotReceiving::Installed done = receiving.commit();
   const raft::SnapshotId& id = done.meta.id;
   applied = id.last_index;

@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "base/text.h"
 #include "storage/format.h"
+#include "storage/founding.h"
 #include "storage/read_ahead.h"
 #include "storage/segment_reader.h"
 
@@ -95,10 +96,13 @@ Error in_directory(const OpenOptions& options, const Error& error) {
 }  // namespace
 
 ClusterId make_cluster_id(std::string_view name, const raft::Configuration& first) {
+  return make_cluster_id(name, raft::encode(first));
+}
+
+ClusterId make_cluster_id(std::string_view name, ByteView origin) {
   Bytes text = to_bytes(name);
   text.push_back(std::byte{0});
-  const Bytes members = raft::encode(first);
-  text.insert(text.end(), members.begin(), members.end());
+  text.insert(text.end(), origin.begin(), origin.end());
   ClusterId id{};
   const auto bytes = std::as_writable_bytes(std::span(id));
   store_le(bytes, 0, digest128(text).high);
@@ -142,6 +146,12 @@ Result<std::vector<DiskOp>> clear_unfinished_start(DirectoryReader& directory) {
   std::vector<DiskOp> ops;
   for (const FileName& name : names) {
     if (name == format::kLockName || name == "lost+found") continue;
+    if (name.starts_with(format::kFoundingName)) {
+      return Error{Errc::kBadInput,
+                   strf("%s: raftd snapshot restore was not finished; run it again, or empty the "
+                        "directory",
+                        percent_escape(name).c_str())};
+    }
     const auto seq = format::parse_segment_name(name);
     if (seq == kFirstSegment) {
       TRY([[maybe_unused]] const Done checked, check_first_segment(directory));
@@ -206,6 +216,12 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   TRY([[maybe_unused]] const Done made, make_directory(options.path));
   TRY(const auto reader, PosixDirectoryReader::open(options.path));
   TRY(const std::vector<FileName> names, reader->list());
+  if (founding_begun(names)) {
+    return Error{Errc::kConflict,
+                 strf("data directory %s is being made the beginning of a new cluster by raftd "
+                      "recover or raftd snapshot restore; run the same command again to finish",
+                      options.path.c_str())};
+  }
   const bool never_locked = std::find(names.begin(), names.end(), format::kLockName) == names.end();
   const bool has_identity =
       std::find(names.begin(), names.end(), format::kIdentityName) != names.end();

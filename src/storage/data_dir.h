@@ -48,6 +48,8 @@ Result<Opened> open_data_dir(const OpenOptions& options);
 // Its last eight bytes tell the cluster's name alone, so that a changed name is found; its first
 // eight tell the name and the first members, so that two clusters of one name differ.
 ClusterId make_cluster_id(std::string_view name, const raft::Configuration& first);
+// The same for a cluster that begins with a state: origin tells which, and why.
+ClusterId make_cluster_id(std::string_view name, ByteView origin);
 bool is_cluster_name(const ClusterId& id, std::string_view name);
 
 Bytes encode(const Identity& identity);

@@ -126,6 +126,12 @@ bool is_torn_name(std::string_view name) {
   return parse_two_numbers(name, kTornPrefix).has_value();
 }
 
+bool is_before_name(std::string_view name) {
+  if (!name.starts_with(kBeforePrefix)) return false;
+  name.remove_prefix(kBeforePrefix.size());
+  return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos;
+}
+
 bool is_unfinished_name(std::string_view name) {
   return name.ends_with(kUnfinishedSuffix);
 }

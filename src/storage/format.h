@@ -180,6 +180,8 @@ inline constexpr std::string_view kReserveName = "reserve";
 inline constexpr std::string_view kRepairName = "REPAIR";
 inline constexpr std::string_view kDamagedPrefix = "damaged-";  // Before a name: set aside.
 inline constexpr std::string_view kUnfinishedSuffix = ".tmp";
+inline constexpr std::string_view kFoundingName = "founding";  // See storage/founding.h;
+inline constexpr std::string_view kBeforePrefix = "before-";   //   a directory.
 
 std::string segment_name(std::uint64_t seq);                         // log-%020llu
 std::string torn_name(std::uint64_t seq, std::uint64_t offset);      // torn-%020llu-%020llu
@@ -192,6 +194,7 @@ bool is_incoming_name(std::string_view name);
 bool is_torn_name(std::string_view name);
 bool is_unfinished_name(std::string_view name);  // Ends with .tmp.
 bool is_damaged_name(std::string_view name);     // A segment or a snapshot that a repair set aside.
+bool is_before_name(std::string_view name);      // before-, 16 hex digits.
 
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
   return (bytes + unit - 1) / unit * unit;

@@ -269,6 +269,24 @@ PosixFiles::Outcome PosixFiles::remove(const FileName& name) {
   return Outcome::kDone;
 }
 
+void PosixFiles::move_aside(const std::string& subdirectory, const std::vector<FileName>& names) {
+  const int directory = directory_fd_.get();
+  if (::mkdirat(directory, subdirectory.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
+    fail(kCreate, "create", subdirectory, errno);
+  }
+  const FileDescriptor aside(open_at(directory, subdirectory, O_RDONLY | O_DIRECTORY));
+  if (!aside) fail(kOpen, "open", subdirectory, errno);
+  for (const FileName& name : names) {
+    forget(name);
+    if (::renameat(directory, name.c_str(), aside.get(), name.c_str()) != 0) {
+      fail(kRename, "rename", name + " to " + subdirectory + "/" + name, errno);
+    }
+  }
+  const int error = sync_ ? retry_fsync(aside.get(), false) : 0;
+  if (error != 0) fail(kSyncDirectory, "fsync", subdirectory, error);
+  sync_directory();
+}
+
 PosixFiles::Outcome PosixFiles::sync_directory() {
   const int error = sync_ ? retry_fsync(directory_fd_.get(), false) : 0;
   if (error != 0) fail(kSyncDirectory, "fsync", directory_, error);
@@ -359,6 +377,58 @@ Result<Bytes> PosixDirectoryReader::read(const FileName& name, std::uint64_t off
   errno = error;
   if (error != 0) return io_error("read " + name);
   return read;
+}
+
+Result<NewFile> NewFile::create(const std::string& path) {
+  const std::string unfinished = path + std::string(format::kUnfinishedSuffix);
+  FileDescriptor fd(
+      ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode));
+  if (!fd) return io_error(unfinished);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Error{Errc::kConflict, unfinished + ": another process is writing it"};
+  }
+  NewFile file(path, std::move(fd));
+  TRY([[maybe_unused]] const Done empty, file.start_over());
+  return file;
+}
+
+NewFile::~NewFile() {
+  if (fd_) ::unlink((path_ + std::string(format::kUnfinishedSuffix)).c_str());
+}
+
+Error NewFile::failed(const char* what, int error) const {
+  return {no_space(error) ? Errc::kDiskFull : Errc::kIo,
+          strf("%s %s%s: %s", what, path_.c_str(), std::string(format::kUnfinishedSuffix).c_str(),
+               std::strerror(error))};
+}
+
+Status NewFile::add(ByteView bytes) {
+  const int error = write_fully(fd_.get(), bytes, bytes_);
+  if (error != 0) return failed("write", error);
+  bytes_ += bytes.size();
+  return Done{};
+}
+
+Status NewFile::start_over() {
+  if (::ftruncate(fd_.get(), 0) != 0) return failed("truncate", errno);
+  bytes_ = 0;
+  return Done{};
+}
+
+Status NewFile::publish() {
+  ASSERT(fd_);
+  const int synced = retry_fsync(fd_.get(), false);
+  if (synced != 0) return failed("fsync", synced);
+  if (::rename((path_ + std::string(format::kUnfinishedSuffix)).c_str(), path_.c_str()) != 0) {
+    return failed("rename", errno);
+  }
+  fd_ = FileDescriptor();
+  const std::size_t slash = path_.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const FileDescriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const int error = directory ? retry_fsync(directory.get(), false) : errno;
+  if (error != 0) return Error{Errc::kIo, parent + ": fsync: " + std::strerror(error)};
+  return Done{};
 }
 
 Status make_directory(const std::string& directory) {

@@ -48,6 +48,8 @@ class PosixFiles {
   PosixFiles(std::string directory, bool sync);
 
   DiskResult run(const DiskPlan& plan);  // took is the caller's to fill in.
+  // Moves files into a directory inside this one, which is made if it is not there; durable.
+  void move_aside(const std::string& subdirectory, const std::vector<FileName>& names);
 
  private:
   struct OpenFile {
@@ -94,6 +96,29 @@ class PosixDirectoryReader final : public DirectoryReader {
   FileDescriptor directory_;
   FileName name_;  // Of the one file that is kept open.
   FileDescriptor file_;
+};
+
+// A file that is there whole or not at all: written under its name with ".tmp" behind it, synced,
+// then renamed, over one that has the name. What was not published is removed.
+class NewFile {
+ public:
+  // kIo: it cannot be made, and why; kConflict: another process is writing it.
+  static Result<NewFile> create(const std::string& path);
+  ~NewFile();
+  NewFile(NewFile&&) = default;
+  NewFile& operator=(NewFile&&) = delete;
+
+  Status add(ByteView bytes);  // kIo, kDiskFull.
+  Status start_over();         // It is empty again. kIo.
+  Status publish();            // Once. kIo, kDiskFull.
+
+ private:
+  NewFile(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  Error failed(const char* what, int error) const;
+
+  std::string path_;
+  FileDescriptor fd_;  // Closed: published.
+  std::uint64_t bytes_ = 0;
 };
 
 // Makes the directory, for its owner alone, if it is not there. kBadInput: it cannot be made, or is

@@ -85,6 +85,10 @@ void SnapshotFileWriter::finish(Bytes& out) {
 
 Bytes SnapshotFileWriter::head() const {
   ASSERT(finished_);
+  return head(body_bytes_);
+}
+
+Bytes SnapshotFileWriter::head(std::uint64_t body_bytes) const {
   Bytes meta;
   append_le(meta, cut_.configuration.index.value);
   append_le(meta, cut_.cluster_time_ms);
@@ -98,11 +102,11 @@ Bytes SnapshotFileWriter::head() const {
   std::copy(cut_.cluster_id.begin(), cut_.cluster_id.end(), header.cluster_id);
   header.last_index = cut_.last_index.value;
   header.last_term = cut_.last_term.value;
-  header.body_bytes = body_bytes_;
+  header.body_bytes = body_bytes;
   header.meta_bytes = static_cast<std::uint32_t>(meta.size());
   header.chunk_bytes = static_cast<std::uint32_t>(chunk_bytes_);
   header.header_crc32c = head_crc(header, meta);
-  ASSERT_CMP(file_bytes_of(header), ==, file_bytes_);
+  if (finished_) ASSERT_CMP(file_bytes_of(header), ==, file_bytes_);
   Bytes head;
   append(head, raw(header));
   append(head, meta);

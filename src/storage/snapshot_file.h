@@ -39,6 +39,10 @@ class SnapshotFileWriter {
   Bytes head() const;
   raft::SnapshotMeta meta() const;
 
+  // The same head before the body is there, for who knows how large it will be.
+  Bytes head(std::uint64_t body_bytes) const;
+  std::uint64_t body_bytes() const { return body_bytes_; }  // After finish(): all of it.
+
  private:
   static constexpr std::size_t kChunkBytes = limits::kSnapshotChunkBytes;
   void end_chunk(Bytes& out);

@@ -395,8 +395,13 @@ bool HttpConnection::append_stream(Place& place) {
       case http::BodySource::Next::kLater:
         stream_ready_ = false;
         break;
+      case http::BodySource::Next::kWork:
+        shared_.again.push_back(index_);
+        return false;
       case http::BodySource::Next::kEnd:
-        if (place.form == http::BodyForm::kChunked) http::append_last_chunk(output());
+        if (place.form == http::BodyForm::kChunked) {
+          http::append_last_chunk(output(), place.response.stream->trailers());
+        }
         return true;
       case http::BodySource::Next::kBroken:
         place.keep_alive = false;  // The missing end mark tells the client.

@@ -7,6 +7,8 @@
 #include <map>
 
 #include "base/endian.h"
+#include "node/backup.h"
+#include "node/replay.h"
 #include "node/replica.h"
 
 namespace raftd {
@@ -302,6 +304,154 @@ TEST_CASE("a counter's snapshots bound its log, and a restart goes on from the n
     REQUIRE(leads(life));
     CHECK(life.ask({1}, node::Read{std::make_unique<SumQuery>()}) == sum);
     CHECK(life.ask({2}, node::Write{node::Propose{add(1)}}) == sum + 1);
+  }
+}
+
+namespace {
+
+bool lead(Life& life) {
+  return life.until(
+      [&] { return life.replica->status(life.now).role.role == raft::Role::kLeader; });
+}
+
+// The answer to an operation, once it is there.
+node::ClientResult& answer(Life& life, node::ClientToken token, node::ClientOp op) {
+  life.replica->on_client(life.now, token, std::move(op), life.now + seconds(1));
+  REQUIRE(life.until([&] { return life.world.answers.contains(token); }));
+  return life.world.answers.at(token);
+}
+
+std::unique_ptr<node::Backup> open_backup(Life& life, node::ClientToken token) {
+  auto* done = std::get_if<node::Done>(&answer(life, token, node::OpenBackup{}));
+  REQUIRE(done != nullptr);
+  return std::move(dynamic_cast<node::BackupReply&>(*done->reply).backup);
+}
+
+}  // namespace
+
+TEST_CASE("a backup is a snapshot file of the moment when it was asked for") {
+  Files files;
+  format(files);
+  Life life(files, 11);
+  REQUIRE(lead(life));
+  REQUIRE(life.ask({1}, node::Write{node::Propose{add(40)}}) == 40);
+  const std::unique_ptr<node::Backup> backup = open_backup(life, {2});
+  REQUIRE(life.ask({3}, node::Write{node::Propose{add(2)}}) == 42);
+  Bytes file;
+  node::Backup::Next next{};
+  while ((next = backup->next(file)) != node::Backup::Next::kEnd)
+    REQUIRE(next != node::Backup::Next::kBroken);
+  Counter counter;
+  const auto reader = counter.restore();
+  storage::SnapshotFileReader verified([&](ByteView body) { return reader->feed(body); });
+  REQUIRE(verified.feed(file));
+  REQUIRE(verified.finish());
+  REQUIRE(reader->complete());
+  reader->commit({}, {});
+  CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery())).value == 40);
+  CHECK(verified.cut()->last_index == backup->index());
+  CHECK(verified.cut()->machine_name == "sum/1");
+  CHECK(verified.cut()->configuration.configuration.voters == std::vector<raft::NodeId>{{1}});
+}
+
+TEST_CASE("as many backups as may be are open at once, and those of a node that stops are broken") {
+  Files files;
+  format(files);
+  Life life(files, 11);
+  REQUIRE(lead(life));
+  REQUIRE(life.ask({1}, node::Write{node::Propose{add(1)}}) == 1);
+  std::vector<std::unique_ptr<node::Backup>> open;
+  for (std::uint64_t i = 0; i < limits::kBackupsMax; ++i)
+    open.push_back(open_backup(life, {10 + i}));
+  const auto* refused = std::get_if<node::Refused>(&answer(life, {20}, node::OpenBackup{}));
+  REQUIRE(refused != nullptr);
+  CHECK(refused->error.code == Errc::kBusy);
+  open.pop_back();
+  open.push_back(open_backup(life, {21}));
+  life.replica->stop(life.now);
+  Bytes nothing;
+  for (const auto& backup : open)
+    CHECK(backup->next(nothing) == node::Backup::Next::kBroken);
+  CHECK(nothing.empty());
+  const auto* stopping = std::get_if<node::Refused>(&answer(life, {22}, node::MakeSnapshot{}));
+  REQUIRE(stopping != nullptr);
+  CHECK(stopping->error.code == Errc::kShuttingDown);
+}
+
+TEST_CASE("a snapshot that is asked for is durable when the answer comes, and is not made twice") {
+  Files files;
+  format(files);
+  Life life(files, 11);
+  REQUIRE(lead(life));
+  REQUIRE(life.ask({1}, node::Write{node::Propose{add(5)}}) == 5);
+  const raft::Index applied = life.replica->status(life.now).applied;
+  auto* made = std::get_if<node::Done>(&answer(life, {2}, node::MakeSnapshot{}));
+  REQUIRE(made != nullptr);
+  const storage::KeptSnapshot kept =
+      dynamic_cast<const node::MakeSnapshotReply&>(*made->reply).kept;
+  CHECK(kept.index == applied);
+  REQUIRE(files.files.contains(kept.name));
+  CHECK(files.files.at(kept.name).size() == kept.bytes);
+  auto* again = std::get_if<node::Done>(&answer(life, {3}, node::MakeSnapshot{}));
+  REQUIRE(again != nullptr);
+  CHECK(dynamic_cast<const node::MakeSnapshotReply&>(*again->reply).kept.name == kept.name);
+  CHECK(life.replica->status(life.now).snapshots_made == 1);
+}
+
+TEST_CASE("who waits for a snapshot that does not come is told in the end, who leaves is not") {
+  Files files;
+  format(files);
+  Life life(files, 11);
+  REQUIRE(lead(life));
+  REQUIRE(life.ask({1}, node::Write{node::Propose{add(5)}}) == 5);
+  life.replica->on_client(life.now, {2}, node::MakeSnapshot{}, life.now + seconds(1));
+  life.replica->on_client(life.now, {3}, node::MakeSnapshot{}, life.now + seconds(1));
+  life.replica->on_client(life.now, {4}, node::OpenBackup{}, life.now + seconds(1));
+  life.replica->on_client_gone({3});
+  life.replica->on_client_gone({4});
+  life.now = life.now + seconds(2);  // And the disk does nothing.
+  life.replica->pump(life.now);
+  life.replica->pump(life.now);
+  REQUIRE(life.world.answers.contains({2}));
+  CHECK(std::holds_alternative<node::Unknown>(life.world.answers.at({2})));
+  CHECK(!life.world.answers.contains({3}));
+  CHECK(!life.world.answers.contains({4}));
+}
+
+TEST_CASE("a stopped node's state is its snapshot with all of its log") {
+  Files files;
+  format(files);
+  std::uint64_t sum = 0;
+  {
+    Life life(files, 11);
+    REQUIRE(lead(life));
+    for (std::uint64_t i = 1; i <= 37; ++i) {
+      sum += i;
+      REQUIRE(life.ask({i}, node::Write{node::Propose{add(i)}}) == sum);
+    }
+  }
+  for (const std::size_t tail : {SIZE_MAX, std::size_t{64}}) {
+    Counter counter;
+    Restoring restoring(counter);
+    storage::RecoverOptions options{kJournal.identity, {12}};
+    options.prepared_bytes_min = 3 * limits::kBlockBytes;
+    options.tail_bytes_max = tail;
+    options.sink = &restoring;
+    const auto recovered = storage::recover(files, options);
+    REQUIRE(recovered);
+    REQUIRE(recovered->durable.snapshot);
+    restoring.reader->commit(recovered->durable.snapshot->id.last_index, {});
+    const auto replayed = node::replay(*recovered, counter);
+    if (tail != SIZE_MAX) {
+      REQUIRE(!replayed);  // Entries between the two are not there.
+      CHECK(replayed.error().code == Errc::kCorrupt);
+      continue;
+    }
+    REQUIRE(replayed);
+    CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery())).value == sum);
+    CHECK(replayed->index == recovered->durable.last_index);
+    CHECK(replayed->entries > 0);
+    CHECK(replayed->configuration.voters == std::vector<raft::NodeId>{{1}});
   }
 }
 

@@ -144,6 +144,7 @@ class Server {
       }
       return store_.query(*read->query);
     }
+    if (!std::holds_alternative<node::Write>(op)) return nullptr;  // Snapshots: not here.
     const auto* propose = std::get_if<node::Propose>(&std::get<node::Write>(op).op);
     if (propose == nullptr) return nullptr;
     const auto command = kv::decode(ByteView(propose->command).subspan(8));

@@ -129,7 +129,7 @@ const std::map<std::string, std::set<std::string>>& rooms() {
       {"api", {"base", "http", "kv", "node", "machine", "raft", "storage"}},
       {"uv", {"base", "raft", "machine", "storage", "kv", "node", "wire", "http", "api", "config"}},
       {"config", {"base"}},
-      {"cli", {"base", "config", "http", "storage", "kv", "raft"}},
+      {"cli", {"base", "config", "http", "storage", "kv", "node", "machine", "raft"}},
   };
   return table;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "unit/cli/fake_transport.h"
+#include "unit/storage/temporary_directory.h"
 
 namespace raftd::cli {
 namespace {
@@ -253,6 +254,34 @@ TEST_CASE("describe node prints blocks with plain numbers, names in order of the
         "{\"p50_us\": 1, \"p99_us\": 2}\n");
   CHECK(run_one({"describe", "node", "a:1", "--json"}, 200, "{\"node_id\":1}\n").out ==
         "{\"node_id\":1}\n");
+}
+
+TEST_CASE("export prints an item a line, page by page at one revision") {
+  Scene scene;
+  scene.net.answer(200, R"({"revision":9,"items":[{"key":"a","value":"1","mod":2,"create":2,)"
+                        R"("version":1}],"more":true,"cursor":"C/1"})");
+  scene.net.answer(200, R"({"revision":9,"items":[{"key64":"/w==","value64":"AP8=","mod":3,)"
+                        R"("create":3,"version":1}],"more":false})");
+  const Ran ran = scene.run({"export", "p q"});
+  CHECK(ran.status == 0);
+  CHECK(ran.out ==
+        "{\"key\":\"a\",\"value\":\"1\",\"mod\":2,\"create\":2,\"version\":1}\n"
+        "{\"key64\":\"/w==\",\"value64\":\"AP8=\",\"mod\":3,\"create\":3,\"version\":1}\n");
+  CHECK(ran.asked == std::vector<std::string>{"GET /kv/p%20q?list&limit=1000",
+                                              "GET /kv/p%20q?list&limit=1000&cursor=C%2F1"});
+  CHECK(run_one({"export"}, 410, R"({"error":"compacted","message":"gone"})").status == 1);
+}
+
+TEST_CASE("a snapshot that is not one is not saved") {
+  const TemporaryDirectory directory;
+  const std::string file = directory.path() + "/b.snap";
+  const Ran refused = run_one({"snapshot", "save", file}, 404, R"({"message":"no such path"})");
+  CHECK(refused.status == 1);
+  CHECK(refused.error == "no such path\n");
+  const Ran not_one = run_one({"snapshot", "save", file}, 200, "<html>");
+  CHECK(not_one.status == 65);
+  CHECK(not_one.error.find("it ends at offset") != std::string::npos);
+  CHECK(run_one({"snapshot", "save", directory.path()}, 200, "").status == 64);
 }
 
 }  // namespace raftd::cli

@@ -22,15 +22,18 @@ class FakeTransport final : public Transport {
   int pauses = 0;
 
   void answer(int status, std::string body) {
-    script_.push_back({Exchange::Stage::kAnswered, {status, {}, std::move(body)}, ""});
+    script_.push_back({Exchange::Stage::kAnswered, {status, {}, std::move(body), {}}, ""});
+  }
+  void trail(std::string name, std::string value) {
+    script_.back().answer.trailers[std::move(name)] = std::move(value);
   }
   void redirect(const std::string& location) {
-    script_.push_back({Exchange::Stage::kAnswered, {307, {{"location", location}}, ""}, ""});
+    script_.push_back({Exchange::Stage::kAnswered, {307, {{"location", location}}, "", {}}, ""});
   }
   void refuse() { script_.push_back({Exchange::Stage::kNotSent, {}, "refused"}); }
   void lose() { script_.push_back({Exchange::Stage::kSent, {}, "no answer"}); }
   void forever(int status, std::string body) {
-    always_ = {Exchange::Stage::kAnswered, {status, {}, std::move(body)}, ""};
+    always_ = {Exchange::Stage::kAnswered, {status, {}, std::move(body), {}}, ""};
     endless_ = true;
   }
 
@@ -55,6 +58,16 @@ class FakeTransport final : public Transport {
   void pause(Duration duration) override {
     ++pauses;
     now_ = now_ + duration;
+  }
+  Exchange download(const config::Address& address, std::string_view request, Instant deadline,
+                    Duration, const BodySink& sink) override {
+    Exchange got = exchange(address, request, deadline);
+    if (got.stage == Exchange::Stage::kAnswered && got.answer.status == 200) {
+      const Status taken = sink(got.answer.body);
+      got.answer.body.clear();
+      if (!taken) return {Exchange::Stage::kSent, {}, taken.error().message};
+    }
+    return got;
   }
   Exchange exchange(const config::Address& address, std::string_view request, Instant) override {
     asked.push_back({address, std::string(request)});

@@ -77,4 +77,49 @@ TEST_CASE("a body that ends with the connection is bounded too") {
   CHECK(taken == kAnswerBodyBytesMax / block.size());
 }
 
+TEST_CASE("a sink gets the body of a 200 of any size, and the trailers are kept") {
+  const std::string head = "HTTP/1.1 200 OK\r\n";
+  const std::string chunked = head +
+                              "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n"
+                              "Sum-Of: 7 \r\nB: c\r\n\r\n";
+  for (const std::string& text :
+       {chunked, head + "Content-Length: 5\r\n\r\nhello", head + "\r\nhello"}) {
+    for (const std::size_t step : {std::size_t{1}, std::size_t{3}, text.size()}) {
+      std::string taken;
+      ResponseReader reader([&](std::string_view piece) {
+        taken += piece;
+        return Status(Done{});
+      });
+      for (std::size_t at = 0; at < text.size(); at += step)
+        REQUIRE(reader.feed(std::string_view(text).substr(at, step)));
+      if (text.ends_with("\r\n\r\nhello")) REQUIRE(reader.closed());
+      CHECK(reader.complete());
+      CHECK(taken == "hello");
+      CHECK(reader.answer().body.empty());
+      if (text == chunked) CHECK(reader.answer().trailers.at("sum-of") == "7");
+    }
+  }
+  std::uint64_t bytes = 0;
+  ResponseReader reader([&](std::string_view piece) {
+    bytes += piece.size();
+    return Status(Done{});
+  });
+  REQUIRE(reader.feed(head + "Content-Length: 104857600\r\n\r\n"));
+  const std::string block(limits::kMiB, 'x');
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(reader.feed(block));
+  CHECK(reader.complete());
+  CHECK(bytes == 100 * limits::kMiB);
+}
+
+TEST_CASE("a refusal is kept though there is a sink, and what the sink says ends the reading") {
+  ResponseReader refused([](std::string_view) { return Status(Done{}); });
+  REQUIRE(refused.feed("HTTP/1.1 429 X\r\nContent-Length: 2\r\n\r\nno"));
+  CHECK(refused.answer().body == "no");
+  ResponseReader stopped([](std::string_view) { return Status(Error{Errc::kIo, "full"}); });
+  const Status fed = stopped.feed("HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\nno");
+  REQUIRE(!fed);
+  CHECK(fed.error().message == "full");
+}
+
 }  // namespace raftd::cli

@@ -84,6 +84,9 @@ TEST_CASE("chunks are framed and never empty by accident") {
   append_chunk(out, std::string(26, 'x'));
   append_last_chunk(out);
   CHECK(out == "1a\r\n" + std::string(26, 'x') + "\r\n0\r\n\r\n");
+  out.clear();
+  append_last_chunk(out, "Sum: 1\r\n");
+  CHECK(out == "0\r\nSum: 1\r\n\r\n");
 }
 
 TEST_CASE("dates are written as HTTP wants them") {

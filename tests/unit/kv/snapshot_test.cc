@@ -173,4 +173,35 @@ TEST_CASE(
   CHECK(other.get("old").item.value == "x");
 }
 
+TEST_CASE("two writers of one state write the same, however their slices are cut") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    Fed fed;
+    for (std::uint64_t i = rng.below(300); i > 0; --i)
+      random_write(rng, fed);
+    const auto first = fed.store.snapshot();
+    const auto second = fed.store.snapshot();
+    const Bytes counted = whole(*first, 1 + rng.below(4096));
+    for (std::uint64_t i = rng.below(300); i > 0; --i) {
+      random_write(rng, fed);
+      if (rng.one_in(3)) fed.tidy();
+    }
+    CHECK(whole(*second, 1 + rng.below(4096)) == counted);
+  }
+}
+
+TEST_CASE("members that published themselves can be forgotten, and nothing else is") {
+  Fed fed;
+  fed.put("a", "1");
+  fed.apply(PublishMember{1, 77, "n1", "http://a", "1"});
+  fed.store.forget_members();
+  CHECK(fed.store.members().empty());
+  CHECK(fed.get("a").item.value == "1");
+  Fed restored;
+  REQUIRE(restore(restored, whole(*fed.store.snapshot()), fed.index, fed.time));
+  CHECK(restored.store.members().empty());
+  CHECK(restored.store.digest() == fed.store.digest());
+}
+
 }  // namespace raftd::kv

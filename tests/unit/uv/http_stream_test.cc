@@ -14,6 +14,7 @@ struct Script {
   std::size_t pulled = 0;
   bool endless = false;
   bool destroyed = false;
+  std::string trailers;
 };
 
 class ScriptedSource final : public http::BodySource {
@@ -31,6 +32,7 @@ class ScriptedSource final : public http::BodySource {
     if (step == Next::kMore) out += script_.piece;
     return step;
   }
+  std::string trailers() override { return script_.trailers; }
 
  private:
   Script& script_;
@@ -118,6 +120,21 @@ TEST_CASE("an endless stream does not keep others from being served") {
   TestClient& other = fixture.open(get_request("/other"));
   fixture.respond(1, "served");
   CHECK(fixture.until_got(other, "served"));
+}
+
+TEST_CASE("a stream that works in turns is asked again by itself, and what follows it is sent") {
+  Script script;
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  script.steps.assign(300, Next::kWork);
+  script.steps.push_back(Next::kMore);
+  script.steps.push_back(Next::kEnd);
+  script.trailers = "Sum: 7\r\n";
+  fixture.stream(script);
+  fixture.server->flush(test_clock());
+  CHECK(script.pulled == 1);  // Others have their turn.
+  REQUIRE(fixture.until_got(client, "6\r\npiece;\r\n0\r\nSum: 7\r\n\r\n"));
+  CHECK(script.destroyed);
 }
 
 TEST_CASE("a stream that breaks is cut off without the end mark") {

@@ -1,0 +1,68 @@
+#include "node/replay.h"
+
+#include <algorithm>
+
+#include "base/endian.h"
+#include "base/text.h"
+#include "node/cluster_time.h"
+
+namespace raftd::node {
+namespace {
+
+// Whether the log goes on where the snapshot ends. One that has another entry there is what an
+// installed snapshot was to replace: a crash came before that was written down.
+bool follows(const raft::Durable& durable, const raft::SnapshotId& snapshot) {
+  if (durable.last_index < snapshot.last_index) return false;
+  if (durable.first_index > snapshot.last_index) return true;
+  raft::Term at;
+  for (const raft::TermRun& run : durable.terms)
+    if (run.first <= snapshot.last_index) at = run.term;
+  return at == snapshot.last_term;
+}
+
+void apply(const raft::Entry& entry, ClusterClock& clock, machine::StateMachine& machine) {
+  machine::Applied next{entry.index, entry.term, clock.applied(), {}};
+  const ByteView payload = entry.payload.bytes;
+  if (entry.kind == raft::EntryKind::kCommand && payload.size() >= machine::kStampBytes) {
+    next.time = clock.apply({load_le<std::uint64_t>(payload)});
+    next.command = payload.subspan(machine::kStampBytes);
+  }
+  machine::Outcome outcome = machine.apply(next, false);
+  while (!outcome.finished)
+    outcome = machine.apply_slice();
+}
+
+}  // namespace
+
+Result<Replayed> replay(const storage::Recovered& recovered, machine::StateMachine& machine) {
+  const raft::Durable& durable = recovered.durable;
+  ClusterClock clock(Duration{}, Instant{});
+  Replayed done;
+  bool log_counts = true;
+  if (durable.snapshot) {
+    done.index = durable.snapshot->id.last_index;
+    done.term = durable.snapshot->id.last_term;
+    done.configuration = durable.snapshot->configuration.configuration;
+    clock.apply({recovered.snapshot_time_ms});
+    log_counts = follows(durable, durable.snapshot->id);
+  }
+  for (const raft::Entry& entry : durable.tail) {
+    if (!log_counts || entry.index <= done.index) continue;
+    if (entry.index != done.index.next()) break;
+    apply(entry, clock, machine);
+    done.index = entry.index;
+    done.term = entry.term;
+    ++done.entries;
+  }
+  if (log_counts && done.index < durable.last_index) {
+    return Error{Errc::kCorrupt, strf("entry %llu is missing in the log",
+                                      static_cast<unsigned long long>(done.index.next().value))};
+  }
+  for (const raft::ConfigurationAt& at : durable.configurations) {
+    if (log_counts && at.index <= done.index) done.configuration = at.configuration;
+  }
+  done.time = clock.applied();
+  return done;
+}
+
+}  // namespace raftd::node
