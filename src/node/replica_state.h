@@ -1,6 +1,7 @@
 // What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
 // everything), clients.cc (requests and their answers), applying.cc (committed entries),
-// snapshotting.cc (snapshots and what they make superfluous).
+// snapshotting.cc (snapshots and what they make superfluous), comparing.cc (whether the state is
+// that of the others).
 #pragma once
 
 #include "node/cluster_time.h"
@@ -10,6 +11,7 @@
 #include "node/snapshot_receiving.h"
 #include "node/snapshot_sending.h"
 #include "node/snapshot_writing.h"
+#include "node/state_hashes.h"
 #include "node/waiting.h"
 
 namespace raftd::node {
@@ -66,6 +68,13 @@ struct Replica::State {
   void drop_superfluous();
   raft::Index droppable() const;
   Instant snapshot_wakeup() const;
+
+  // comparing.cc
+  void compare_states(Instant now);
+  void note_doubt();
+  void refuse_reads();
+  bool doubtful() const { return hashes.doubt().has_value(); }
+  Error doubt_error() const;
 
   raft::CoreConfig config;
   Outside outside;
@@ -128,6 +137,13 @@ struct Replica::State {
   std::uint64_t snapshots_made = 0;
   std::uint64_t removals = 0;  // Plans that removed old snapshots.
   bool removing = false;       // One runs.
+
+  StateHashes hashes;
+  bool doubted = false;          // As said in the log.
+  raft::Index reload_from;       // Somebody needs a snapshot at or after it; 0: nobody.
+  raft::Index distrusted_below;  // Own snapshots before it may be of a wrong state.
+  std::uint64_t doubts = 0;
+  std::uint64_t reloads = 0;
 
   enum class Stop : std::uint8_t { kNo, kDraining, kSealing };
   Stop stop = Stop::kNo;

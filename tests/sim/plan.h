@@ -28,6 +28,7 @@ enum class FaultKind : std::uint8_t {
   kSlowDisk,   // how: microseconds more for each operation.
   kStuckDisk,
   kDamage,  // how: Cluster::Damage.
+  kStray,   // Of the first one that can: later ones find that it has happened.
 };
 
 enum class Shape : std::uint8_t {
