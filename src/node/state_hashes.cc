@@ -133,19 +133,31 @@ std::optional<raft::NodeId> StateHashes::overruled_by(const raft::Configuration&
   return std::nullopt;
 }
 
-// A voter differs, and there is nobody left who could still answer.
-bool StateHashes::undecided(Instant now, const raft::Configuration& members,
-                            const std::vector<raft::NodeId>& peers) const {
+// There is nobody left who could still answer.
+bool StateHashes::heard_all(Instant now, const std::vector<raft::NodeId>& peers) const {
+  if (now - round_->since >= kAnswerTimeouts * election_timeout_) return true;
+  return std::ranges::all_of(peers, [&](raft::NodeId peer) { return answer_of(peer) != nullptr; });
+}
+
+// A node that does not serve has no newer mark: what is known there may decide.
+const StateHashes::Mark* StateHashes::earlier_mark() const {
+  const Mark* earliest = nullptr;
+  for (const HashAnswer& answer : round_->answers) {
+    const Mark* mark = find(answer.index);
+    if (mark == nullptr || answer.state != HashAnswer::State::kDiffers) continue;
+    if (mark->index < (earliest != nullptr ? earliest : &round_->mark)->index) earliest = mark;
+  }
+  return earliest;
+}
+
+// A voter differs, and no other one can tell who is right.
+bool StateHashes::undecided(const raft::Configuration& members) const {
   bool differs = false;
-  const bool late = now - round_->since >= kAnswerTimeouts * election_timeout_;
-  for (const raft::NodeId peer : peers) {
-    if (!raft::is_voter(members, peer)) continue;
-    const HashAnswer* answer = answer_of(peer);
-    if (answer == nullptr && !late) return false;
-    if (answer == nullptr) continue;
+  for (const HashAnswer& answer : round_->answers) {
+    if (!raft::is_voter(members, answer.from)) continue;
     // It has no mark there: it will have one at the next index, unless nothing is applied any more.
-    if (!answer->index && answer->state == HashAnswer::State::kServes) return false;
-    if (answer->state == HashAnswer::State::kDiffers && !same(peer)) differs = true;
+    if (!answer.index && answer.state == HashAnswer::State::kServes) return false;
+    if (answer.state == HashAnswer::State::kDiffers && !same(answer.from)) differs = true;
   }
   return differs;
 }
@@ -167,7 +179,11 @@ void StateHashes::judge(Instant now, const raft::Configuration& members,
   if (const auto other = overruled_by(members)) {
     doubt(StateDoubt::Why::kDiffers, mark, answer_of(*other)->hash);
     steps.hand_over = *other;
-  } else if (undecided(now, members, peers)) {
+  } else if (!heard_all(now, peers)) {
+    return;
+  } else if (const Mark* earlier = earlier_mark()) {
+    begin_round(now, round_->term, *earlier);
+  } else if (undecided(members)) {
     const auto differs =
         std::ranges::find(round_->answers, HashAnswer::State::kDiffers, &HashAnswer::state);
     doubt(StateDoubt::Why::kUndecided, mark, differs->hash);
@@ -202,14 +218,6 @@ StateHashes::Steps StateHashes::lead(Instant now, const raft::RoleView& role,
   }
   if (!round_ || round_->term != role.term || round_over(now, peers)) {
     begin_round(now, role.term, marks_.back());
-  }
-  // A node that does not serve has no newer mark: what is known there decides.
-  for (const HashAnswer& answer : round_->answers) {
-    const Mark* mark = find(answer.index);
-    if (answer.state != HashAnswer::State::kDiffers || answer.index >= round_->mark.index) continue;
-    if (mark == nullptr || round_->agreed) continue;
-    begin_round(now, role.term, *mark);
-    break;
   }
   judge(now, members, peers, steps);
   ask(now, peers, steps);

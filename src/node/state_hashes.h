@@ -83,8 +83,9 @@ class StateHashes {
   void judge(Instant now, const raft::Configuration& members,
              const std::vector<raft::NodeId>& peers, Steps& steps);
   std::optional<raft::NodeId> overruled_by(const raft::Configuration& members) const;
-  bool undecided(Instant now, const raft::Configuration& members,
-                 const std::vector<raft::NodeId>& peers) const;
+  bool heard_all(Instant now, const std::vector<raft::NodeId>& peers) const;
+  const Mark* earlier_mark() const;
+  bool undecided(const raft::Configuration& members) const;
   void ask(Instant now, const std::vector<raft::NodeId>& peers, Steps& steps);
 
   raft::NodeId self_;
