@@ -56,8 +56,9 @@ bool Replica::State::on_snapshot_disk(Instant now, const storage::DiskResult& re
 }
 
 void Replica::State::pump_snapshots(Instant now) {
-  if (const raft::SnapshotMeta* meta = receiving.meta();
-      meta && (meta->id.last_index < applied || (meta->id.last_index == applied && !doubtful()))) {
+  // What replaces a state that is wrong may be of the same index.
+  const raft::Index passed = doubtful() ? applied.prev() : applied;
+  if (const raft::SnapshotMeta* meta = receiving.meta(); meta && meta->id.last_index <= passed) {
     // The log was faster: the state never goes back.
     const raft::SnapshotId id = meta->id;
     if (receiving.ready()) {

@@ -70,7 +70,8 @@ TEST_CASE("a cluster in which nobody writes reloads a follower as well") {
   CHECK(equal(p));
 }
 
-TEST_CASE("a leader whose state strays hands over and is reloaded; nothing acknowledged is lost") {
+TEST_CASE(
+    "[F56] a leader whose state strays hands over and is reloaded; nothing acknowledged is lost") {
   Playground p(calm(5));
   p.cluster.stray(p.leader);
   int written = 0;

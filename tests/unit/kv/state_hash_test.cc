@@ -129,7 +129,8 @@ TEST_CASE("a command that does not decode, and one that is refused, change nothi
   CHECK(fed.store.state_hash() == hash);
 }
 
-TEST_CASE("memory that changes by itself shows when a snapshot is written, and nobody takes it") {
+TEST_CASE(
+    "[F56] memory that changes by itself shows when a snapshot is written, and nobody takes it") {
   Written fed([](Fed& f) { f.apply(PublishMember{1, 2, "n", "http://a", "1"}); });
   const std::uint64_t hash = fed.store.state_hash();
   auto& members = const_cast<std::vector<PublishedMember>&>(fed.store.members());

@@ -102,7 +102,8 @@ TEST_CASE("a node without others asks nobody and trusts itself") {
   CHECK(group.doubtful().empty());
 }
 
-TEST_CASE("a follower that differs doubts itself, and is sent a snapshot from where it stands") {
+TEST_CASE(
+    "[F56] a follower that differs doubts itself, and is sent a snapshot from where it stands") {
   Group group(3);
   group.apply();
   group.beat();
