@@ -11,7 +11,7 @@ unsigned long long number(std::uint64_t value) {
 }  // namespace
 
 void Replica::State::compare_states(Instant now) {
-  if (const std::optional<HashAnswer> answer = hashes.answer(applied, role)) {
+  if (const std::optional<HashAnswer> answer = hashes.answer(now, applied, role)) {
     outside.network.send(*answer);
   }
   const StateHashes::Steps steps =

@@ -59,17 +59,33 @@ void StateHashes::on_question(const HashQuestion& question, const raft::RoleView
   if (!waits || doubt_) asked_ = question;
 }
 
-std::optional<HashAnswer> StateHashes::answer(raft::Index applied, const raft::RoleView& role) {
+std::optional<HashAnswer> StateHashes::answer(Instant now, raft::Index applied,
+                                              const raft::RoleView& role) {
   if (asked_ && (asked_->term != role.term || asked_->from != role.leader)) asked_.reset();
-  if (!asked_ || (asked_->index > applied && !doubt_)) return std::nullopt;
-  const HashQuestion question = *std::exchange(asked_, std::nullopt);
+  if (asked_ && (asked_->index <= applied || doubt_)) {
+    return answer_to(*std::exchange(asked_, std::nullopt), applied);
+  }
+  // Where nothing is written nobody asks.
+  const bool follows = role.role == raft::Role::kFollower && role.leader;
+  if (!doubt_ || !follows || now - told_ < heartbeat_) return std::nullopt;
+  told_ = now;
+  return tell(role.leader, role.term, applied, nullptr);
+}
+
+HashAnswer StateHashes::answer_to(const HashQuestion& question, raft::Index applied) {
   const Mark* mark = find(question.index);
   if (mark != nullptr && mark->hash != question.hash) {
     doubt(StateDoubt::Why::kDiffers, *mark, question.hash);
   }
   const bool agrees = mark != nullptr && mark->hash == question.hash;
   if (agrees && question.agreed) clear_doubt(question.index);
-  HashAnswer answer{self_, question.from, role.term, {}, 0, applied, HashAnswer::State::kServes};
+  return tell(question.from, question.term, applied, mark);
+}
+
+// mark: what was asked for; nullptr: it is not known.
+HashAnswer StateHashes::tell(raft::NodeId leader, raft::Term term, raft::Index applied,
+                             const Mark* mark) const {
+  HashAnswer answer{self_, leader, term, {}, 0, applied, HashAnswer::State::kServes};
   if (doubt_) {
     const bool damaged = doubt_->why == StateDoubt::Why::kDamaged;
     answer.state = damaged ? HashAnswer::State::kDamaged : HashAnswer::State::kDiffers;
@@ -111,7 +127,8 @@ void StateHashes::begin_round(Instant now, raft::Term term, const Mark& mark) {
 
 bool StateHashes::round_over(Instant now, const std::vector<raft::NodeId>& peers) const {
   if (now - round_->since >= kRoundTimeouts * election_timeout_) return true;
-  if (marks_.back() == round_->mark) return false;
+  if (newest() == round_->mark) return false;
+  if (!round_->mark.index) return true;  // There was nothing to ask.
   return std::ranges::all_of(peers, [&](raft::NodeId peer) {
     const HashAnswer* answer = answer_of(peer);
     return answer != nullptr && answer->state == HashAnswer::State::kServes;
@@ -166,13 +183,18 @@ void StateHashes::judge(Instant now, const raft::Configuration& members,
                         const std::vector<raft::NodeId>& peers, Steps& steps) {
   const auto value = [&](raft::NodeId id) { return same(id) ? 1 : 0; };
   const Mark mark = round_->mark;
+  for (const HashAnswer& answer : round_->answers) {
+    // It knows that by itself, and any state that is not in doubt is better.
+    const bool damaged = answer.state == HashAnswer::State::kDamaged;
+    if (damaged && !doubt_) steps.reloads.push_back({answer.from, answer.applied});
+  }
+  if (!mark.index) return;
   if (raft::quorum_value<int>(members, value) == 1) {
     round_->agreed = true;
     clear_doubt(mark.index);
     for (const HashAnswer& answer : round_->answers) {
-      const bool damaged = answer.state == HashAnswer::State::kDamaged;
       const bool differs = answer.state == HashAnswer::State::kDiffers && !same(answer.from);
-      if (damaged || differs) steps.reloads.push_back({answer.from, answer.applied});
+      if (differs) steps.reloads.push_back({answer.from, answer.applied});
     }
     return;
   }
@@ -191,6 +213,7 @@ void StateHashes::judge(Instant now, const raft::Configuration& members,
 }
 
 void StateHashes::ask(Instant now, const std::vector<raft::NodeId>& peers, Steps& steps) {
+  if (!round_->mark.index) return;
   if (round_->asked != Instant::never() && now - round_->asked < heartbeat_) return;
   for (const raft::NodeId peer : peers) {
     const HashAnswer* answer = answer_of(peer);
@@ -210,14 +233,13 @@ StateHashes::Steps StateHashes::lead(Instant now, const raft::RoleView& role,
     return steps;
   }
   if (doubt_ && doubt_->why == StateDoubt::Why::kDamaged) steps.hand_over = raft::NodeId{};
-  if (marks_.empty()) return steps;
   std::vector<raft::NodeId> peers;
   for (const raft::NodeId link : links) {
     if (link != self_ && (raft::is_voter(members, link) || raft::contains(members.learners, link)))
       peers.push_back(link);
   }
   if (!round_ || round_->term != role.term || round_over(now, peers)) {
-    begin_round(now, role.term, marks_.back());
+    begin_round(now, role.term, newest());
   }
   judge(now, members, peers, steps);
   ask(now, peers, steps);

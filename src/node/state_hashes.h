@@ -41,8 +41,8 @@ class StateHashes {
   const std::optional<StateDoubt>& doubt() const { return doubt_; }
 
   void on_question(const HashQuestion& question, const raft::RoleView& role);
-  // On a follower, when applied has grown or something was asked: what is to be said now.
-  std::optional<HashAnswer> answer(raft::Index applied, const raft::RoleView& role);
+  // On a follower: what is to be said now. That it does not serve, also unasked.
+  std::optional<HashAnswer> answer(Instant now, raft::Index applied, const raft::RoleView& role);
 
   void on_answer(const HashAnswer& answer, const raft::RoleView& role);
   struct Reload {
@@ -74,8 +74,12 @@ class StateHashes {
   };
 
   const Mark* find(raft::Index index) const;
+  Mark newest() const { return marks_.empty() ? Mark{} : marks_.back(); }  // Index 0: none.
   void doubt(StateDoubt::Why why, const Mark& own, std::uint64_t other);
   void clear_doubt(raft::Index index);
+  HashAnswer answer_to(const HashQuestion& question, raft::Index applied);
+  HashAnswer tell(raft::NodeId leader, raft::Term term, raft::Index applied,
+                  const Mark* mark) const;
   const HashAnswer* answer_of(raft::NodeId node) const;
   bool same(raft::NodeId node) const;
   bool round_over(Instant now, const std::vector<raft::NodeId>& peers) const;
@@ -94,6 +98,7 @@ class StateHashes {
   std::deque<Mark> marks_;  // Ascending; at most kStateHashMarks.
   std::optional<StateDoubt> doubt_;
   std::optional<HashQuestion> asked_;  // And not answered.
+  Instant told_{};                     // When this node last said unasked that it does not serve.
   std::optional<Round> round_;         // While this node leads.
 };
 

@@ -399,6 +399,13 @@ void Cluster::stray(std::size_t node) {
   nodes_[node]->machine->stray_next();
 }
 
+void Cluster::rot_memory(std::size_t node) {
+  if (!running(node) || coverage_.strays > 0) return;
+  ++coverage_.strays;
+  say(node, "has a bit turned in memory");
+  nodes_[node]->machine->rot();
+}
+
 bool Cluster::strayed(std::size_t node) const {
   return running(node) && nodes_[node]->machine->strayed();
 }

@@ -115,6 +115,8 @@ class Cluster final : private Peers {
   // The next write that it applies is another one than it says: from then on its state differs.
   // Once in a run. Until the node has noticed, what it answers counts as not answered.
   void stray(std::size_t node);
+  // Its next snapshot finds that the store in memory has changed by itself. In place of stray().
+  void rot_memory(std::size_t node);
   bool strayed(std::size_t node) const;  // It runs, and has that state or one that came of it.
   bool stray_spread() const { return coverage_.strays_spread > 0; }
   bool lost(std::size_t node) const;  // It will never start again.

@@ -43,7 +43,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   std::string_view name() const override { return store_.name(); }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override {
     look();
-    return store_.snapshot();
+    return std::make_unique<Writer>(*this, store_.snapshot());
   }
   std::unique_ptr<machine::RestoreReader> restore() override {
     return std::make_unique<Restore>(*this, store_.restore());
@@ -56,6 +56,11 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   const kv::Store& store() const { return store_; }
 
   void stray_next() { strays_next_ = true; }
+  // A bit of its memory has turned: whoever writes all of it sees that.
+  void rot() {
+    rotten_ = true;
+    oracle_.note_stray();
+  }
   bool strayed() const { return strayed_; }
 
   // A start reads a snapshot into it, and goes on from there if recovery says so.
@@ -70,6 +75,23 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   }
 
  private:
+  class Writer final : public machine::SnapshotWriter {
+   public:
+    Writer(Machine& machine, std::unique_ptr<machine::SnapshotWriter> writer)
+        : machine_(machine), writer_(std::move(writer)) {}
+    bool write_slice(Bytes& out, std::size_t bytes_max) override {
+      return writer_->write_slice(out, bytes_max);
+    }
+    Status intact() const override {
+      if (machine_.rotten_) return Error{Errc::kCorrupt, "a bit has turned"};
+      return writer_->intact();
+    }
+
+   private:
+    Machine& machine_;
+    std::unique_ptr<machine::SnapshotWriter> writer_;
+  };
+
   // The state jumps: what the store is afterwards must be what others are at that index.
   class Restore final : public machine::RestoreReader {
    public:
@@ -79,6 +101,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     Status complete() const override { return reader_->complete(); }
     void commit(raft::Index index, machine::ClusterTime time) override {
       reader_->commit(index, time);
+      machine_.rotten_ = false;
       machine_.index_ = index;
       machine_.oracle_.installed(machine_.node_, index);
       machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
@@ -138,6 +161,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   raft::Index index_;
   bool strays_next_ = false;
   bool strayed_ = false;
+  bool rotten_ = false;
   std::unique_ptr<machine::RestoreReader> starting_;
 };
 

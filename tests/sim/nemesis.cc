@@ -105,7 +105,7 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
     const raft::NodeId target{fault.with % (cluster_.size() + 1)};
     cluster_.submit(node, node::Write{node::Transfer{target}}, seconds(1), [](const auto&) {});
   } else if (fault.kind == FaultKind::kStray) {
-    cluster_.stray(node);
+    fault.how == 0 ? cluster_.stray(node) : cluster_.rot_memory(node);
   }
 }
 

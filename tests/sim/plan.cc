@@ -57,7 +57,9 @@ void draw_rest(Rng& rng, const Options& options, Fault& fault) {
     case FaultKind::kSwizzle:
     case FaultKind::kFullDisk:
     case FaultKind::kStuckDisk:
+      break;
     case FaultKind::kStray:
+      fault.how = rng.one_in(3) ? 1 : 0;
       break;
   }
 }

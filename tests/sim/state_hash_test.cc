@@ -147,4 +147,54 @@ TEST_CASE("a node that is killed while it is reloaded begins anew, and ends with
   REQUIRE(p.cluster.run_until([&] { return equal(p); }, seconds(60)));
 }
 
+TEST_CASE(
+    "memory that rots is found by the next snapshot, which nobody gets; then it is replaced") {
+  for (const bool at_leader : {false, true}) {
+    CAPTURE(at_leader);
+    Options options = calm(3);
+    options.snapshot_entries = 30;
+    options.snapshot_bytes = 100;
+    Playground p(options);
+    const std::size_t node = at_leader ? p.leader : p.follower;
+    write(p, p.follower, 40);
+    p.cluster.rot_memory(node);
+    const auto newest = [&] { return p.cluster.status(node).snapshot->index; };
+    const raft::Index before = newest();
+    for (int i = 0; i < 200 && p.cluster.status(node).doubts == 0; ++i) {
+      p.cluster.put((node + 1) % 3, "k", "v" + std::to_string(i));
+      p.cluster.run_for(milliseconds(10));
+    }
+    REQUIRE(p.cluster.status(node).doubts == 1);
+    if (doubts(p, node)) {
+      CHECK(p.cluster.status(node).doubt->why == node::StateDoubt::Why::kDamaged);
+      CHECK(newest() == before);
+    }
+    REQUIRE(p.cluster.run_until([&] { return p.cluster.leader() && equal(p); }, seconds(20)));
+    CHECK(p.cluster.status(node).reloads == 1);
+    if (at_leader) CHECK(*p.cluster.leader() != node);
+  }
+}
+
+TEST_CASE("a node without others whose memory rots refuses all until it is started again") {
+  Options options = calm(1);
+  options.snapshot_entries = 30;
+  options.snapshot_bytes = 100;
+  Playground p(options);
+  write(p, 0, 10);
+  p.cluster.rot_memory(0);
+  for (int i = 0; i < 100 && !doubts(p, 0); ++i) {
+    p.cluster.put(0, "k", "v" + std::to_string(i));
+    p.cluster.run_for(milliseconds(10));
+  }
+  REQUIRE(doubts(p, 0));
+  p.cluster.run_for(seconds(5));
+  const auto read = p.cluster.get(0, "k");
+  p.await(read);
+  CHECK(refused(*read) == Errc::kNotReady);
+  p.cluster.kill(0, false);
+  p.cluster.start(0);
+  REQUIRE(p.await_leader());
+  CHECK(p.get(0, "k1") == "v8");
+}
+
 }  // namespace raftd::sim

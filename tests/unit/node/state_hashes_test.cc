@@ -45,7 +45,8 @@ struct Group {
     for (const HashQuestion& question : steps.questions) {
       StateHashes& to = nodes.at(question.to.value);
       to.on_question(question, role(question.to.value));
-      if (const auto answer = to.answer({stands[question.to.value]}, role(question.to.value))) {
+      if (const auto answer =
+              to.answer(now, {stands[question.to.value]}, role(question.to.value))) {
         at(leader).on_answer(*answer, role(leader));
       }
     }
@@ -209,7 +210,7 @@ TEST_CASE("a leader waits for who may still answer before it doubts itself") {
   for (const HashQuestion& question : group.lead().questions) {
     if (question.to.value == 3) continue;  // Lost.
     group.at(2).on_question(question, group.role(2));
-    group.at(1).on_answer(*group.at(2).answer({kMark}, group.role(2)), group.role(1));
+    group.at(1).on_answer(*group.at(2).answer({}, {kMark}, group.role(2)), group.role(1));
   }
   group.lead();
   CHECK(group.doubtful() == Ids{2});
@@ -241,19 +242,19 @@ TEST_CASE("a node that is behind answers when it has applied that far, also if a
   StateHashes node({2}, kHeartbeat, kElection);
   const raft::RoleView role{raft::Role::kFollower, {3}, {1}};
   node.on_question({{1}, {2}, {3}, {kMark}, 7, false}, role);
-  CHECK_FALSE(node.answer({kMark - 1}, role));
+  CHECK_FALSE(node.answer({}, {kMark - 1}, role));
   node.on_question({{1}, {2}, {3}, {2 * kMark}, 8, false}, role);
   node.note({kMark}, 7);
-  const auto answer = node.answer({kMark}, role);
+  const auto answer = node.answer({}, {kMark}, role);
   REQUIRE(answer);
   CHECK(answer->index.value == kMark);
   CHECK(answer->hash == 7);
   CHECK(answer->state == State::kServes);
-  CHECK_FALSE(node.answer({kMark}, role));  // Once.
+  CHECK_FALSE(node.answer({}, {kMark}, role));  // Once.
   // In another term it is another leader's business.
   node.on_question({{1}, {2}, {3}, {2 * kMark}, 8, false}, role);
   node.note({2 * kMark}, 9);
-  CHECK_FALSE(node.answer({2 * kMark}, {raft::Role::kFollower, {4}, {3}}));
+  CHECK_FALSE(node.answer({}, {2 * kMark}, {raft::Role::kFollower, {4}, {3}}));
   CHECK_FALSE(node.doubt());
 }
 
@@ -262,9 +263,9 @@ TEST_CASE("questions of another term, or of who does not lead, are not heard") {
   node.note({kMark}, 7);
   const raft::RoleView role{raft::Role::kFollower, {3}, {1}};
   node.on_question({{3}, {2}, {3}, {kMark}, 8, false}, role);
-  CHECK_FALSE(node.answer({kMark}, role));
+  CHECK_FALSE(node.answer({}, {kMark}, role));
   node.on_question({{1}, {2}, {2}, {kMark}, 8, false}, role);
-  CHECK_FALSE(node.answer({kMark}, role));
+  CHECK_FALSE(node.answer({}, {kMark}, role));
   CHECK_FALSE(node.doubt());
 }
 
@@ -293,13 +294,13 @@ TEST_CASE("that states agree before the place where they differed is no reason t
   REQUIRE(group.doubtful() == Ids{2});
   const raft::RoleView role = group.role(2);
   group.at(2).on_question({{1}, {2}, {3}, {kMark}, 1000 + kMark, true}, role);
-  group.at(2).answer({2 * kMark}, role);
+  group.at(2).answer({}, {2 * kMark}, role);
   CHECK(group.doubtful() == Ids{2});
   group.at(2).on_question({{1}, {2}, {3}, {2 * kMark}, 5, false}, role);  // No quorum said so.
-  group.at(2).answer({2 * kMark}, role);
+  group.at(2).answer({}, {2 * kMark}, role);
   CHECK(group.doubtful() == Ids{2});
   group.at(2).on_question({{1}, {2}, {3}, {2 * kMark}, 5, true}, role);
-  group.at(2).answer({2 * kMark}, role);
+  group.at(2).answer({}, {2 * kMark}, role);
   CHECK(group.doubtful().empty());
 }
 
@@ -321,6 +322,25 @@ TEST_CASE("a damaged memory is not trusted again although its hash agrees; a lea
   CHECK(group.doubtful() == Ids{1});
 }
 
+TEST_CASE("who does not serve says so unasked, once a heartbeat, and the leader asks it then") {
+  Group group(3);
+  group.apply();
+  group.beat();
+  group.at(2).damaged({kMark});
+  CHECK(group.beat().questions.empty());
+  const auto told = group.at(2).answer(group.now, {kMark}, group.role(2));
+  REQUIRE(told);
+  CHECK(told->to.value == 1);
+  CHECK(told->state == State::kDamaged);
+  CHECK_FALSE(group.at(2).answer(group.now, {kMark}, group.role(2)));
+  CHECK_FALSE(group.at(3).answer(group.now, {kMark}, group.role(3)));
+  group.at(1).on_answer(*told, group.role(1));
+  const StateHashes::Steps steps = group.beat();
+  CHECK(steps.questions.size() == 1);
+  REQUIRE(steps.reloads.size() == 1);
+  CHECK(steps.reloads[0].from.value == kMark);
+}
+
 TEST_CASE("in a joint configuration both halves have to agree") {
   Group group(4);
   group.members.voters = {{1}, {2}, {3}};
@@ -338,9 +358,9 @@ TEST_CASE("as many marks are kept as the limit says, and what is older is not kn
   for (std::uint64_t index = kMark; index <= last; index += kMark)
     node.note({index}, index);
   node.on_question({{1}, {2}, {3}, {kMark}, 0, false}, role);
-  CHECK_FALSE(node.answer({last}, role)->index);
+  CHECK_FALSE(node.answer({}, {last}, role)->index);
   node.on_question({{1}, {2}, {3}, {2 * kMark}, 2 * kMark, false}, role);
-  CHECK(node.answer({last}, role)->index.value == 2 * kMark);
+  CHECK(node.answer({}, {last}, role)->index.value == 2 * kMark);
   CHECK_FALSE(node.doubt());
 }
 
