@@ -102,6 +102,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     void commit(raft::Index index, machine::ClusterTime time) override {
       reader_->commit(index, time);
       machine_.rotten_ = false;
+      machine_.looked_at_ = {};
       machine_.index_ = index;
       machine_.oracle_.installed(machine_.node_, index);
       machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
@@ -134,6 +135,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     if (store_.stats().revision > before) {  // Else its condition did not hold.
       strays_next_ = false;
       strayed_ = true;
+      looked_at_ = {};
       oracle_.note_stray();
     }
     return finished(std::move(outcome));
@@ -142,7 +144,11 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   // A state that strayed may be as the others again, when what was wrong is overwritten.
   void look() {
     const std::uint64_t digest = store_.digest();
+    // Whoever applies first finds nothing to compare with: then the others have told it by now.
+    if (strayed_ && oracle_.known_state(looked_at_) == looked_) strayed_ = false;
     if (strayed_ && oracle_.known_state(index_) == digest) strayed_ = false;
+    looked_at_ = strayed_ ? index_ : raft::Index{};  // What was looked at before proves nothing.
+    looked_ = digest;
     if (!strayed_) oracle_.state_is(node_, index_, digest);
   }
 
@@ -162,6 +168,8 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   bool strays_next_ = false;
   bool strayed_ = false;
   bool rotten_ = false;
+  raft::Index looked_at_;
+  std::uint64_t looked_ = 0;
   std::unique_ptr<machine::RestoreReader> starting_;
 };
 
