@@ -68,6 +68,12 @@ void add_raft(std::string& out, const Site& site, const node::ReplicaStatus& sta
               status.counters.snapshots_installed);
   add_counter(out, "raftd_snapshots_sent_total", "Snapshots sent to followers.",
               status.counters.snapshots_sent);
+  add_gauge(out, "raftd_hash_mismatch",
+            "1 while this node does not serve because its state differs from the others'.",
+            status.doubt ? 1 : 0);
+  add_counter(out, "raftd_hash_mismatches_total", "How often that was found.", status.doubts);
+  add_counter(out, "raftd_state_reloads_total", "Snapshots that replaced a state which differed.",
+              status.reloads);
   add_gauge(out, "raftd_log_bytes", "Log files on disk.", status.log_bytes_on_disk);
   add_gauge(out, "raftd_pending_bytes", "Proposed and not yet committed.", status.pending_bytes);
   add_counter(out, "raftd_forwarded_total", "Writes passed on to the leader.",

@@ -28,6 +28,7 @@ void add_warnings(std::string& json, const Site& site, const node::ReplicaStatus
   warn(fsync.quantile(0.99) > site.options.election_timeout_min / 4, "slow_disk");
   warn(status.disk_full, "disk_full");
   warn(site.store.stats().bytes >= site.limits.store_bytes, "quota");
+  warn(status.doubt.has_value(), "hash_mismatch");
   warn(site.options.config_differs, "config_differs");
   warn(!status.role.leader, "no_leader");
   add_name(json, "warnings");
@@ -97,8 +98,9 @@ std::array<Check, 5> checks_of(const Site& site, const node::ReplicaStatus& stat
   const auto& learners = status.configuration.configuration.learners;
   const bool learner =
       std::find(learners.begin(), learners.end(), site.options.self) != learners.end();
-  return {Check{"recovered", status.recovered}, Check{"leader", heard_leader(site, status, now)},
-          Check{"lag", behind <= kLagEntriesMax}, Check{"voter", !learner},
+  return {Check{"recovered", status.recovered && !status.doubt},
+          Check{"leader", heard_leader(site, status, now)}, Check{"lag", behind <= kLagEntriesMax},
+          Check{"voter", !learner},
           Check{"disk", !status.disk_full && site.vitals.data_dir_writable}};
 }
 
@@ -200,6 +202,7 @@ Handled handle_health(const Site& site, const Context& context) {
   const char* reason = "";
   if (!serializable && !heard_leader(site, status, context.now)) reason = "RAFT NO LEADER";
   if (no_space_matters && status.disk_full) reason = "ALARM NOSPACE";
+  if (status.doubt) reason = "ALARM CORRUPT";
   const bool healthy = *reason == '\0';
   std::string json = "{";
   add_member(json, "health", healthy ? "true" : "false");

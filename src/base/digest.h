@@ -1,13 +1,17 @@
-// A 128-bit digest to tell texts apart (cluster ids). Not cryptographic: it keeps honest mistakes
-// apart, not an attacker. Its value is on disk and on the wire and must never change.
+// Digests to tell texts apart: 128 bits for cluster ids, 64 bits for the items of a state. Not
+// cryptographic: they keep honest mistakes apart, not an attacker. Their values are on disk and on
+// the wire and must never change.
 //
-// Two lanes of FNV-1a over the bytes (Fowler, Noll, Vo), the second over each byte's complement and
-// from another offset; then both lanes and the length are mixed with the finalizer of splitmix64.
+// digest128: two lanes of FNV-1a over the bytes (Fowler, Noll, Vo), the second over each byte's
+// complement and from another offset; then both lanes and the length are mixed with the finalizer
+// of splitmix64. hash64: four lanes over words of eight bytes, mixed likewise.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "base/bytes.h"
+#include "base/endian.h"
 
 namespace raftd {
 
@@ -35,6 +39,31 @@ constexpr Digest128 digest128(ByteView bytes) {
   a = digest_mix(a ^ bytes.size());
   b = digest_mix(b + a);
   return {a, b};
+}
+
+// Each step can be undone, so that texts which differ in one word never meet again in their lane.
+inline std::uint64_t hash64(ByteView bytes, std::uint64_t seed = 0) {
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15;
+  std::uint64_t lanes[4] = {seed, seed + kOdd, seed + 2 * kOdd, seed + 3 * kOdd};
+  const auto step = [](std::uint64_t& lane, const std::byte* from, std::size_t size) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, size);
+    lane = (lane ^ word) * kOdd;
+    lane ^= lane >> 29;
+  };
+  const std::byte* at = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 32; left -= 32, at += 32) {
+    for (std::size_t i = 0; i < 4; ++i)
+      step(lanes[i], at + 8 * i, 8);
+  }
+  for (; left >= 8; left -= 8, at += 8)
+    step(lanes[0], at, 8);
+  if (left > 0) step(lanes[1], at, left);
+  std::uint64_t hash = seed ^ bytes.size();
+  for (const std::uint64_t lane : lanes)
+    hash = digest_mix(hash ^ lane) + kOdd;
+  return hash;
 }
 
 }  // namespace raftd

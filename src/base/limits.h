@@ -86,6 +86,11 @@ inline constexpr std::size_t kPeerPiecesMax = 2 * kSnapshotWireInFlightMax;
 inline constexpr std::size_t kPeerPieceUnackedBytesMax = 256 * kKiB;
 inline constexpr std::size_t kPeerStrangersMax = 64;  // Connections before their hello.
 
+// State hashes. Small, so that also a cluster that writes little compares its states soon; all of
+// the marks are many entries, so that a node which is behind the question still knows the answer.
+inline constexpr std::uint64_t kStateHashEntries = 64;  // A mark at each multiple of this index;
+inline constexpr std::size_t kStateHashMarks = 256;     //   this many are remembered.
+
 // Clients.
 inline constexpr std::size_t kProposalsPendingMax = 65536;         // 429.
 inline constexpr std::size_t kForwardsPendingMax = 65536;          // 429.

@@ -22,9 +22,11 @@ void Store::State::note_revision() {
   if (times.empty() || now.value - times.back().first.value >= kTimeMarkIntervalMs) {
     times.push_back({now, now, stats.revision});
   } else {
+    hash_sum -= hash_of(times.back());
     times.back().last = now;
     times.back().revision = stats.revision;
   }
+  hash_sum += hash_of(times.back());
 }
 
 // The revision up to which history should go; compact_revision: nothing is to be dropped.

@@ -9,6 +9,7 @@
 //                 u16 key bytes, u32 value bytes, u64 mod, create, version; key; value
 //            't'  a time mark: u64 first, last, revision
 //            'm'  a published member: u64 id, instance; u16 and text: name, client, version
+//            'h'  the state's hash: u64; all files have it but those of the first builds
 //            'e'  the end: u64 number of the records before
 #include <algorithm>
 
@@ -23,6 +24,7 @@ namespace {
 constexpr std::size_t kHeadBytes = 32;
 constexpr std::size_t kItemBytes = 31;  // Of its record, without key and value.
 constexpr std::size_t kMarkBytes = 25;
+constexpr std::size_t kHashBytes = 9;
 constexpr std::size_t kEndBytes = 9;
 constexpr std::size_t kTextBytesMax = limits::kKeyBytesMax;  // Of a published member.
 
@@ -66,6 +68,7 @@ class Store::Writer final : public machine::SnapshotWriter {
         stats_(state.stats),
         times_(state.times),
         members_(state.members),
+        hash_(state.content_hash()),
         change_(state.changes_dropped) {
     state_.held.push_back(stats_.compact_revision);
   }
@@ -89,12 +92,20 @@ class Store::Writer final : public machine::SnapshotWriter {
           if (!write_changes(out, end, visits)) part_ = Part::kEnd;
           break;
         case Part::kEnd:
+          out.push_back(std::byte{'h'});
+          append_le(out, hash_);
           out.push_back(std::byte{'e'});
-          append_le(out, records_);
+          append_le(out, records_ + 1);
           return true;
       }
     }
     return false;
+  }
+
+  // The one hash was kept with every write, the other is that of what the memory holds now.
+  Status intact() const override {
+    if (content_hash(stats_, sum_) == hash_) return Done{};
+    return corrupt("the store in memory is not what was applied to it");
   }
 
  private:
@@ -106,14 +117,17 @@ class Store::Writer final : public machine::SnapshotWriter {
          {stats_.revision, stats_.compact_revision, stats_.keys, stats_.bytes}) {
       append_le(out, word);
     }
-    for (const State::TimeMark& mark : times_) {
+    for (const TimeMark& mark : times_) {
       out.push_back(std::byte{'t'});
       append_le(out, mark.first.value);
       append_le(out, mark.last.value);
       append_le(out, mark.revision);
+      sum_ += hash_of(mark);
     }
-    for (const PublishedMember& member : members_)
+    for (const PublishedMember& member : members_) {
       append_member(out, member);
+      sum_ += hash_of(member);
+    }
     records_ += times_.size() + members_.size();
   }
 
@@ -128,6 +142,7 @@ class Store::Writer final : public machine::SnapshotWriter {
       const Version* base = at->second.at(stats_.compact_revision);
       if (base == nullptr) continue;
       append_item(out, 'k', at->first, *base);
+      sum_ += hash_of(at->first, *base);
       ++records_;
     }
     return false;
@@ -148,14 +163,17 @@ class Store::Writer final : public machine::SnapshotWriter {
       ASSERT(version != nullptr);
       ASSERT_CMP(version->mod, ==, change.revision);
       append_item(out, 'c', change.key->first, *version);
+      sum_ += hash_of(change.key->first, *version);
       ++records_;
     }
   }
 
   State& state_;
   const StoreStats stats_;
-  const std::deque<State::TimeMark> times_;
+  const std::deque<TimeMark> times_;
   const std::vector<PublishedMember> members_;
+  const std::uint64_t hash_;  // Of the state at the cut.
+  std::uint64_t sum_ = 0;     // Of what has been written.
   Part part_ = Part::kHead;
   bool started_ = false;
   std::string last_key_;
@@ -188,6 +206,9 @@ class Store::Reader final : public machine::RestoreReader {
         next_->stats.bytes != head_.bytes) {
       return corrupt("the state is not the one that its head announces");
     }
+    if (hash_ && *hash_ != next_->content_hash()) {
+      return corrupt("the state does not have the hash that it had when it was written");
+    }
     return Done{};
   }
 
@@ -217,6 +238,8 @@ class Store::Reader final : public machine::RestoreReader {
       taken = take_mark(bytes);
     } else if (kind == 'm') {
       taken = take_member(bytes);
+    } else if (kind == 'h') {
+      taken = take_hash(bytes);
     } else if (kind == 'e') {
       taken = take_end(bytes);
     } else {
@@ -275,6 +298,7 @@ class Store::Reader final : public machine::RestoreReader {
     if (!ascending || !possible || changes_begun_) return false;
     ++s.stats.keys;
     s.stats.bytes += key.size() + version.value.view().size();
+    s.hash_sum += hash_of(key, version);
     s.keys.emplace_hint(s.keys.end(), std::string(key), Versions())
         ->second.push(std::move(version));
     return true;
@@ -315,9 +339,9 @@ class Store::Reader final : public machine::RestoreReader {
 
   Result<std::size_t> take_mark(ByteView bytes) {
     if (bytes.size() < kMarkBytes) return std::size_t{0};
-    const State::TimeMark mark{{load_le<std::uint64_t>(bytes, 1)},
-                               {load_le<std::uint64_t>(bytes, 9)},
-                               load_le<std::uint64_t>(bytes, 17)};
+    const TimeMark mark{{load_le<std::uint64_t>(bytes, 1)},
+                        {load_le<std::uint64_t>(bytes, 9)},
+                        load_le<std::uint64_t>(bytes, 17)};
     const auto& times = next_->times;
     const Revision before = times.empty() ? head_.compact_revision : times.back().revision;
     const bool later = times.empty() || times.back().last <= mark.first;
@@ -325,6 +349,7 @@ class Store::Reader final : public machine::RestoreReader {
         !later) {
       return corrupt("the times of history are out of order");
     }
+    next_->hash_sum += hash_of(mark);
     next_->times.push_back(mark);
     return kMarkBytes;
   }
@@ -349,8 +374,16 @@ class Store::Reader final : public machine::RestoreReader {
     if (!ascending || members.size() == limits::kPublishedMembersMax) {
       return corrupt("the published members are out of order, or too many");
     }
+    next_->hash_sum += hash_of(member);
     members.push_back(std::move(member));
     return at;
+  }
+
+  Result<std::size_t> take_hash(ByteView bytes) {
+    if (bytes.size() < kHashBytes) return std::size_t{0};
+    if (hash_) return corrupt("the state has two hashes");
+    hash_ = load_le<std::uint64_t>(bytes, 1);
+    return kHashBytes;
   }
 
   Result<std::size_t> take_end(ByteView bytes) {
@@ -363,6 +396,7 @@ class Store::Reader final : public machine::RestoreReader {
   Store& store_;
   std::unique_ptr<State> next_;
   StoreStats head_;
+  std::optional<std::uint64_t> hash_;
   Bytes rest_;  // The beginning of a record: less than the largest one.
   std::uint64_t records_ = 0;
   bool begun_ = false;

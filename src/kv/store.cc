@@ -130,9 +130,15 @@ bool Store::State::refused(const Condition& condition, const Version* present,
 
 void Store::State::add_version(Keys::iterator at, Version version) {
   Versions& versions = at->second;
-  if (!versions.empty()) stats.history_bytes += history_weight(versions.newest());
+  const std::uint64_t hash = hash_of(at->first, version);
+  hash_sum += hash;
+  if (!version.live()) hash_ended += hash;
+  if (!versions.empty()) {
+    stats.history_bytes += history_weight(versions.newest());
+    if (versions.newest().live()) hash_ended += hash_of(at->first, versions.newest());
+  }
   stats.history_bytes += sizeof(Change);
-  changes.push_back({version.mod, at});
+  changes.push_back({version.mod, at, hash_ended});
   versions.push(std::move(version));
 }
 
@@ -241,10 +247,14 @@ WriteReply Store::State::publish(const PublishMember& member) {
   PublishedMember published{member.id, member.instance, std::string(member.name),
                             std::string(member.client), std::string(member.version)};
   const auto at = std::ranges::lower_bound(members, member.id, {}, &PublishedMember::id);
-  if (at != members.end() && at->id == member.id) {
-    *at = std::move(published);
-  } else if (members.size() == limits::kPublishedMembersMax) {
+  const bool known = at != members.end() && at->id == member.id;
+  if (!known && members.size() == limits::kPublishedMembersMax) {
     return bad_command("too many members have published themselves");
+  }
+  hash_sum += hash_of(published);
+  if (known) {
+    hash_sum -= hash_of(*at);
+    *at = std::move(published);
   } else {
     members.insert(at, std::move(published));
   }
@@ -254,8 +264,11 @@ WriteReply Store::State::publish(const PublishMember& member) {
 WriteReply Store::State::compact(const Compact& compact) {
   if (compact.revision > stats.revision) return bad_command("a compaction of the future");
   stats.compact_revision = std::max(stats.compact_revision, compact.revision);
-  while (!times.empty() && times.front().revision <= stats.compact_revision)
+  while (!times.empty() && times.front().revision <= stats.compact_revision) {
+    hash_sum -= hash_of(times.front());
     times.pop_front();
+  }
+  forget_up_to_compacted();
   return {};
 }
 
@@ -267,6 +280,8 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query) const 
 }
 
 void Store::forget_members() {
+  for (const PublishedMember& member : state_->members)
+    state_->hash_sum -= hash_of(member);
   state_->members.clear();
 }
 
@@ -341,6 +356,7 @@ void Store::check_invariants() const {
   ASSERT_CMP(bytes, ==, s.stats.bytes);
   ASSERT_CMP(weight, ==, s.stats.history_bytes);
   ASSERT_CMP(s.stats.compact_revision, <=, s.stats.revision);
+  ASSERT_CMP(s.hash_sum, ==, s.computed_sum());
   Revision before = 0;
   for (const State::Change& change : s.changes) {
     ASSERT_CMP(change.revision, >=, before);

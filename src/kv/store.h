@@ -30,6 +30,7 @@ class Store final : public machine::StateMachine {
   std::string_view name() const override { return kName; }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override;
   std::unique_ptr<machine::RestoreReader> restore() override;
+  std::uint64_t state_hash() const override;
   bool tidy_slice() override;
 
   // For the state of another cluster: who published what there means nothing here.

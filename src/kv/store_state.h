@@ -1,5 +1,6 @@
 // What a store consists of. Included by the store's own files alone: store.cc (apply), range.cc
-// (queries), history.cc (dropping old versions), snapshot.cc (the state as bytes and back).
+// (queries), history.cc (dropping old versions), snapshot.cc (the state as bytes and back),
+// state_hash.cc (one number for all of it).
 #pragma once
 
 #include <deque>
@@ -13,6 +14,19 @@
 namespace raftd::kv {
 
 using Keys = std::map<std::string, Versions, std::less<>>;
+
+// The revisions after the mark before, up to this one, came between these times: at most a second.
+struct TimeMark {
+  machine::ClusterTime first;
+  machine::ClusterTime last;
+  Revision revision;
+};
+
+std::uint64_t hash_of(std::string_view key, const Version& version);
+std::uint64_t hash_of(const TimeMark& mark);
+std::uint64_t hash_of(const PublishedMember& member);
+// Of a whole state but for the time: sum is that of its items.
+std::uint64_t content_hash(const StoreStats& stats, std::uint64_t sum);
 
 struct Store::State {
   explicit State(const HistoryLimits& limits) : history(limits) {}
@@ -37,17 +51,16 @@ struct Store::State {
   bool tidy_slice();
   Revision tidy_up_to() const;
 
+  // state_hash.cc
+  std::uint64_t computed_sum() const;  // What hash_sum must be. Slow.
+  void forget_up_to_compacted();       // stats.compact_revision was raised.
+  std::uint64_t content_hash() const { return raftd::kv::content_hash(stats, hash_sum); }
+
   // One write of one key, oldest first: who may have versions to drop once history passes it.
   struct Change {
     Revision revision;
     Keys::iterator key;
-  };
-  // The revisions after the mark before, up to this one, came between these times: at most a
-  // second.
-  struct TimeMark {
-    machine::ClusterTime first;
-    machine::ClusterTime last;
-    Revision revision;
+    std::uint64_t ended;  // hash_ended with it.
   };
   // A DeletePrefix under way. Its tombstones have a revision that no reader sees before it ends.
   struct Deleting {
@@ -71,7 +84,11 @@ struct Store::State {
   std::optional<Deleting> deleting;
   std::vector<PublishedMember> members;
   StoreStats stats;
-  Keys discarded;  // Of the state before a restore, to be freed.
+  // The sum of the hashes of all that a snapshot would hold, and what it loses as history moves on.
+  std::uint64_t hash_sum = 0;
+  std::uint64_t hash_ended = 0;      // Of what any change so far has put an end to.
+  std::uint64_t hash_forgotten = 0;  // Of that, what ended at or before compact_revision.
+  Keys discarded;                    // Of the state before a restore, to be freed.
 };
 
 // Memory that a version which only history sees takes, roughly: itself, its value, the allocator.

@@ -49,6 +49,10 @@ class SnapshotWriter {
   virtual ~SnapshotWriter() = default;
   // Appends about bytes_max bytes, perhaps none; true: that was the last of it. Bounded work.
   virtual bool write_slice(Bytes& out, std::size_t bytes_max) = 0;
+  // After the last slice. kCorrupt: what was written is not what had been applied (the memory of
+  // this process has changed by itself); it must not be kept, and the machine not be asked any
+  // more.
+  virtual Status intact() const = 0;
 };
 
 // Builds a second state beside the present one, which stays as it is until commit().
@@ -89,6 +93,10 @@ class StateMachine {
   virtual std::optional<Bytes> chore(ClusterTime now) const = 0;
   // When chore() will next have something if nothing is applied meanwhile.
   virtual std::optional<ClusterTime> next_chore() const = 0;
+
+  // Equal wherever the same entries were applied, with or without a snapshot in between; of another
+  // state most probably another one. Cheap. Precondition: no entry is applied in part.
+  virtual std::uint64_t state_hash() const = 0;
 
   // Local work that changes nothing visible (free dropped versions). true: there is more.
   virtual bool tidy_slice() = 0;

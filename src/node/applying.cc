@@ -13,6 +13,7 @@ void Replica::State::apply(Instant now) {
   const Instant begin = measured ? outside.stopwatch->read() : now;
   const raft::Index before = applied;
   while (!applying.empty() && apply_entries_left > 0) {
+    if (doubtful() && !slicing) break;
     // Any single entry fits in what a pump may apply; a second one may not.
     const std::size_t bytes = applying.front().payload.bytes.size();
     if (bytes > apply_bytes_left) apply_entries_left = 0;
@@ -58,6 +59,7 @@ void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
   applied = entry.index;
   applied_term = entry.term;
   bytes_since += entry.payload.bytes.size();
+  if (StateHashes::is_mark(applied)) hashes.note(applied, outside.machine.state_hash());
   writes.applied(entry.index, entry.term, [&](const WaitingWrites::Waiter& waiter, bool other) {
     if (other) {
       refuse(waiter.token, {Errc::kSuperseded, "another entry was committed in its place"});
@@ -74,7 +76,7 @@ void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
 // Housekeeping that must go through the log: one command at a time, by the leader, once its clock
 // knows everything that was committed before its term.
 void Replica::State::propose_chore(Instant now) {
-  if (!leading || chore_at || transferring || stop != Stop::kNo) return;
+  if (!leading || chore_at || transferring || stop != Stop::kNo || doubtful()) return;
   const std::optional<machine::ClusterTime> due = outside.machine.next_chore();
   if (!due || *due > clock.reading()) return;
   std::optional<Bytes> command = outside.machine.chore(clock.reading());

@@ -37,7 +37,9 @@ void Backup::count() {
   body_.clear();
   const bool last = counter_->write_slice(body_, kSliceBytes);
   body_bytes_ += body_.size();
-  if (last) counter_.reset();
+  if (!last) return;
+  if (!counter_->intact()) return break_off();  // The store's own snapshots find it, and say so.
+  counter_.reset();
 }
 
 // True: something was appended.
@@ -58,7 +60,7 @@ Backup::Next Backup::next(Bytes& out) {
   if (broken_) return Next::kBroken;
   if (counter_) {
     count();
-    return Next::kWork;
+    return broken_ ? Next::kBroken : Next::kWork;
   }
   if (!head_written_) {
     head_written_ = true;

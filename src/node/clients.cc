@@ -55,6 +55,7 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
     if (Status status = check_command(command->command); !status) {
       return refuse(token, std::move(status).error());
     }
+    if (doubtful()) return refuse(token, doubt_error());
   }
   if (writes.size() + forwards.size() + transfers.size() >= limits::kProposalsPendingMax) {
     return refuse(token, busy("writes"));
@@ -127,6 +128,7 @@ void Replica::State::lead_forward(Instant now, Forward request) {
     status = Error{Errc::kTransferring, "the leader is shutting down"};
   } else if (auto* command = std::get_if<Propose>(&request.op)) {
     status = check_command(command->command);
+    if (doubtful()) status = doubt_error();
     if (status) {
       Result<raft::Index> index =
           core.propose(now, stamped(std::move(command->command), clock.reading()));
@@ -184,6 +186,7 @@ void Replica::State::forward_refused(Instant now, Forwards::Pending pending, raf
 }
 
 void Replica::State::start_read(Instant now, WaitingReads::Waiter waiter) {
+  if (doubtful()) return refuse(waiter.token, doubt_error());
   if (reads.size() + fresh_reads.size() >= limits::kReadsPendingMax) {
     return refuse(waiter.token, busy("reads"));
   }
@@ -209,6 +212,7 @@ void Replica::State::confirm_read(const raft::ReadDone& read) {
 }
 
 void Replica::State::serve_reads() {
+  if (doubtful()) return refuse_reads();
   const auto serve = [&](WaitingReads::Waiter& waiter) {
     std::unique_ptr<machine::Reply> reply = outside.machine.query(*waiter.query);
     if (reply == nullptr) {

@@ -1,4 +1,5 @@
-// What replicas say to each other: the cores' messages, and clients' requests passed to the leader.
+// What replicas say to each other: the cores' messages, clients' requests passed to the leader, and
+// whether their states are the same.
 #pragma once
 
 #include <variant>
@@ -49,6 +50,31 @@ struct Forwarded {
   std::variant<Appended, Begun, Refused> result;
 };
 
-using PeerMessage = std::variant<raft::Message, Forward, Forwarded>;
+// A leader: after this entry my state has this hash; which has yours?
+struct HashQuestion {
+  raft::NodeId from;
+  raft::NodeId to;
+  raft::Term term;
+  raft::Index index;
+  std::uint64_t hash = 0;
+  bool agreed = false;  // A quorum has answered that its state has it too.
+};
+
+struct HashAnswer {
+  enum class State : std::uint8_t {
+    kServes,
+    kDiffers,  // Its state is not the leader's, or was not: it serves nobody.
+    kDamaged,  // Its memory is not what it was: it serves nobody until it gets another state.
+  };
+  raft::NodeId from;
+  raft::NodeId to;
+  raft::Term term;
+  raft::Index index;  // Where it has this hash: there, or where it found that it differs; 0: the
+  std::uint64_t hash = 0;  // hash is not known there.
+  raft::Index applied;
+  State state = State::kServes;
+};
+
+using PeerMessage = std::variant<raft::Message, Forward, Forwarded, HashQuestion, HashAnswer>;
 
 }  // namespace raftd::node

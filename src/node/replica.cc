@@ -40,7 +40,8 @@ Replica::State::State(const raft::CoreConfig& core_config, const storage::Journa
       receiving(cluster_id, out.disk, out.machine, out.log),
       sending(out.disk, out.network),
       kept(std::move(found.snapshots)),
-      snapshot_at(now) {
+      snapshot_at(now),
+      hashes(core_config.self, core_config.heartbeat_interval, core_config.election_timeout_min) {
   if (!found.durable.snapshot) return;
   applied = found.durable.snapshot->id.last_index;
   applied_term = found.durable.snapshot->id.last_term;
@@ -78,6 +79,12 @@ void Replica::on_message(Instant now, PeerMessage message) {
                    if (body.to != s.config.self) return;
                    if (!s.forwards.take(body.id, body.from, pending)) return;
                    s.forward_ended(now, std::move(pending), body);
+                 },
+                 [&](const HashQuestion& body) {
+                   if (body.to == s.config.self) s.hashes.on_question(body, s.core.role());
+                 },
+                 [&](const HashAnswer& body) {
+                   if (body.to == s.config.self) s.hashes.on_answer(body, s.core.role());
                  },
              },
              message);
@@ -195,6 +202,7 @@ void Replica::pump(Instant now) {
     s.apply(now);  // What it frees in the core is output again.
   } while (s.core.has_output());
 
+  s.compare_states(now);
   s.serve_reads();
   s.open_backups();
   s.note_recovery();
@@ -231,9 +239,9 @@ void Replica::State::act(Instant now, raft::Output output) {
 
 bool Replica::has_more() const {
   const State& s = *state_;
-  return s.core.has_output() || !s.applying.empty() || s.tidy_more || s.snapshot_more ||
-         !s.outbox.empty() || !s.answers.empty() || !s.fresh_reads.empty() ||
-         !s.backup_clients.empty();
+  const bool applies = !s.applying.empty() && (s.slicing || !s.doubtful());
+  return s.core.has_output() || applies || s.tidy_more || s.snapshot_more || !s.outbox.empty() ||
+         !s.answers.empty() || !s.fresh_reads.empty() || !s.backup_clients.empty();
 }
 
 Instant Replica::next_wakeup() const {
@@ -366,6 +374,9 @@ ReplicaStatus Replica::status(Instant now) const {
   status.log_bytes_on_disk = s.lanes.journal().bytes_on_disk();
   if (!s.kept.empty()) status.snapshot = s.kept.back();
   status.snapshots_made = s.snapshots_made;
+  status.doubt = s.hashes.doubt();
+  status.doubts = s.doubts;
+  status.reloads = s.reloads;
   return status;
 }
 

@@ -101,6 +101,19 @@ struct SnapshotOptions {
   std::size_t keep = 2;       // Newest ones that stay.
 };
 
+// Why a node does not trust its state, and serves nobody until that is over.
+struct StateDoubt {
+  enum class Why : std::uint8_t {
+    kDiffers,    // From its leader's, or, if it leads, from that of a quorum.
+    kUndecided,  // It leads, and there is no quorum for anything.
+    kDamaged,    // The memory is not what was applied to it.
+  };
+  Why why{};
+  raft::Index index;  // Where it was noticed.
+  std::uint64_t own = 0;
+  std::uint64_t other = 0;
+};
+
 // Where a replica stands: cheap to ask for after every event.
 struct ReplicaMarks {
   raft::RoleView role;
@@ -129,6 +142,9 @@ struct ReplicaStatus : ReplicaMarks {
   std::uint64_t log_bytes_on_disk = 0;
   std::optional<storage::KeptSnapshot> snapshot;  // The newest.
   std::uint64_t snapshots_made = 0;               // Since the start.
+  std::optional<StateDoubt> doubt;
+  std::uint64_t doubts = 0;   // Since the start: how often there was one,
+  std::uint64_t reloads = 0;  //   and how often a snapshot replaced the state for it.
 };
 
 class Replica {

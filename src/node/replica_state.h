@@ -1,7 +1,7 @@
 // What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
 // everything), clients.cc (requests and their answers), applying.cc (committed entries),
 // snapshotting.cc (snapshots and what they make superfluous), snapshot_clients.cc (those that
-// clients ask for).
+// clients ask for), comparing.cc (whether the state is that of the others).
 #pragma once
 
 #include "node/backup.h"
@@ -12,6 +12,7 @@
 #include "node/snapshot_receiving.h"
 #include "node/snapshot_sending.h"
 #include "node/snapshot_writing.h"
+#include "node/state_hashes.h"
 #include "node/waiting.h"
 
 namespace raftd::node {
@@ -78,6 +79,13 @@ struct Replica::State {
   void snapshot_kept(const storage::KeptSnapshot& made);
   void scan_snapshot_clients(Instant now);
   void refuse_snapshot_clients(const Error& error);
+
+  // comparing.cc
+  void compare_states(Instant now);
+  void note_doubt();
+  void refuse_reads();
+  bool doubtful() const { return hashes.doubt().has_value(); }
+  Error doubt_error() const;
 
   raft::CoreConfig config;
   Outside outside;
@@ -149,6 +157,13 @@ struct Replica::State {
   std::uint64_t snapshots_made = 0;
   std::uint64_t removals = 0;  // Plans that removed old snapshots.
   bool removing = false;       // One runs.
+
+  StateHashes hashes;
+  bool doubted = false;          // As said in the log.
+  raft::Index reload_from;       // Somebody needs a snapshot at or after it; 0: nobody.
+  raft::Index distrusted_below;  // Own snapshots before it may be of a wrong state.
+  std::uint64_t doubts = 0;
+  std::uint64_t reloads = 0;
 
   enum class Stop : std::uint8_t { kNo, kDraining, kSealing };
   Stop stop = Stop::kNo;

@@ -55,6 +55,7 @@ void Replica::State::snapshot_kept(const storage::KeptSnapshot& made) {
 // A state is cut between two entries only.
 void Replica::State::open_backups() {
   if (slicing) return;
+  if (doubtful()) return refuse_snapshot_clients(doubt_error());
   for (const SnapshotClient& client : std::exchange(backup_clients, {})) {
     auto reply = std::make_unique<BackupReply>();
     reply->backup = std::make_unique<Backup>(backups, cut_here(), outside.machine);

@@ -37,6 +37,11 @@ bool SnapshotWriting::pump() {
     Bytes body;
     const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
     file_->add(body, out_);
+    if (last && !writer_->intact()) {
+      damaged_ = true;
+      abort();
+      return false;
+    }
     if (last) {
       file_->finish(out_);
       writer_.reset();

@@ -28,6 +28,8 @@ class SnapshotWriting {
   // True: there is more to do at once.
   bool pump();
   void abort();
+  // True once: the state turned out not to be what had been applied; the snapshot was given up.
+  bool take_damage() { return std::exchange(damaged_, false); }
 
   struct Made {
     storage::KeptSnapshot kept;
@@ -53,6 +55,7 @@ class SnapshotWriting {
   std::uint64_t plans_ = 0;
   std::optional<storage::PlanId> running_;
   bool finishing_ = false;  // The plan that runs is the last one.
+  bool damaged_ = false;
   Instant retry_at_{};
 };
 

@@ -56,7 +56,9 @@ bool Replica::State::on_snapshot_disk(Instant now, const storage::DiskResult& re
 }
 
 void Replica::State::pump_snapshots(Instant now) {
-  if (const raft::SnapshotMeta* meta = receiving.meta(); meta && meta->id.last_index <= applied) {
+  // What replaces a state that is wrong may be of the same index.
+  const raft::Index passed = doubtful() ? applied.prev() : applied;
+  if (const raft::SnapshotMeta* meta = receiving.meta(); meta && meta->id.last_index <= passed) {
     // The log was faster: the state never goes back.
     const raft::SnapshotId id = meta->id;
     if (receiving.ready()) {
@@ -70,17 +72,22 @@ void Replica::State::pump_snapshots(Instant now) {
   serve_snapshot_clients(now);
   if (snapshot_due(now)) begin_snapshot(now);
   snapshot_more = writing.pump();
+  if (writing.take_damage()) {
+    hashes.damaged(applied);
+    note_doubt();
+  }
   drop_superfluous();
 }
 
 bool Replica::State::snapshot_due(Instant now) const {
-  if (stop != Stop::kNo || slicing) return false;
+  if (stop != Stop::kNo || slicing || doubtful()) return false;
   if (!writing.may_begin(now) || receiving.restoring() || lanes.full()) return false;
   const raft::Index last = kept.empty() ? raft::Index{} : kept.back().index;
   if (applied <= last || !applied) return false;
   // Never ahead of the own log: what a crash would leave could not be told from an installed one.
   if (core.persisted_index() < applied) return false;
-  if (!snapshot_clients.empty()) return true;
+  const bool wanted = reload_from > last && applied >= reload_from;
+  if (wanted || !snapshot_clients.empty()) return true;
   if (snapshot_options.entries == 0) return false;
   const bool many = applied - last >= snapshot_options.entries;
   const bool much = bytes_since >= snapshot_options.bytes;
@@ -141,6 +148,12 @@ void Replica::State::install(Instant now) {
   lanes.snapshot_durable(id);
   core.installed(now, done.meta);
   keep_snapshot(done.kept);
+  if (doubtful()) {
+    ++reloads;
+    distrusted_below = applied;
+  }
+  hashes.replaced();
+  note_doubt();
   outside.log.info("snapshot: installed the one at index %llu", number(id.last_index.value));
 }
 
@@ -167,7 +180,9 @@ raft::Index Replica::State::droppable() const {
 
 void Replica::State::drop_superfluous() {
   if (stop != Stop::kNo) return;
-  if (!removing && kept.size() > std::max<std::size_t>(snapshot_options.keep, 1)) {
+  const bool distrusted = !kept.empty() && kept.front().index < distrusted_below;
+  const bool many = kept.size() > std::max<std::size_t>(snapshot_options.keep, 1);
+  if (!removing && (many || distrusted)) {
     const auto sent = core.sending_from();
     const storage::KeptSnapshot oldest = kept.front();
     if (!sent || oldest.index < *sent) {

@@ -471,6 +471,12 @@ void Core::install_failed(Instant now, const SnapshotId& id, bool rejected) {
   state_->touch(now);
   state_->install_failed(id, rejected);
 }
+void Core::send_snapshot(NodeId peer, Index index) {
+  state_->send_snapshot(peer, index);
+}
+void Core::want_snapshot(bool wanted) {
+  state_->snapshot_wanted = wanted;
+}
 std::optional<Index> Core::sending_from() const {
   return state_->sending_from();
 }

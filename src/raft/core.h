@@ -167,11 +167,19 @@ class Core {
   // Everything of this file before next_offset is stored.
   void chunk_stored(Instant now, const SnapshotId& id, std::uint64_t next_offset);
   // The received file is verified, durable under its name, and its state is restored. Precondition:
-  // it is ahead of what is applied. What was output to be applied up to it is not to be.
+  // it is ahead of what is applied, or at it if one is wanted. What was output to be applied up to
+  // it is not to be.
   void installed(Instant now, const SnapshotMeta& snapshot);
   // It did not verify, or there was no space (rejected: its sender is told), or it is not needed
   // any more, since applied has passed it.
   void install_failed(Instant now, const SnapshotId& id, bool rejected);
+  // On a leader: this follower is sent the newest snapshot that is at or after index, beside the
+  // log and although that does not need it. Ends when all of it is stored there, when it is refused
+  // or stuck, and with the term: ask again. Nothing happens before there is such a snapshot.
+  void send_snapshot(NodeId peer, Index index);
+  // This node's state is to be replaced: a snapshot at or after what is applied is taken although
+  // the log goes on behind it; none is sent from here. Until this is taken back; installed() does.
+  void want_snapshot(bool wanted);
   // The oldest snapshot that is being sent: it and the log after it should stay. nullopt: none is.
   std::optional<Index> sending_from() const;
 

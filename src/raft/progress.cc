@@ -20,7 +20,19 @@ void Progress::begin_snapshot(Instant now, const SnapshotMeta& meta) {
   ASSERT(!sending_);
   become_probe(match_.next());
   state_ = PeerProgress::State::kSnapshot;
-  sending_ = Sending{meta, 0, 0, now, now, false};
+  sending_ = Sending{meta, 0, 0, now, now, false, false};
+}
+
+void Progress::begin_beside(Instant now, const SnapshotMeta& meta) {
+  ASSERT(!sending_);
+  ASSERT(state_ != PeerProgress::State::kSnapshot);
+  sending_ = Sending{meta, 0, 0, now, now, false, true};
+}
+
+void Progress::give_up_snapshot() {
+  if (!sending_->beside) return lost();
+  sending_.reset();
+  snapshot_wanted_.reset();
 }
 
 void Progress::resend_snapshot(Instant now) {
@@ -41,6 +53,7 @@ std::optional<std::uint64_t> Progress::next_chunk() const {
 
 void Progress::chunk_acked(Instant now, std::uint64_t next) {
   Sending& s = *sending_;
+  if (s.beside && next == s.meta.id.file_bytes) return give_up_snapshot();  // All is there.
   if (next > s.acked) {
     s.acked = next;
     s.sent = std::max(s.sent, next);
@@ -60,8 +73,10 @@ void Progress::heard(Instant now, ReadSeq seq) {
 }
 
 bool Progress::accepted(Index match) {
-  if (sending_ && match < sending_->meta.id.last_index) return false;
-  sending_.reset();
+  if (sending_ && !sending_->beside) {
+    if (match < sending_->meta.id.last_index) return false;
+    sending_.reset();
+  }
   const bool news = match > match_;
   match_ = std::max(match_, match);
   next_ = std::max(next_, match_.next());
@@ -154,7 +169,8 @@ void Progress::check_invariants(Index last) const {
   ASSERT_CMP(next_, <=, last.next());
   ASSERT_CMP(inflight_.size(), <=, limits::kAppendsInFlightMax);
   if (!replicating()) ASSERT(inflight_.empty());
-  ASSERT(sending_.has_value() == (state_ == PeerProgress::State::kSnapshot));
+  const bool instead = sending_ && !sending_->beside;
+  ASSERT(instead == (state_ == PeerProgress::State::kSnapshot));
   if (sending_) ASSERT_CMP(sending_->acked, <=, sending_->sent);
   std::size_t bytes = 0;
   Index before = match_;

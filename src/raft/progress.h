@@ -78,6 +78,13 @@ class Progress {
   // The snapshot that it is being sent; nullptr: none.
   const SnapshotMeta* snapshot() const { return sending_ ? &sending_->meta : nullptr; }
   void begin_snapshot(Instant now, const SnapshotMeta& meta);
+  // One that its log does not need: beside the entries, in any state.
+  void begin_beside(Instant now, const SnapshotMeta& meta);
+  // From which index on, if one is to be sent in any case.
+  std::optional<Index> snapshot_wanted() const { return snapshot_wanted_; }
+  void want_snapshot(Index index) { snapshot_wanted_ = index; }
+  // It was refused, or nothing moves.
+  void give_up_snapshot();
   // Where the next piece begins, while there is room for one more; nullopt: wait.
   std::optional<std::uint64_t> next_chunk() const;
   void chunk_sent(std::uint32_t bytes) { sending_->sent += bytes; }
@@ -106,6 +113,7 @@ class Progress {
     Instant moved{};       // acked was raised, or it was begun.
     Instant tried{};       // The same, or what was not acked was sent again.
     bool rewound = false;  // Since then.
+    bool beside = false;
   };
 
   void become_probe(Index next);
@@ -128,7 +136,8 @@ class Progress {
   ReadSeq read_sent_;
   ReadSeq read_acked_;
   std::optional<LogReadId> reading_;
-  std::optional<Sending> sending_;  // In state kSnapshot.
+  std::optional<Sending> sending_;  // In state kSnapshot, and beside the entries.
+  std::optional<Index> snapshot_wanted_;
 };
 
 }  // namespace raftd::raft

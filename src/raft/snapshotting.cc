@@ -7,6 +7,10 @@
 // failure modes are: pieces are lost (the answers to those behind them say where to go on); nothing
 // moves (resent after an election timeout, given up after ten); the leader changes (the same file
 // goes on where it was, another begins anew); it does not verify (told, begun anew).
+//
+// A follower whose state turned out to be wrong is sent one as well, although it has the log. Then
+// the file goes beside the entries, which the follower stores and acks all the while; the transfer
+// ends when all of it is stored there.
 #include <utility>
 
 #include "base/limits.h"
@@ -27,8 +31,17 @@ void Core::State::compacted(const SnapshotMeta& durable) {
 
 // A leader's side.
 
+void Core::State::send_snapshot(NodeId to, Index index) {
+  auto* leader = as<Leader>();
+  if (!leader) return;
+  for (Progress& peer : leader->peers) {
+    if (peer.id() == to) peer.want_snapshot(index);
+  }
+}
+
 bool Core::State::needs_snapshot(const Progress& peer) const {
-  if (peer.snapshot() != nullptr || !snapshot) return false;
+  if (peer.snapshot() != nullptr || !snapshot || snapshot_wanted) return false;
+  if (peer.snapshot_wanted() && *peer.snapshot_wanted() <= snapshot->id.last_index) return true;
   return peer.next() < log.first() || !log.term_at(peer.next().prev());
 }
 
@@ -42,7 +55,10 @@ bool Core::State::may_begin_snapshot(const Leader& leader, const Progress& peer)
 }
 
 void Core::State::send_chunks(Leader& leader, Progress& peer) {
-  if (may_begin_snapshot(leader, peer)) peer.begin_snapshot(now, *snapshot);
+  if (may_begin_snapshot(leader, peer)) {
+    const bool log_needs_it = peer.next() < log.first() || !log.term_at(peer.next().prev());
+    log_needs_it ? peer.begin_snapshot(now, *snapshot) : peer.begin_beside(now, *snapshot);
+  }
   while (const std::optional<std::uint64_t> offset = peer.next_chunk()) {
     const SnapshotMeta& meta = *peer.snapshot();
     const auto bytes = static_cast<std::uint32_t>(
@@ -61,16 +77,17 @@ void Core::State::on_snapshot_reply(const Message& message, const SnapshotReply&
   peer->heard(now, ReadSeq{});
   if (peer->snapshot() == nullptr || peer->snapshot()->id != reply.id) return;
   if (reply.rejected) {
-    peer->lost();  // Begun anew after the next heartbeat's answer.
+    peer->give_up_snapshot();  // Begun anew after the next heartbeat's answer.
   } else {
     peer->chunk_acked(now, reply.next_offset);
+    if (peer->snapshot() == nullptr) ++counters.snapshots_sent;
   }
 }
 
 void Core::State::snapshot_tick(Progress& peer) {
   if (peer.snapshot() == nullptr) return;
   if (now >= peer.snapshot_moved() + config.election_timeout_min * kStuckTimeouts) {
-    peer.lost();
+    peer.give_up_snapshot();
   } else if (now >= peer.snapshot_resend_at(config.election_timeout_min)) {
     peer.resend_snapshot(now);
   }
@@ -105,7 +122,8 @@ void Core::State::on_snapshot_chunk(Message& message, SnapshotChunk& chunk) {
   if (!as<Follower>()) become_follower(hard_state.term, message.from);
   follow(message.from);
   const SnapshotId& id = chunk.meta.id;
-  if (id.last_index <= log.commit()) {
+  const bool wanted = snapshot_wanted && id.last_index >= log.applied();
+  if (id.last_index <= log.commit() && !wanted) {
     // What is committed agrees with every leader's log.
     Follower& follower = *as<Follower>();
     follower.verified = std::max(follower.verified, id.last_index);
@@ -143,7 +161,8 @@ void Core::State::install_failed(const SnapshotId& id, bool rejected) {
 
 void Core::State::installed(const SnapshotMeta& received) {
   const Index at = received.id.last_index;
-  ASSERT_CMP(at, >, log.applied());
+  ASSERT_CMP(at, >=, log.applied());
+  if (!std::exchange(snapshot_wanted, false)) ASSERT_CMP(at, >, log.applied());
   ASSERT_CMP(received.id.last_term, <=, hard_state.term);
   ++counters.snapshots_installed;
   receiving.reset();
@@ -153,7 +172,8 @@ void Core::State::installed(const SnapshotMeta& received) {
   }
   apply_reading = false;
   apply_buffer.clear();
-  if (log.term_at(at) == received.id.last_term) {
+  // What is committed is the same in every log, and stays.
+  if (at <= log.commit() || log.term_at(at) == received.id.last_term) {
     log.skip_to(at);
   } else {
     ASSERT(!as<Leader>());  // Leader Completeness: a leader's log leads up to what is committed.

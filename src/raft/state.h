@@ -224,6 +224,7 @@ struct Core::State {
   void on_snapshot_chunk(Message& message, SnapshotChunk& chunk);
   void on_snapshot_reply(const Message& message, const SnapshotReply& reply);
   void reply_to_chunk(const SnapshotId& id, std::uint64_t next_offset, bool rejected);
+  void send_snapshot(NodeId to, Index index);
   bool needs_snapshot(const Progress& peer) const;
   bool may_begin_snapshot(const Leader& leader, const Progress& peer) const;
   void send_chunks(Leader& leader, Progress& peer);
@@ -254,6 +255,7 @@ struct Core::State {
   bool deferred = false;                 // Has waited one timeout for a node of higher priority.
   std::vector<ConnectedPeer> connected;  // Ascending.
   bool disk_full = false;
+  bool snapshot_wanted = false;
   RemoteReads remote_reads;
   std::vector<OutstandingRead> log_reads;  // At most kLogReadsInFlightMax.
   LogReadId last_log_read;

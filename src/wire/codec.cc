@@ -26,6 +26,8 @@ enum class Type : std::uint8_t {
   kForwardedRefused = 13,
   kSnapshotChunk = 14,
   kSnapshotReply = 15,
+  kHashQuestion = 16,
+  kHashAnswer = 17,
 };
 
 // A command begins with room for the leader's time stamp; the leader writes it there unasked.
@@ -219,6 +221,28 @@ void encode_forwarded(const node::Forwarded& m, Writer& w) {
              m.result);
 }
 
+void encode_hash_question(const node::HashQuestion& m, Writer& w) {
+  w.begin(7, Type::kHashQuestion, m.from, m.to).id(m.term).id(m.index);
+  w.number(m.hash).flag(m.agreed);
+}
+
+std::uint64_t number_of(node::HashAnswer::State state) {
+  switch (state) {
+    case node::HashAnswer::State::kServes:
+      return 0;
+    case node::HashAnswer::State::kDiffers:
+      return 1;
+    case node::HashAnswer::State::kDamaged:
+      return 2;
+  }
+  PANIC("a state without a number");
+}
+
+void encode_hash_answer(const node::HashAnswer& m, Writer& w) {
+  w.begin(8, Type::kHashAnswer, m.from, m.to).id(m.term).id(m.index);
+  w.number(m.hash).id(m.applied).number(number_of(m.state));
+}
+
 // "Every entry is where it says": a list with a gap once corrupted follower logs elsewhere, so the
 // sender, the wire, the core and the journal all check it.
 void check_entries(const std::vector<raft::Entry>& entries, raft::Index prev_index,
@@ -341,6 +365,28 @@ Decoded core(RowReader& row, const char* name, Route route, raft::Term term, Bod
   return finish(row, name, raft::Message{route.from, route.to, term, std::move(body)});
 }
 
+Decoded decode_hash_question(Route route, RowReader& row) {
+  node::HashQuestion message{route.from, route.to, {}, {}, 0, false};
+  message.term = {row.number("term", 1, kPositionMax)};
+  message.index = {row.number("index", 1, kPositionMax)};
+  message.hash = row.any("hash");
+  message.agreed = row.flag("agreed");
+  return finish(row, "a HashQuestion", message);
+}
+
+Decoded decode_hash_answer(Route route, RowReader& row) {
+  using State = node::HashAnswer::State;
+  constexpr State kStates[] = {State::kServes, State::kDiffers, State::kDamaged};
+  node::HashAnswer message{route.from, route.to, {}, {}, 0, {}, State::kServes};
+  message.term = {row.number("term", 1, kPositionMax)};
+  message.index = {row.number("index", 0, kPositionMax)};
+  message.hash = row.any("hash");
+  message.applied = {row.number("applied", 0, kPositionMax)};
+  const std::uint64_t state = row.number("state", 0, std::size(kStates) - 1);
+  if (!row.broken()) message.state = kStates[state];
+  return finish(row, "a HashAnswer", message);
+}
+
 Decoded decode_snapshot(Type type, Route route, const SharedBytes& owner, RowReader& row) {
   const raft::Term term{row.number("term", 0, kPositionMax)};
   if (type == Type::kSnapshotChunk) {
@@ -429,7 +475,9 @@ void encode(const node::PeerMessage& message, Bytes& out) {
   Writer writer(out);
   std::visit(overloaded{[&](const raft::Message& m) { encode_core(m, writer); },
                         [&](const node::Forward& m) { encode_forward(m, writer); },
-                        [&](const node::Forwarded& m) { encode_forwarded(m, writer); }},
+                        [&](const node::Forwarded& m) { encode_forwarded(m, writer); },
+                        [&](const node::HashQuestion& m) { encode_hash_question(m, writer); },
+                        [&](const node::HashAnswer& m) { encode_hash_answer(m, writer); }},
              message);
 }
 
@@ -437,7 +485,7 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
   auto parsed = parse_row(body, Strictness::kMessage);
   if (!parsed) return Error{Errc::kBadInput, "a message " + parsed.error().message};
   RowReader row(*parsed);
-  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kSnapshotReply));
+  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kHashAnswer));
   const raft::NodeId from{row.number("sender", 1, limits::kNodeIdMax)};
   const raft::NodeId to{row.number("receiver", 1, limits::kNodeIdMax)};
   if (row.broken()) return Error{Errc::kBadInput, row.finish("a message").error().message};
@@ -462,6 +510,10 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
     case Type::kForwardedBegun:
     case Type::kForwardedRefused:
       return decode_forwarded(type, {from, to}, row);
+    case Type::kHashQuestion:
+      return decode_hash_question({from, to}, row);
+    case Type::kHashAnswer:
+      return decode_hash_answer({from, to}, row);
   }
   return Error{Errc::kBadInput, "a message of an unknown type"};
 }

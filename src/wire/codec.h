@@ -20,12 +20,18 @@
 //    11   Forwarded, appended     incarnation, seq, index, term
 //    12   Forwarded, begun        incarnation, seq
 //    13   Forwarded, refused      incarnation, seq, code, leader (0: nobody)
+//    14   SnapshotChunk           term, snapshot, configuration_index, configuration, offset, data
+//    15   SnapshotReply           term, snapshot, next_offset, rejected
+//    16   HashQuestion            term, index, hash, agreed
+//    17   HashAnswer              term, index (0: not known), hash, applied, state
 //   100   hello                   see wire/hello.h
 //   101   refusal                 see wire/hello.h
 //   102   welcome                 see wire/hello.h
 //
 //   entry   [index, term, kind, payload]; kind is that of the disk: 1 no-op, 2 command,
 //           3 configuration. The index is redundant on purpose: a list with a gap is refused.
+//   snapshot  last_index, last_term, file_bytes, digest: four elements
+//   state     0 serves, 1 differs, 2 damaged
 //   code    1 bad input, 2 too big, 3 busy, 4 not leader, 5 conflict, 6 i/o, 7 corrupt, 8 disk
 //           full, 9 unsupported, 10 transferring, 11 superseded, 12 timeout, 13 shutting down
 //

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "base/digest.h"
 #include "base/endian.h"
 #include "node/backup.h"
 #include "node/replay.h"
@@ -44,6 +45,7 @@ class Counter final : public machine::StateMachine {
       append_le(out, sum_);
       return true;
     }
+    Status intact() const override { return raftd::Done{}; }
 
    private:
     std::uint64_t sum_;
@@ -76,6 +78,7 @@ class Counter final : public machine::StateMachine {
   }
   std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
   std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
+  std::uint64_t state_hash() const override { return digest_mix(sum_); }
   bool tidy_slice() override { return false; }
 
  private:

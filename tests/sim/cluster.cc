@@ -139,6 +139,7 @@ void Cluster::start(std::size_t node) {
                  number(recovered.durable.hard_state.term.value)));
   n.paused_until = {};
   n.inbox.clear();
+  n.doubts_seen = n.reloads_seen = 0;
   n.pump_scheduled = false;
   n.replica = std::make_unique<node::Replica>(
       core, storage::JournalOptions{n.identity, options_.segment_bytes, options_.segment_bytes, 0},
@@ -163,6 +164,7 @@ void Cluster::kill(std::size_t node, bool power) {
   coverage_.leader_changes += counters.leader_changes;
   coverage_.forwarded += status(node).forwarded_total;
   count_snapshots(status(node));
+  check_doubt(node, status(node));
   trace(node, 4, power ? 1 : 0);
   ++n.life;
   n.replica.reset();
@@ -267,6 +269,7 @@ void Cluster::pump(std::size_t node) {
   n.replica->on_time(now);
   n.replica->pump(now);
   check(node);
+  if (oracle_.strays()) check_doubt(node, status(node));
   if (n.replica->has_more()) schedule_pump(node);
   arm_timer(node);
 }
@@ -387,6 +390,37 @@ void Cluster::collect_coverage() {
     coverage_.forwarded += now.forwarded_total;
     count_snapshots(now);
   }
+}
+
+void Cluster::stray(std::size_t node) {
+  if (!running(node) || coverage_.strays > 0) return;
+  ++coverage_.strays;
+  say(node, "will apply a write with another value");
+  nodes_[node]->machine->stray_next();
+}
+
+void Cluster::rot_memory(std::size_t node) {
+  if (!running(node) || coverage_.strays > 0) return;
+  ++coverage_.strays;
+  say(node, "has a bit turned in memory");
+  nodes_[node]->machine->rot();
+}
+
+bool Cluster::strayed(std::size_t node) const {
+  return running(node) && nodes_[node]->machine->strayed();
+}
+
+// Nobody is to be suspected without a reason.
+void Cluster::check_doubt(std::size_t node, const node::ReplicaStatus& status) {
+  if (status.doubts > 0 && !oracle_.strays()) {
+    violated("state hash", strf("node %zu takes its state for wrong, and it is not", node + 1));
+  }
+  Node& n = *nodes_[node];
+  coverage_.strays_noticed += status.doubts - std::exchange(n.doubts_seen, status.doubts);
+  coverage_.strays_reloaded += status.reloads - std::exchange(n.reloads_seen, status.reloads);
+  const auto strays = std::ranges::count_if(
+      nodes_, [](const auto& each) { return each->machine && each->machine->strayed(); });
+  if (strays > 1) coverage_.strays_spread = 1;
 }
 
 void Cluster::count_snapshots(const node::ReplicaStatus& status) {

@@ -40,6 +40,10 @@ struct Coverage {
   std::uint64_t damage_refused = 0;    // By the start.
   std::uint64_t damage_unnoticed = 0;  // The last frame is gone: a start cannot know.
   std::uint64_t starts_without_reads = 0;
+  std::uint64_t strays = 0;           // Nodes whose state was made to differ.
+  std::uint64_t strays_noticed = 0;   // By themselves, as they must.
+  std::uint64_t strays_reloaded = 0;  // And got another state.
+  std::uint64_t strays_spread = 0;    // Runs in which another one got it by a snapshot before that.
   std::uint64_t clock_jumps = 0;
   std::uint64_t snapshots_made = 0;
   std::uint64_t snapshots_sent = 0;
@@ -108,6 +112,13 @@ class Cluster final : private Peers {
   // that the others hold everything that is committed, and are a quorum; unless the options say
   // that damage may go beyond. What a node does not notice, an operator does: it stays away.
   bool damage(std::size_t node, Damage kind);
+  // The next write that it applies is another one than it says: from then on its state differs.
+  // Once in a run. Until the node has noticed, what it answers counts as not answered.
+  void stray(std::size_t node);
+  // Its next snapshot finds that the store in memory has changed by itself. In place of stray().
+  void rot_memory(std::size_t node);
+  bool strayed(std::size_t node) const;  // It runs, and has that state or one that came of it.
+  bool stray_spread() const { return coverage_.strays_spread > 0; }
   bool lost(std::size_t node) const;  // It will never start again.
   void be_kind();                     // No more faults of network and disks; everything heals.
 
@@ -145,6 +156,8 @@ class Cluster final : private Peers {
   void check(std::size_t node);
   void check_bounds(std::size_t node, const node::ReplicaMarks& now);
   void count_snapshots(const node::ReplicaStatus& status);
+  void check_doubt(std::size_t node, const node::ReplicaStatus& status);
+  node::ClientResult trusted(std::size_t node, node::ClientResult result);
   void format_disk(std::size_t node);
   // nullopt: it is refused, as it must be.
   std::optional<storage::Recovered> recover_disk(std::size_t node);

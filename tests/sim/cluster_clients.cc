@@ -52,8 +52,22 @@ void Cluster::complete(std::size_t node, node::ClientToken token, node::ClientRe
   }
   Answer answer = std::move(client->second);
   n.clients.erase(client);
-  const auto shared = std::make_shared<node::ClientResult>(std::move(result));
+  const auto shared = std::make_shared<node::ClientResult>(trusted(node, std::move(result)));
   schedule_.after({}, [answer = std::move(answer), shared] { answer(std::move(*shared)); });
+}
+
+// A state that strayed answers wrongly until that is noticed: as if it had not answered. From then
+// on it does not answer at all.
+node::ClientResult Cluster::trusted(std::size_t node, node::ClientResult result) {
+  const auto* done = std::get_if<node::Done>(&result);
+  if (!oracle_.strays() || done == nullptr || done->reply == nullptr) return result;
+  const bool write = dynamic_cast<const kv::WriteReply*>(done->reply.get()) != nullptr;
+  if (!write && status(node).doubt) {
+    violated("state hash", strf("node %zu reads from a state that it knows to be wrong", node + 1));
+  }
+  if (!strayed(node)) return result;
+  if (write) return node::Unknown{};
+  return node::Refused{{Errc::kNotReady, "not trusted"}};
 }
 
 std::shared_ptr<Cluster::Asked> Cluster::put(std::size_t node, const std::string& key,

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/text.h"
+#include "kv/command.h"
 #include "sim/cluster.h"
 
 namespace raftd::sim {
@@ -32,6 +33,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   machine::Outcome apply(const machine::Applied& applied, bool reply_wanted) override {
     oracle_.applied(node_, applied);
     index_ = applied.index;
+    if (strays_next_ && !applied.command.empty()) return stray(applied, reply_wanted);
     return finished(store_.apply(applied, reply_wanted));
   }
   machine::Outcome apply_slice() override { return finished(store_.apply_slice()); }
@@ -40,17 +42,26 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   }
   std::string_view name() const override { return store_.name(); }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override {
-    oracle_.state_is(node_, index_, store_.digest());
-    return store_.snapshot();
+    look();
+    return std::make_unique<Writer>(*this, store_.snapshot());
   }
   std::unique_ptr<machine::RestoreReader> restore() override {
     return std::make_unique<Restore>(*this, store_.restore());
   }
   std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
   std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
+  std::uint64_t state_hash() const override { return store_.state_hash(); }
   bool tidy_slice() override { return store_.tidy_slice(); }
 
   const kv::Store& store() const { return store_; }
+
+  void stray_next() { strays_next_ = true; }
+  // A bit of its memory has turned: whoever writes all of it sees that.
+  void rot() {
+    rotten_ = true;
+    oracle_.note_stray();
+  }
+  bool strayed() const { return strayed_; }
 
   // A start reads a snapshot into it, and goes on from there if recovery says so.
   void begin() override { starting_ = restore(); }
@@ -64,6 +75,23 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   }
 
  private:
+  class Writer final : public machine::SnapshotWriter {
+   public:
+    Writer(Machine& machine, std::unique_ptr<machine::SnapshotWriter> writer)
+        : machine_(machine), writer_(std::move(writer)) {}
+    bool write_slice(Bytes& out, std::size_t bytes_max) override {
+      return writer_->write_slice(out, bytes_max);
+    }
+    Status intact() const override {
+      if (machine_.rotten_) return Error{Errc::kCorrupt, "a bit has turned"};
+      return writer_->intact();
+    }
+
+   private:
+    Machine& machine_;
+    std::unique_ptr<machine::SnapshotWriter> writer_;
+  };
+
   // The state jumps: what the store is afterwards must be what others are at that index.
   class Restore final : public machine::RestoreReader {
    public:
@@ -73,10 +101,16 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     Status complete() const override { return reader_->complete(); }
     void commit(raft::Index index, machine::ClusterTime time) override {
       reader_->commit(index, time);
+      machine_.rotten_ = false;
+      machine_.looked_at_ = {};
       machine_.index_ = index;
       machine_.oracle_.installed(machine_.node_, index);
       machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
-      machine_.oracle_.state_is(machine_.node_, index, machine_.store_.digest());
+      // Whoever writes a snapshot tells its digest, unless that is of a state that strayed.
+      const bool known = machine_.oracle_.known_state(index).has_value();
+      machine_.strayed_ = machine_.oracle_.strays() &&
+                          machine_.oracle_.known_state(index) != machine_.store_.digest();
+      if (known || !machine_.oracle_.strays()) machine_.look();
       machine_.store_.check_invariants();
     }
 
@@ -85,10 +119,43 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     std::unique_ptr<machine::RestoreReader> reader_;
   };
 
+  // The value of a put has one bit turned, and nothing else differs.
+  machine::Outcome stray(machine::Applied applied, bool reply_wanted) {
+    const Result<kv::Command> command = kv::decode(applied.command);
+    const auto* put = command ? std::get_if<kv::Put>(&*command) : nullptr;
+    if (put == nullptr || put->value.empty()) return finished(store_.apply(applied, reply_wanted));
+    std::string value(put->value);
+    value.back() = static_cast<char>(value.back() ^ 1);
+    kv::Put other = *put;
+    other.value = value;
+    const Bytes bytes = kv::encode(other);
+    applied.command = ByteView(bytes).subspan(machine::kStampBytes);
+    const kv::Revision before = store_.stats().revision;
+    machine::Outcome outcome = store_.apply(applied, reply_wanted);
+    if (store_.stats().revision > before) {  // Else its condition did not hold.
+      strays_next_ = false;
+      strayed_ = true;
+      looked_at_ = {};
+      oracle_.note_stray();
+    }
+    return finished(std::move(outcome));
+  }
+
+  // A state that strayed may be as the others again, when what was wrong is overwritten.
+  void look() {
+    const std::uint64_t digest = store_.digest();
+    // Whoever applies first finds nothing to compare with: then the others have told it by now.
+    if (strayed_ && oracle_.known_state(looked_at_) == looked_) strayed_ = false;
+    if (strayed_ && oracle_.known_state(index_) == digest) strayed_ = false;
+    looked_at_ = strayed_ ? index_ : raft::Index{};  // What was looked at before proves nothing.
+    looked_ = digest;
+    if (!strayed_) oracle_.state_is(node_, index_, digest);
+  }
+
   machine::Outcome finished(machine::Outcome outcome) {
     if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
     if (outcome.finished && index_.value % kDigestEvery == 0) {
-      oracle_.state_is(node_, index_, store_.digest());
+      look();
       store_.check_invariants();
     }
     return outcome;
@@ -98,6 +165,11 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   Oracle& oracle_;
   kv::Store store_;
   raft::Index index_;
+  bool strays_next_ = false;
+  bool strayed_ = false;
+  bool rotten_ = false;
+  raft::Index looked_at_;
+  std::uint64_t looked_ = 0;
   std::unique_ptr<machine::RestoreReader> starting_;
 };
 
@@ -165,6 +237,8 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   bool victim = false;   // Damage may hit it.
   bool lost = false;
   std::uint64_t life = 0;
+  std::uint64_t doubts_seen = 0;  // In this life.
+  std::uint64_t reloads_seen = 0;
   bool pump_scheduled = false;
   std::uint64_t timer = 0;
   Instant paused_until{};

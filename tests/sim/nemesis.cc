@@ -67,6 +67,7 @@ void Nemesis::happen(const Fault& fault) {
     case FaultKind::kPause:
     case FaultKind::kJumpClock:
     case FaultKind::kTransfer:
+    case FaultKind::kStray:
       return happen_to_process(fault, node);
     case FaultKind::kPartition:
     case FaultKind::kReset:
@@ -103,6 +104,8 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
     ++cluster_.coverage().transfers;
     const raft::NodeId target{fault.with % (cluster_.size() + 1)};
     cluster_.submit(node, node::Write{node::Transfer{target}}, seconds(1), [](const auto&) {});
+  } else if (fault.kind == FaultKind::kStray) {
+    fault.how == 0 ? cluster_.stray(node) : cluster_.rot_memory(node);
   }
 }
 

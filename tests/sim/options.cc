@@ -128,6 +128,7 @@ void be_hard_on_disks(Rng& rng, Options& options) {
   options.slow_disk_every = maybe(rng, 40, seconds(1), seconds(8));
   options.disk_full_every = maybe(rng, 40, seconds(1), seconds(8));
   options.damage_every = maybe(rng, 60, seconds(1), seconds(10));
+  if (options.damage_every != Duration{}) options.stray_every = {};
 }
 
 // Leaders that stand still, are cut off or have other clocks, and do not know that they are
@@ -170,6 +171,10 @@ Options draw_options(std::uint64_t seed, Profile profile) {
   }
   Rng own(stream(seed, Stream::kSnapshots));
   draw_snapshots(own, options);
+  // Who shall overrule a state that is wrong has to be there; and one node of a run is enough.
+  if (options.nodes >= 3 && options.damage_every == Duration{}) {
+    options.stray_every = maybe(own, 20, seconds(2), seconds(10));
+  }
   switch (profile) {
     case Profile::kSwarm:
       break;
@@ -186,6 +191,7 @@ Options draw_options(std::uint64_t seed, Profile profile) {
       be_hard_on_disks(rng, options);
       options.damage_beyond = true;
       options.damage_every = maybe(rng, 100, milliseconds(500), seconds(4));
+      options.stray_every = {};
       break;
   }
   return options;

@@ -83,6 +83,7 @@ struct Options {
   Duration slow_disk_every{};
   Duration stuck_disk_every{};
   Duration damage_every{};
+  Duration stray_every{};
   std::uint64_t aim_at_leader_percent = 50;
 
   bool operator==(const Options&) const = default;

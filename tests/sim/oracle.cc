@@ -122,6 +122,11 @@ void Oracle::state_is(std::size_t node, raft::Index index, std::uint64_t digest)
   }
 }
 
+std::optional<std::uint64_t> Oracle::known_state(raft::Index index) const {
+  const auto found = digests_.find(index);
+  return found == digests_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void Oracle::acknowledged(raft::Index index, raft::Term term, std::uint64_t value) {
   heard(index);
   if (index.value == 0 || index.value > canonical_.size()) {

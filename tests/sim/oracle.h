@@ -28,6 +28,10 @@ class Oracle {
   void revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const;
   // Its state, digested, after it has applied up to index.
   void state_is(std::size_t node, raft::Index index, std::uint64_t digest);
+  std::optional<std::uint64_t> known_state(raft::Index index) const;
+  // A state was made to differ in this run.
+  void note_stray() { strays_ = true; }
+  bool strays() const { return strays_; }
 
   // A client was told that its write stands at this place in the log; value identifies it.
   void acknowledged(raft::Index index, raft::Term term, std::uint64_t value);
@@ -78,6 +82,7 @@ class Oracle {
   std::unordered_map<raft::Index, std::uint64_t> digests_;
   std::unordered_set<std::uint64_t> refused_;
   raft::Index heard_;
+  bool strays_ = false;
 };
 
 // "v17-xxxx" is value 17; 0: not a value of a simulated client.

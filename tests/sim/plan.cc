@@ -58,6 +58,9 @@ void draw_rest(Rng& rng, const Options& options, Fault& fault) {
     case FaultKind::kFullDisk:
     case FaultKind::kStuckDisk:
       break;
+    case FaultKind::kStray:
+      fault.how = rng.one_in(3) ? 1 : 0;
+      break;
   }
 }
 
@@ -84,6 +87,7 @@ const std::vector<FaultInfo>& fault_kinds() {
       {F::kSlowDisk, "slow-disk", &O::slow_disk_every, milliseconds(100), seconds(5)},
       {F::kStuckDisk, "stuck-disk", &O::stuck_disk_every, milliseconds(100), seconds(8)},
       {F::kDamage, "damage", &O::damage_every, {}, {}},
+      {F::kStray, "stray", &O::stray_every, {}, {}},
   };
   return kinds;
 }

@@ -28,6 +28,7 @@ enum class FaultKind : std::uint8_t {
   kSlowDisk,   // how: microseconds more for each operation.
   kStuckDisk,
   kDamage,  // how: Cluster::Damage.
+  kStray,   // Once in a run. how: 0: it applies another value; 1: its memory rots.
 };
 
 enum class Shape : std::uint8_t {

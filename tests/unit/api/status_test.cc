@@ -111,6 +111,23 @@ TEST_CASE("/status warns") {
       "\"warnings\":[\"slow_disk\",\"disk_full\",\"quota\",\"config_differs\",\"no_leader\"]"));
 }
 
+TEST_CASE("a node whose state differs from the others' says so everywhere") {
+  StatusFixture f;
+  f.lead();
+  f.backend.now.doubt = node::StateDoubt{node::StateDoubt::Why::kDiffers, {64}, 1, 2};
+  f.backend.now.doubts = 3;
+  f.backend.now.reloads = 2;
+  CHECK(contains(f.now("GET", "/status").body, "\"warnings\":[\"hash_mismatch\"]"));
+  CHECK(f.now("GET", "/readyz").status == 503);
+  CHECK(contains(f.now("GET", "/readyz").body, "\"recovered\":false"));
+  CHECK(f.now("GET", "/health").body == "{\"health\":\"false\",\"reason\":\"ALARM CORRUPT\"}\n");
+  CHECK(f.now("GET", "/livez").status == 200);
+  const std::string metrics = f.now("GET", "/metrics").body;
+  CHECK(contains(metrics, "\nraftd_hash_mismatch 1\n"));
+  CHECK(contains(metrics, "\nraftd_hash_mismatches_total 3\n"));
+  CHECK(contains(metrics, "\nraftd_state_reloads_total 2\n"));
+}
+
 TEST_CASE("/status?limits adds the limits under their dotted names") {
   Fixture f;
   CHECK(contains(f.now("GET", "/status?limits").body,

@@ -35,6 +35,7 @@ struct AnyState final : machine::StateMachine {
   std::unique_ptr<machine::RestoreReader> restore() override { return std::make_unique<Reader>(); }
   std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
   std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
+  std::uint64_t state_hash() const override { return 0; }
   bool tidy_slice() override { return false; }
 };
 

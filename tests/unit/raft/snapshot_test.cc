@@ -391,4 +391,87 @@ TEST_CASE("a piece that no correct leader sends changes nothing") {
   CHECK(bad([](SnapshotChunk& c) { c.data = {}; }));
 }
 
+TEST_CASE("a follower whose state is wrong is sent a snapshot beside the entries") {
+  Solo solo(with_log(three(), 3, {1, 1, 2, 2, 3}));
+  solo.lead();
+  const Index end = solo.core().last_index();
+  solo.accept(2, end.value, 1);
+  solo.node.take_sent();
+  solo.core().send_snapshot({2}, {4});
+  solo.node.pump(solo.now);
+  CHECK(solo.sent<SnapshotChunk>(2).empty());  // There is none.
+  const SnapshotMeta early = snapshot_at(3, 1);
+  solo.core().compacted(early);
+  solo.node.pump(solo.now);
+  CHECK(solo.sent<SnapshotChunk>(2).empty());  // It is before what that node has applied.
+  const SnapshotMeta meta = snapshot_at(4, 2, kPiece + 7);
+  solo.core().compacted(meta);
+  solo.node.pump(solo.now);
+  REQUIRE(solo.sent<SnapshotChunk>(2).size() == 1);
+  CHECK(solo.core().progress()[0].state == PeerProgress::State::kReplicate);
+  CHECK(solo.core().sending_from() == Index{4});
+  // Entries go on, and what it acks commits; that it has them ends nothing.
+  REQUIRE(solo.propose("x"));
+  CHECK_FALSE(solo.sent<AppendRequest>(2).empty());
+  solo.accept(2, end.value + 1, 1);
+  CHECK(solo.core().commit_index() == end.next());
+  CHECK(solo.core().progress()[0].snapshot == meta.id);
+  solo.receive(2, solo.term(), SnapshotReply{meta.id, kPiece, false});
+  REQUIRE(solo.sent<SnapshotChunk>(2).size() == 1);
+  solo.receive(2, solo.term(), SnapshotReply{meta.id, kPiece + 7, false});
+  CHECK_FALSE(solo.core().sending_from());
+  CHECK(solo.core().counters().snapshots_sent == 1);
+  solo.core().check_invariants();
+  CHECK(solo.sent<SnapshotChunk>(2).empty());  // Until it is asked for again.
+  solo.core().send_snapshot({2}, {4});
+  solo.node.pump(solo.now);
+  CHECK(solo.sent<SnapshotChunk>(2).size() == 1);
+}
+
+TEST_CASE("a snapshot beside the entries that is refused, or does not move, is given up") {
+  for (const bool refused : {true, false}) {
+    CAPTURE(refused);
+    Solo solo(with_log(three(), 3, {1, 1, 2, 2, 3}));
+    solo.lead();
+    solo.core().compacted(snapshot_at(4, 2));
+    solo.core().send_snapshot({2}, {4});
+    solo.accept(2, solo.core().last_index().value, 1);
+    REQUIRE(solo.core().sending_from());
+    if (refused) {
+      solo.receive(2, solo.term(), SnapshotReply{snapshot_at(4, 2).id, 0, true});
+    } else {
+      for (int i = 0; i < 100 && solo.core().sending_from(); ++i) {
+        solo.wait(100ms);
+        solo.accept(2, solo.core().last_index().value, 1);
+        solo.accept(3, solo.core().last_index().value, 1);
+      }
+    }
+    CHECK_FALSE(solo.core().sending_from());
+    solo.core().check_invariants();
+  }
+}
+
+TEST_CASE("a node whose state is wrong takes a snapshot that its log does not need, once") {
+  Solo solo(with_log(three(), 1, {1, 1, 1, 1}));
+  solo.append(2, 1, 5, 1, {}, 5);
+  solo.core().applied({5});
+  const SnapshotMeta meta = snapshot_at(5, 1, 10);
+  const SnapshotChunk whole{meta, 0, 10, share(Bytes(10))};
+  solo.receive(2, 1, whole);
+  CHECK(solo.node.chunks.empty());  // It has that.
+  solo.core().want_snapshot(true);
+  solo.receive(2, 1, SnapshotChunk{snapshot_at(4, 1, 10), 0, 10, share(Bytes(10))});
+  CHECK(solo.node.chunks.empty());  // That one would take it back.
+  solo.receive(2, 1, whole);
+  REQUIRE(solo.node.chunks.size() == 1);
+  store(solo);
+  solo.core().installed(solo.now, meta);
+  solo.node.pump(solo.now);
+  solo.core().check_invariants();
+  CHECK(solo.core().last_index() == Index{5});
+  CHECK(solo.core().counters().snapshots_installed == 1);
+  solo.receive(2, 1, whole);
+  CHECK(solo.node.chunks.empty());
+}
+
 }  // namespace raftd::raft::testing

@@ -112,6 +112,14 @@ std::vector<Golden> golden() {
        "0300613a31"
        "0ac4026162"},
       {core(raft::SnapshotReply{some_snapshot().id, 12, true}), "9a0f0301072a0664050cc3"},
+      {node::HashQuestion{{1}, {2}, {7}, {64}, 0xfedcba9876543210, true},
+       "971001020740cffedcba9876543210c3"},
+      {node::HashAnswer{{2}, {1}, {7}, {64}, 5, {66}, node::HashAnswer::State::kDiffers},
+       "9811020107400542"
+       "01"},
+      {node::HashAnswer{{2}, {1}, {7}, {}, 0, {66}, node::HashAnswer::State::kDamaged},
+       "9811020107000042"
+       "02"},
   };
 }
 
@@ -294,9 +302,13 @@ TEST_CASE("[F75] what is no message of this version is refused with the rule tha
   CHECK(refusal_of_hex("94080301d40000") == "a message has an extension type");
   CHECK(refusal_of_hex("94080301a0") == "a TimeoutNow has a term of another type");
   CHECK(refusal_of_hex("9408030190") == "a TimeoutNow has a term of another type");
-  CHECK(refusal_of_hex("9410030107") == "a message has type 16, which is not within 1 and 15");
-  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 15");
-  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 15");
+  CHECK(refusal_of_hex("9412030107") == "a message has type 18, which is not within 1 and 17");
+  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 17");
+  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 17");
+  CHECK(refusal_of_hex("97100102070005c3") ==
+        "a HashQuestion has index 0, which is not within 1 and 9223372036854775807");
+  CHECK(refusal_of_hex("981102010740054203") ==
+        "a HashAnswer has state 3, which is not within 0 and 2");
   // A list of entries that has something else in it, or twice.
   CHECK(refusal_of_hex("9903030107290628099107") == "a message has an entry that is not a list");
   CHECK(refusal_of_hex("99030301072906280991932a0701") ==

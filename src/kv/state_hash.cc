@@ -1,0 +1,90 @@
+// One number for the whole state, kept with every write: the sum of the hashes of all items that a
+// snapshot would hold (each key as it was when history began, every change since, the time marks,
+// the published members), mixed with the counts. A sum takes items in any order and gives them
+// back, so that a write costs what its own bytes cost.
+//
+// Which versions belong to the state depends on the compacted revision alone, not on what has been
+// freed: a version ends with the next change of its key (a tombstone with its own), and is
+// forgotten when the compacted revision passes that change. So each change carries the sum of all
+// that has ended so far, and a compaction takes the difference of two of them off.
+#include <algorithm>
+
+#include "base/digest.h"
+#include "kv/store_state.h"
+
+namespace raftd::kv {
+namespace {
+
+// Apart, so that no item of one kind counts as one of another.
+enum Kind : std::uint64_t { kVersion = 1, kTimeMark, kMember, kContent, kTime };
+
+class Words {
+ public:
+  explicit Words(Kind kind) : value_(digest_mix(kind)) {}
+  Words& add(std::uint64_t word) {
+    value_ = digest_mix(value_ ^ word) + 0x9e3779b97f4a7c15;
+    return *this;
+  }
+  Words& add(std::string_view text) { return add(hash64(as_bytes(text))); }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_;
+};
+
+}  // namespace
+
+std::uint64_t hash_of(std::string_view key, const Version& version) {
+  Words words(kVersion);
+  words.add(version.mod).add(version.create).add(version.version);
+  return words.add(key).add(version.value.view()).value();
+}
+
+std::uint64_t hash_of(const TimeMark& mark) {
+  return Words(kTimeMark).add(mark.first.value).add(mark.last.value).add(mark.revision).value();
+}
+
+std::uint64_t hash_of(const PublishedMember& member) {
+  Words words(kMember);
+  words.add(member.id).add(member.instance);
+  return words.add(member.name).add(member.client).add(member.version).value();
+}
+
+std::uint64_t content_hash(const StoreStats& stats, std::uint64_t sum) {
+  Words words(kContent);
+  words.add(stats.revision).add(stats.compact_revision).add(stats.keys).add(stats.bytes);
+  return words.add(sum).value();
+}
+
+void Store::State::forget_up_to_compacted() {
+  const auto after =
+      std::ranges::upper_bound(changes, stats.compact_revision, {}, &Change::revision);
+  if (after == changes.begin()) return;  // What there was is forgotten already, and freed.
+  const std::uint64_t ended = std::prev(after)->ended;
+  hash_sum -= ended - hash_forgotten;
+  hash_forgotten = ended;
+}
+
+std::uint64_t Store::State::computed_sum() const {
+  std::uint64_t sum = 0;
+  const Revision from = stats.compact_revision;
+  for (const auto& [key, versions] : keys) {
+    if (const Version* base = versions.at(from)) sum += hash_of(key, *base);
+    for (std::size_t i = 0; i < versions.older_count(); ++i) {
+      if (versions.older(i).mod > from) sum += hash_of(key, versions.older(i));
+    }
+    if (versions.newest().mod > from) sum += hash_of(key, versions.newest());
+  }
+  for (const TimeMark& mark : times)
+    sum += hash_of(mark);
+  for (const PublishedMember& member : members)
+    sum += hash_of(member);
+  return sum;
+}
+
+std::uint64_t Store::state_hash() const {
+  ASSERT(!state_->deleting);
+  return Words(kTime).add(state_->now.value).add(state_->content_hash()).value();
+}
+
+}  // namespace raftd::kv
