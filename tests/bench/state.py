@@ -13,7 +13,6 @@ import collections
 import json
 import os
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -77,6 +76,7 @@ class Period:
         self.syncs, self.sync_s = 0.0, 0.0
 
     def add(self, seconds, before, now):
+        """What changed between two answers of /metrics."""
         writes = now["raftd_applied_index"] - before["raftd_applied_index"]
         earlier = lag_buckets(before)
         lag = {le: n - earlier[le] for le, n in lag_buckets(now).items()}
@@ -86,6 +86,15 @@ class Period:
         self.writes += writes
         self.lag.update(lag)
         self.worst = max([self.worst, *(le for le, n in lag.items() if n > 0)])
+
+    def merge(self, other):
+        self.seconds += other.seconds
+        self.writes += other.writes
+        self.lag.update(other.lag)
+        self.worst = max(self.worst, other.worst)
+        self.syncs += other.syncs
+        self.sync_s += other.sync_s
+        return self
 
     def rate(self):
         return self.writes / self.seconds if self.seconds else float("nan")
@@ -263,6 +272,10 @@ def cmd_away(a):
                 print(HEADER)
                 for name in sorted(periods):
                     print(periods[name].line(name))
+                both = Period()
+                for name in (n for n in periods if "transfer" in n):
+                    both.merge(periods[name])
+                print(both.line("transfer in all"))
                 m = metrics(cl.http[away])
                 print(f"# the follower's own loop since its start: p99.9 {quantile(lag_buckets(m), .999)} ms, "
                       f"worst <= {max(le for le, n in lag_buckets(m).items() if n):g} ms")
