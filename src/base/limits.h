@@ -26,7 +26,7 @@ inline constexpr std::size_t kKeyBytesMax = 2 * kKiB;          // 413.
 inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, encoded: 413.
 inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
-inline constexpr std::size_t kTidyVersionsPerSliceMax = 4096;  // Freed per loop iteration.
+inline constexpr std::size_t kTidyVersionsPerSliceMax = 512;   // Freed at once: 1 us each.
 inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
 inline constexpr std::size_t kSnapshotKeysPerSliceMax = 4096;  // Visited by a writer.
 
@@ -48,9 +48,10 @@ inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;   // Of a snapshot 
 inline constexpr std::size_t kReadAheadBlockBytes = 1 * kMiB;  // At a start; one read,
 inline constexpr std::size_t kReadAheadBytes = 4 * kMiB;       //   and all that wait to be taken.
 inline constexpr std::size_t kMachineNameBytesMax = 64;
-inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;  // Written per loop iteration.
-inline constexpr std::size_t kBackupsMax = 4;                   // Streams at once: 429.
-inline constexpr std::size_t kSnapshotClientsMax = 64;          // Wait for one to be made: 429.
+inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;         // Written at once,
+inline constexpr std::chrono::milliseconds kSnapshotSliceInterval{2};  // and one each so often.
+inline constexpr std::size_t kBackupsMax = 4;                          // Streams at once: 429.
+inline constexpr std::size_t kSnapshotClientsMax = 64;  // Wait for one to be made: 429.
 // Versions that are kept for a backup alone, because its client reads slowly: it is broken off.
 inline constexpr std::size_t kBackupHistoryBytesMax = 1024 * kMiB;
 inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;  // Restored per loop iteration.

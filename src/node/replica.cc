@@ -240,8 +240,8 @@ void Replica::State::act(Instant now, raft::Output output) {
 bool Replica::has_more() const {
   const State& s = *state_;
   const bool applies = !s.applying.empty() && (s.slicing || !s.doubtful());
-  return s.core.has_output() || applies || s.tidy_more || s.snapshot_more || !s.outbox.empty() ||
-         !s.answers.empty() || !s.fresh_reads.empty() || !s.backup_clients.empty();
+  return s.core.has_output() || applies || s.tidy_more || !s.outbox.empty() || !s.answers.empty() ||
+         !s.fresh_reads.empty() || !s.backup_clients.empty();
 }
 
 Instant Replica::next_wakeup() const {

@@ -153,7 +153,6 @@ struct Replica::State {
   std::vector<storage::KeptSnapshot> kept;  // Oldest first.
   std::uint64_t bytes_since = 0;            // Of entries applied since the newest was cut.
   Instant snapshot_at{};                    // When that was.
-  bool snapshot_more = false;               // A slice waits.
   std::uint64_t snapshots_made = 0;
   std::uint64_t removals = 0;  // Plans that removed old snapshots.
   bool removing = false;       // One runs.

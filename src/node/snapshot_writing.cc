@@ -30,17 +30,27 @@ void SnapshotWriting::begin(const storage::SnapshotCut& cut,
   disk_.submit(std::move(made));
 }
 
-bool SnapshotWriting::pump() {
-  if (!active() || finishing_) return false;
-  // While a piece is being written the next one is gathered, but no more than that.
-  if (writer_ && out_.size() < limits::kSnapshotChunkBytes) {
+// While a piece is being written the next one is gathered, but no more than that.
+bool SnapshotWriting::wants_slice() const {
+  return active() && !finishing_ && writer_ && out_.size() < limits::kSnapshotChunkBytes;
+}
+
+Instant SnapshotWriting::next_slice() const {
+  return wants_slice() ? slice_at_ : Instant::never();
+}
+
+// At most one slice in a while: clients come first, on the loop and on the disk.
+void SnapshotWriting::pump(Instant now) {
+  if (!active() || finishing_) return;
+  if (wants_slice() && now >= slice_at_) {
+    slice_at_ = now + limits::kSnapshotSliceInterval;
     Bytes body;
     const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
     file_->add(body, out_);
     if (last && !writer_->intact()) {
       damaged_ = true;
       abort();
-      return false;
+      return;
     }
     if (last) {
       file_->finish(out_);
@@ -48,7 +58,6 @@ bool SnapshotWriting::pump() {
     }
   }
   if (!running_ && (!writer_ || out_.size() >= limits::kSnapshotChunkBytes)) submit_piece();
-  return writer_ && out_.size() < limits::kSnapshotChunkBytes;
 }
 
 void SnapshotWriting::submit_piece() {

@@ -1,10 +1,10 @@
-// Local snapshots: the state machine's state becomes a file, a slice per pump.
+// Local snapshots: the state machine's state becomes a file, a slice every few milliseconds.
 //
-// The happy path is: begin() cuts the state; each pump() takes a slice of it while the background
-// lane writes the piece before; at the end header, sync, rename and directory sync are one plan,
-// and what it made is handed out by on_done(). Possible failure modes are: no space (the file is
-// gone, tried again after kRetryInterval), the state is replaced meanwhile (abort()), a crash
-// (recovery removes what has no final name).
+// The happy path is: begin() cuts the state; pump() takes a slice of it whenever one is due, while
+// the background lane writes the piece before; at the end header, sync, rename and directory sync
+// are one plan, and what it made is handed out by on_done(). Possible failure modes are: no space
+// (the file is gone, tried again after kRetryInterval), the state is replaced meanwhile (abort()),
+// a crash (recovery removes what has no final name).
 #pragma once
 
 #include "node/replica.h"
@@ -25,8 +25,10 @@ class SnapshotWriting {
   bool lacks_space(Instant now) const { return now < retry_at_; }
   // Precondition: may_begin().
   void begin(const storage::SnapshotCut& cut, std::unique_ptr<machine::SnapshotWriter> writer);
-  // True: there is more to do at once.
-  bool pump();
+  // Takes a slice of the state if one is due, and writes what has been gathered.
+  void pump(Instant now);
+  // When the next slice is due; never: a piece must be written first, or there is no more.
+  Instant next_slice() const;
   void abort();
   // True once: the state turned out not to be what had been applied; the snapshot was given up.
   bool take_damage() { return std::exchange(damaged_, false); }
@@ -42,6 +44,7 @@ class SnapshotWriting {
   static constexpr std::uint64_t kOwner = 4;
   static constexpr Duration kRetryInterval = std::chrono::seconds(10);
   storage::DiskPlan plan();
+  bool wants_slice() const;
   void submit_piece();
 
   Disk& disk_;
@@ -57,6 +60,7 @@ class SnapshotWriting {
   bool finishing_ = false;  // The plan that runs is the last one.
   bool damaged_ = false;
   Instant retry_at_{};
+  Instant slice_at_{};
 };
 
 }  // namespace raftd::node

@@ -71,7 +71,7 @@ void Replica::State::pump_snapshots(Instant now) {
   if (receiving.ready() && !slicing) install(now);
   serve_snapshot_clients(now);
   if (snapshot_due(now)) begin_snapshot(now);
-  snapshot_more = writing.pump();
+  writing.pump(now);
   if (writing.take_damage()) {
     hashes.damaged(applied);
     note_doubt();
@@ -201,11 +201,10 @@ void Replica::State::drop_superfluous() {
 }
 
 Instant Replica::State::snapshot_wakeup() const {
-  if (snapshot_options.entries == 0 || snapshot_options.interval == Duration{}) {
-    return Instant::never();
-  }
+  const Instant slice = writing.next_slice();
+  if (snapshot_options.entries == 0 || snapshot_options.interval == Duration{}) return slice;
   const raft::Index last = kept.empty() ? raft::Index{} : kept.back().index;
-  return applied > last ? snapshot_at + snapshot_options.interval : Instant::never();
+  return applied > last ? std::min(slice, snapshot_at + snapshot_options.interval) : slice;
 }
 
 }  // namespace raftd::node

@@ -334,9 +334,9 @@ Status Recovery::settle(const File& file, const SegmentReader& reader, const Seg
     case Verdict::kSealMissing:
       return corrupt(
           strf("%s: offset %llu, after index %llu: zeros, expected frame %llu or a seal, "
-               "since a later segment is there",
+               "since %s is there and holds more than zeros",
                file.name.c_str(), Number{rest.offset}, Number{replay_.last_index().value},
-               Number{rest.frame_seq}));
+               Number{rest.frame_seq}, format::segment_name(file.seq + 1).c_str()));
     case Verdict::kFrameLost:
       return corrupt(strf("%s, expected a good one, since frame %llu follows at offset %llu",
                           at.c_str(), Number{rest.later_frame_seq},
@@ -348,7 +348,8 @@ Status Recovery::settle(const File& file, const SegmentReader& reader, const Seg
                at.c_str(), Number{rest.last_non_zero}));
     case Verdict::kBadInside:
       return corrupt(
-          strf("%s, expected a good one or a seal, since a later segment is there", at.c_str()));
+          strf("%s, expected a good one or a seal, since %s is there and holds more than zeros",
+               at.c_str(), format::segment_name(file.seq + 1).c_str()));
     case Verdict::kHeaderBad:
       return corrupt(strf("%s: offset 0, after index %llu: %s; its first frame was durable",
                           file.name.c_str(), Number{replay_.last_index().value},

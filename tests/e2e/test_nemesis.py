@@ -9,7 +9,7 @@ import time
 from cluster import wait_for
 from nemesis import Nemesis
 from test_cluster import write_until_acknowledged
-from workload import Workload, check_linearizable
+from workload import Workload, check_linearizable, read_register
 
 SECONDS = float(os.environ.get("RAFTD_NEMESIS_SECONDS", "8"))
 SEED = int(os.environ.get("RAFTD_NEMESIS_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -17,7 +17,7 @@ UNKNOWN_SHARE_MAX = 0.2
 OK_MIN = 300
 
 
-def read_everywhere(cluster, keys):
+def read_everywhere(cluster, keys, value_bytes=0):
     rows = []
     for key in keys:
         for n in cluster.nodes:
@@ -25,7 +25,7 @@ def read_everywhere(cluster, keys):
             # All is healed, but on a busy machine a leader may still change.
             answer = wait_for(lambda: (a := n.get(key, "?timeout=10s")).status != 503 and a, "an answer", 30)
             assert answer.status in (200, 404), answer
-            row["out"] = answer.body.decode() if answer.status == 200 else None
+            _, row["out"] = read_register(answer.status, True, answer.body, value_bytes)
             rows.append(row | {"return": time.monotonic_ns()})
     return rows
 

@@ -9,11 +9,25 @@ import threading
 import time
 
 
-class Workload:
-    """Clients that put unique values and get, each sticking to a node for a while."""
+def stretched(value, size):
+    """The value over and over, so that it has about so many bytes."""
+    return (value + " ") * (size // (len(value) + 1)) if size else value
 
-    def __init__(self, nodes, clients=6, keys=5, seed=1, consistency="", timeout_s=1.0):
+
+def shrunk(body, size):
+    """What stretched() was given; a body that it did not make stays as it is, and is nobody's value."""
+    value = body.partition(" ")[0]
+    return value if stretched(value, size) == body else body
+
+
+class Workload:
+    """Clients that put unique values and get, each sticking to a node for a while.
+
+    With value_bytes the values are about so large on the wire; the history has them short."""
+
+    def __init__(self, nodes, clients=6, keys=5, seed=1, consistency="", timeout_s=1.0, value_bytes=0):
         self.nodes, self.keys, self.consistency, self.timeout_s, self.seed = nodes, keys, consistency, timeout_s, seed
+        self.value_bytes = value_bytes
         self.history = []
         self.acknowledged_writes = 0
         self.lock = threading.Lock()
@@ -82,7 +96,8 @@ class Workload:
         except OSError:
             return "none", None
         try:
-            connection.request("PUT" if op == "put" else "GET", f"/kv/{key}{query}", value)
+            body = stretched(value, self.value_bytes) if op == "put" else None
+            connection.request("PUT" if op == "put" else "GET", f"/kv/{key}{query}", body)
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException):
@@ -91,13 +106,13 @@ class Workload:
             if answer.status in (200, 201):
                 return "ok", None
             return ("unknown" if b'"outcome":"unknown"' in body else "none"), None
-        return read_register(answer.status, answer.headers.get("Raftd-Error") == "not_found", body)
+        return read_register(answer.status, answer.headers.get("Raftd-Error") == "not_found", body, self.value_bytes)
 
 
-def read_register(status, not_found, body):
+def read_register(status, not_found, body, value_bytes=0):
     """Outcome and value of a get."""
     if status == 200:
-        return "ok", body.decode()
+        return "ok", shrunk(body.decode(), value_bytes)
     return ("ok" if status == 404 and not_found else "none"), None
 
 

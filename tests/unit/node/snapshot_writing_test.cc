@@ -1,0 +1,102 @@
+// How a snapshot is made beside everything else: a slice at a time, a piece at a time.
+#include "node/snapshot_writing.h"
+
+#include <doctest/doctest.h>
+
+#include "base/limits.h"
+
+namespace raftd::node {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Plans final : Disk {
+  void submit(storage::DiskPlan plan) override { waiting.push_back(std::move(plan)); }
+  std::vector<storage::DiskPlan> waiting;
+};
+
+// So many slices, each as large as it may be.
+struct Slices final : machine::SnapshotWriter {
+  Slices(int slices, int& taken_so_far) : left(slices), taken(taken_so_far) {}
+  bool write_slice(Bytes& out, std::size_t bytes_max) override {
+    out.resize(out.size() + bytes_max);
+    ++taken;
+    return --left == 0;
+  }
+  Status intact() const override { return raftd::Done{}; }
+  int left;
+  int& taken;
+};
+
+struct Fixture {
+  Plans disk;
+  Log log{LogLevel::kError, [](LogLevel, std::string_view) {}};
+  SnapshotWriting writing{disk, log};
+  int taken = 0;
+
+  void begin(int slices) {
+    storage::SnapshotCut cut;
+    cut.last_index = {7};
+    cut.last_term = {2};
+    cut.configuration.configuration.voters = {{1}};
+    cut.configuration.configuration.addresses = {{{1}, "127.0.0.1:1"}};
+    cut.machine_name = "slices/1";
+    writing.begin(cut, std::make_unique<Slices>(slices, taken));
+  }
+  std::optional<SnapshotWriting::Made> disk_done(Instant now) {
+    REQUIRE(disk.waiting.size() == 1);
+    storage::DiskResult result;
+    result.id = disk.waiting[0].id;
+    disk.waiting.clear();
+    return writing.on_done(now, result);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a slice of the state is taken every so often, however often the loop turns") {
+  Fixture f;
+  f.begin(20);
+  Instant now{milliseconds(100)};
+  f.writing.pump(now);
+  CHECK(f.taken == 1);
+  for (int turn = 0; turn < 10; ++turn)
+    f.writing.pump(now + limits::kSnapshotSliceInterval / 2);
+  CHECK(f.taken == 1);
+  CHECK(f.writing.next_slice() == now + limits::kSnapshotSliceInterval);
+  f.writing.pump(f.writing.next_slice());
+  CHECK(f.taken == 2);
+}
+
+TEST_CASE("no more is gathered than a piece while the one before is being written") {
+  Fixture f;
+  f.begin(20);
+  Instant now{milliseconds(100)};
+  constexpr int kSlicesInAPiece = limits::kSnapshotChunkBytes / limits::kSnapshotSliceBytes;
+  for (int i = 0; i < 100; ++i, now = now + limits::kSnapshotSliceInterval)
+    f.writing.pump(now);
+  CHECK(f.taken == kSlicesInAPiece);
+  CHECK(f.writing.next_slice() == Instant::never());
+  CHECK_FALSE(f.disk_done(now));
+  f.writing.pump(now);
+  CHECK(f.writing.next_slice() != Instant::never());
+}
+
+TEST_CASE("the last slice makes the file, and then there is nothing to wake up for") {
+  Fixture f;
+  CHECK(f.writing.next_slice() == Instant::never());
+  f.begin(6);
+  Instant now{milliseconds(100)};
+  std::optional<SnapshotWriting::Made> made;
+  for (int i = 0; i < 100 && !made; ++i, now = now + limits::kSnapshotSliceInterval) {
+    f.writing.pump(now);
+    if (!f.disk.waiting.empty()) made = f.disk_done(now);
+  }
+  REQUIRE(made);
+  CHECK(made->kept.index == raft::Index{7});
+  CHECK(made->kept.bytes > 6 * limits::kSnapshotSliceBytes);
+  CHECK_FALSE(f.writing.active());
+  CHECK(f.writing.next_slice() == Instant::never());
+}
+
+}  // namespace raftd::node
