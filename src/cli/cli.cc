@@ -101,6 +101,8 @@ Parsed execute(const Arguments& arguments, const Output& output) {
       return {std::nullopt, snapshot_command(arguments, sources_of(arguments), output)};
     case CommandId::kRecover:
       return {std::nullopt, recover_command(arguments, sources_of(arguments), output)};
+    case CommandId::kRepair:
+      return {std::nullopt, repair_command(sources_of(arguments), output)};
   }
   return {};
 }

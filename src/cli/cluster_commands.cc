@@ -284,6 +284,7 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
     case CommandId::kSnapshotInspect:
     case CommandId::kSnapshotRestore:
     case CommandId::kRecover:
+    case CommandId::kRepair:
     case CommandId::kExport:
     case CommandId::kImport:
     case CommandId::kVersion:

@@ -30,6 +30,7 @@ int snapshot_command(const Arguments& arguments, const config::Sources& sources,
                      const Output& output);
 int recover_command(const Arguments& arguments, const config::Sources& sources,
                     const Output& output);
+int repair_command(const config::Sources& sources, const Output& output);
 
 // With the client given, too.
 int save_command(const Arguments& arguments, Client& client, const Output& output);

@@ -289,6 +289,7 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kSnapshotInspect:
     case CommandId::kSnapshotRestore:
     case CommandId::kRecover:
+    case CommandId::kRepair:
     case CommandId::kExport:
     case CommandId::kImport:
     case CommandId::kVersion:

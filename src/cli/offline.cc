@@ -4,6 +4,8 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "cli/cli.h"
+#include "storage/data_dir.h"
 
 namespace raftd::cli {
 
@@ -23,6 +25,32 @@ raft::Configuration first_configuration(const config::Config& config) {
 
 std::string cluster_text(const storage::ClusterId& id) {
   return to_hex(std::as_bytes(std::span(id)).first(8));
+}
+
+Result<storage::Identity> own_identity(storage::DirectoryReader& directory,
+                                       const config::Config& config) {
+  const std::string& path = config.data_dir;
+  TRY(const std::optional<storage::Identity> identity, storage::read_identity(directory));
+  if (!identity) {
+    return Error{Errc::kBadInput, "data directory " + path + " holds no data of a node"};
+  }
+  if (config.id != 0 && config.id != identity->node_id.value) {
+    return Error{Errc::kConflict,
+                 strf("data directory %s belongs to node %llu, not to node %llu", path.c_str(),
+                      static_cast<unsigned long long>(identity->node_id.value),
+                      static_cast<unsigned long long>(config.id))};
+  }
+  if (!storage::is_cluster_name(identity->cluster_id, config.cluster.name)) {
+    return Error{Errc::kConflict, "data directory " + path +
+                                      " belongs to a cluster of another name than \"" +
+                                      percent_escape(config.cluster.name) + "\""};
+  }
+  return *identity;
+}
+
+int directory_status(const Error& error) {
+  const bool corrupt = error.code == Errc::kCorrupt || error.code == Errc::kUnsupported;
+  return corrupt ? kExitCorrupt : kExitCannotRead;
 }
 
 void StoreSink::commit(raft::Index index, std::uint64_t time_ms) {

@@ -18,6 +18,14 @@ raft::Configuration first_configuration(const config::Config& config);
 // The first half of a cluster's id, as people see it.
 std::string cluster_text(const storage::ClusterId& id);
 
+// Whose data the configured directory holds. kBadInput: nobody's; kConflict: another node's or
+// another cluster's; kCorrupt, kIo.
+Result<storage::Identity> own_identity(storage::DirectoryReader& directory,
+                                       const config::Config& config);
+
+// The exit status of a command that cannot use the data directory.
+int directory_status(const Error& error);
+
 // A store that takes its state from a snapshot.
 class StoreSink final : public storage::StateSink {
  public:

@@ -276,6 +276,13 @@ std::vector<Command> backup_commands() {
        0,
        0,
        {"--config", "--set", "--dry-run", "--yes", "--force"}},
+      {CommandId::kRepair,
+       "repair",
+       "",
+       "a node whose log is damaged fetches from the others what it lacks",
+       0,
+       0,
+       {"--config", "--set"}},
   };
 }
 
@@ -360,6 +367,7 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& typed) {
                  " is one argument too many");
   }
   const bool needs_config = command.id == CommandId::kRun || command.id == CommandId::kRecover ||
+                            command.id == CommandId::kRepair ||
                             command.id == CommandId::kSnapshotRestore;
   if (needs_config && !out.has("--config")) return usage(name + " needs --config FILE");
   return out;

@@ -29,6 +29,7 @@ enum class CommandId : std::uint8_t {
   kSnapshotInspect,
   kSnapshotRestore,
   kRecover,
+  kRepair,
   kExport,
   kImport,
   kVersion,

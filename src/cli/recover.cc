@@ -34,23 +34,10 @@ struct Old {
 Result<Old> read_old(const config::Config& config, kv::Store& store) {
   const std::string& path = config.data_dir;
   TRY(const auto reader, storage::PosixDirectoryReader::open(path));
-  TRY(const std::optional<storage::Identity> identity, storage::read_identity(*reader));
-  if (!identity) {
-    return Error{Errc::kBadInput, "data directory " + path + " holds no data of a node"};
-  }
-  if (config.id != 0 && config.id != identity->node_id.value) {
-    return Error{Errc::kConflict,
-                 strf("data directory %s belongs to node %llu, not to node %llu", path.c_str(),
-                      Number{identity->node_id.value}, Number{config.id})};
-  }
-  if (!storage::is_cluster_name(identity->cluster_id, config.cluster.name)) {
-    return Error{Errc::kConflict, "data directory " + path +
-                                      " belongs to a cluster of another name than \"" +
-                                      percent_escape(config.cluster.name) + "\""};
-  }
+  TRY(const storage::Identity identity, own_identity(*reader, config));
   StoreSink sink(store);
   storage::RecoverOptions options;
-  options.identity = *identity;
+  options.identity = identity;
   options.incarnation = raft::Incarnation{1};  // For a journal that is not opened.
   options.tail_bytes_max = SIZE_MAX;
   options.machine_name = store.name();
@@ -61,7 +48,7 @@ Result<Old> read_old(const config::Config& config, kv::Store& store) {
     sink.commit(recovered->durable.snapshot->id.last_index, recovered->snapshot_time_ms);
   }
   TRY(const node::Replayed replayed, node::replay(*recovered, store));
-  return Old{*identity, *std::move(recovered), replayed};
+  return Old{identity, *std::move(recovered), replayed};
 }
 
 struct Asked {
@@ -195,16 +182,11 @@ storage::Founding founding_of(const config::Config& config, const Old& old,
   return founding;
 }
 
-int exit_status_of(const Error& error) {
-  const bool corrupt = error.code == Errc::kCorrupt || error.code == Errc::kUnsupported;
-  return corrupt ? kExitCorrupt : kExitCannotRead;
-}
-
 int finished(const std::string& path, const Output& output) {
   const Result<std::string> aside = storage::finish_founding(path);
   if (!aside) {
     output.error(path + ": " + aside.error().message);
-    return exit_status_of(aside.error());
+    return directory_status(aside.error());
   }
   const auto reader = storage::PosixDirectoryReader::open(path);
   const auto identity = reader ? storage::read_identity(**reader)
@@ -238,7 +220,7 @@ int recover_old(const Arguments& arguments, const config::Config& config, const 
   const Result<Old> old = read_old(config, store);
   if (!old) {
     output.error(old.error().message);
-    return exit_status_of(old.error());
+    return directory_status(old.error());
   }
   if (!old->replayed.index) {
     output.error("data directory " + config.data_dir + " holds no state yet");

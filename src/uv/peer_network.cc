@@ -212,7 +212,9 @@ void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
   if (s.stopped) return;
   s.configuration = configuration.configuration;
   s.drop_links(*s.configuration);
-  for (const raft::MemberAddress& member : s.configuration->addresses) {
+  const bool known = !s.configuration->addresses.empty();
+  for (const raft::MemberAddress& member :
+       known ? s.configuration->addresses : s.context.options.listed) {
     if (member.id == s.context.options.identity.node_id) continue;
     s.link_to(member.id).set_address(member.peer);
   }

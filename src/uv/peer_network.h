@@ -20,6 +20,9 @@ struct PeerOptions {
   Duration election_timeout_min{};  // A link that has not drained for so long is made anew.
   Duration connect_timeout{};
   Duration hello_timeout = std::chrono::seconds(5);
+  // Dialled while the log names no members, as after a repair that no snapshot survived: a peer
+  // with a lower id would wait for this node to dial.
+  std::vector<raft::MemberAddress> listed;
 };
 
 // What the network needs to know of the replicated state; called on the loop.

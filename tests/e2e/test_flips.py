@@ -119,7 +119,8 @@ class Original:
         return not self.segments()[-1]
 
     def is_marked(self):
-        return [s for s in self.segments() if s][-1][-1][3] == HARD_STATE
+        at, end, _, kind = [s for s in self.segments() if s][-1][-1]
+        return kind == HARD_STATE and end - at == 48 + 32  # Every frame begins with it; the mark has nothing else.
 
 
 def outcome_of(node, original, name, offset):

@@ -88,6 +88,7 @@ def test_kills_in_the_midst_of_snapshots_compaction_and_transfers_lose_nothing(m
     took = time.monotonic() - started
     ledger.stop()
     history = workload.stop()
+    cluster.wait_applied()  # What is under way is installed, too.
     outcomes = [r["outcome"] for r in history]
     installed = sum(n.log().count("installed the one at index") for n in cluster.nodes)
     made = sum(n.log().count("snapshot: made at index") for n in cluster.nodes)
@@ -96,7 +97,7 @@ def test_kills_in_the_midst_of_snapshots_compaction_and_transfers_lose_nothing(m
           f"{outcomes.count('unknown')} unknown; {len(ledger.acknowledged)} of {ledger.asked} in the ledger acknowledged")
     # A test that nothing happened in proves nothing.
     assert all(killer.fired[moment] for moment in killer.moments)
-    assert installed >= 2 and made >= 3
+    assert installed >= killer.fired["sender"] and made >= 3
     assert outcomes.count("unknown") <= UNKNOWN_SHARE_MAX * len(history)
     if KILLS >= 100:
         assert killer.hit["unfinished snapshot"] >= 10 and killer.hit["unfinished transfer"] >= 10, killer.hit

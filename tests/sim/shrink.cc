@@ -7,6 +7,8 @@
 namespace raftd::sim {
 namespace {
 
+constexpr std::size_t kPairsOfFaultsMax = 12;
+
 class Shrinker {
  public:
   Shrinker(Script script, const std::string& invariant, const Judge& judge, std::size_t runs_max)
@@ -21,6 +23,7 @@ class Shrinker {
       smaller |= drop_nodes();
       smaller |= shorten();
       smaller |= calm_down();
+      if (!smaller) smaller = drop_pairs();
     }
     return best_;
   }
@@ -64,6 +67,22 @@ class Shrinker {
       }
     }
     return any;
+  }
+
+  // Two that only go together, such as a cut and what would not happen without it. The last resort:
+  // it costs the square of what is left.
+  bool drop_pairs() {
+    const std::size_t left = best_.script.plan.size();
+    if (left > kPairsOfFaultsMax) return false;
+    for (std::size_t one = 0; one < left; ++one) {
+      for (std::size_t other = one + 1; other < left; ++other) {
+        Script smaller = best_.script;
+        smaller.plan.erase(smaller.plan.begin() + static_cast<std::ptrdiff_t>(other));
+        smaller.plan.erase(smaller.plan.begin() + static_cast<std::ptrdiff_t>(one));
+        if (attempt(std::move(smaller))) return true;
+      }
+    }
+    return false;
   }
 
   bool drop_clients() {

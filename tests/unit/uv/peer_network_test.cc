@@ -262,6 +262,23 @@ TEST_CASE("IPv6 works like IPv4") {
   REQUIRE(world.until([&] { return all_connected(world); }));
 }
 
+TEST_CASE("a node whose log names no members dials the listed ones, until it names them") {
+  World world;
+  TestNode& one = world.add(options_of(1));
+  one.listen();
+  PeerOptions repaired = options_of(2);
+  repaired.listed = {{{1}, one.address}, {{2}, "127.0.0.1:1"}, {{3}, "127.0.0.1:1"}};
+  TestNode& two = world.add(repaired);
+  // Node 1 has had its knock, or never knew where: it waits to be dialled.
+  one.network->members(configuration_of({{1, one.address}, {2, "127.0.0.1:1"}}));
+  two.network->members({});
+  REQUIRE(world.until([&] { return one.up[2] && two.up[1]; }));
+  REQUIRE(world.until([&] { return two.said("node 3 at 127.0.0.1:1") == 1; }));
+  two.network->members(configuration_of({{1, one.address}, {2, two.address}}));
+  CHECK(world.until([&] { return two.network->every_peer_answered(); }));  // The third is gone.
+  CHECK(two.up[1]);
+}
+
 TEST_CASE("members that leave the configuration lose their link, others keep it") {
   World world;
   for (std::uint64_t id = 1; id <= 3; ++id)
