@@ -206,6 +206,7 @@ void Replica::pump(Instant now) {
   s.serve_reads();
   s.open_backups();
   s.note_recovery();
+  s.deliver_answers();  // A snapshot may find that the memory is no longer what it was.
   s.pump_snapshots(now);
   s.tidy_more = s.outside.machine.tidy_slice();
   s.continue_stop();

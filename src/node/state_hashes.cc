@@ -206,9 +206,12 @@ void StateHashes::judge(Instant now, const raft::Configuration& members,
   } else if (const Mark* earlier = earlier_mark()) {
     begin_round(now, round_->term, *earlier);
   } else if (undecided(members)) {
-    const auto differs =
-        std::ranges::find(round_->answers, HashAnswer::State::kDiffers, &HashAnswer::state);
-    doubt(StateDoubt::Why::kUndecided, mark, differs->hash);
+    const HashAnswer* differing = nullptr;  // Of the same mark, if it can be.
+    for (const HashAnswer& answer : round_->answers) {
+      const bool differs = answer.state == HashAnswer::State::kDiffers && !same(answer.from);
+      if (differs && (differing == nullptr || answer.index == mark.index)) differing = &answer;
+    }
+    doubt(StateDoubt::Why::kUndecided, mark, differing->hash);
   }
 }
 

@@ -31,11 +31,11 @@ class Salvage {
   const raft::HardState& hard_state() const { return hard_state_; }
   // At least as far as the log reached.
   raft::LogPosition end() const;
+  bool end_known() const { return end_known_; }
   std::uint64_t next_frame_seq() const { return next_frame_seq_; }
   const std::optional<raft::Configuration>& configuration() const { return configuration_; }
 
  private:
-  Status walk_frames(SegmentReader& reader, std::uint64_t bytes);
   void take(const std::vector<format::Record>& records);
   void lose(std::uint64_t bytes);
 
@@ -82,33 +82,6 @@ void Salvage::take(const std::vector<format::Record>& records) {
   }
 }
 
-Status Salvage::walk_frames(SegmentReader& reader, std::uint64_t bytes) {
-  std::vector<format::Record> records;
-  bool sealed = false;
-  while (!sealed) {
-    TRY(const std::optional<GoodFrame> frame, reader.next(next_frame_seq_, records));
-    if (frame) {
-      next_frame_seq_ += 1;
-      sealed = frame->seals;
-      take(records);
-      continue;
-    }
-    TRY(const SegmentRest rest, reader.rest(next_frame_seq_));
-    if (rest.zero) return Done{};
-    TRY(const auto later, reader.skip_damage(next_frame_seq_));
-    if (later) {
-      lose(reader.offset() - rest.offset);
-      next_frame_seq_ = *later;
-      continue;
-    }
-    // What a crash tears is one frame, which nobody was told of.
-    if (rest.last_non_zero < rest.offset + limits::kFrameBytesMax) return Done{};
-    lose(bytes - rest.offset);
-    return Done{};
-  }
-  return Done{};
-}
-
 // An error: the file cannot be read, or it is of another node.
 Status Salvage::walk(const Segment& segment) {
   TRY(const std::uint64_t bytes, directory_.size(segment.name));
@@ -132,15 +105,19 @@ Status Salvage::walk(const Segment& segment) {
     lost_bytes_ = 0;
     next_frame_seq_ = found.frame_seq_first;
   } else {
-    const auto later = reader.skip_damage(0);
-    if (!later || !*later) {
-      lose(bytes);
-      return Done{};
-    }
-    lose(reader.offset());
-    next_frame_seq_ = **later;
+    lose(bytes);
   }
-  if (!walk_frames(reader, bytes)) lose(bytes);
+  const FoundFrames found = reader.find_frames();
+  std::vector<format::Record> records;
+  for (const FoundFrames::At& frame : found.frames) {
+    if (frame.seq < next_frame_seq_) continue;  // Written to two places.
+    const auto read = reader.read_frame(frame.offset, records);
+    if (frame.seq > next_frame_seq_ || !read || !*read) lose(bytes);
+    next_frame_seq_ = frame.seq + 1;
+    if (read && *read) take(records);
+  }
+  // What a crash tears is one frame, which nobody was told of.
+  if (found.last_unknown_end > found.end + limits::kFrameBytesMax) lose(bytes);
   return Done{};
 }
 
@@ -244,6 +221,12 @@ Status Repair::decide() {
   repair_.frame_seq = salvage.next_frame_seq();
   repair_.hard_term = salvage.hard_state().term.value;
   repair_.hard_vote = salvage.hard_state().voted_for.value;
+  if (!salvage.end_known()) {
+    // The log may never reach so far in the terms until now. In a later one it is enough to hold
+    // what its leader has begun with, so the present leader, if there is one, is to stand again.
+    repair_.hard_term += 1;
+    repair_.hard_vote = 0;
+  }
   raft::LogPosition promised = salvage.end();
   if (before_) {  // It has not fetched everything since.
     promised = std::max(promised, {{before_->promised_term}, {before_->promised_index}});

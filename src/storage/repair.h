@@ -26,7 +26,7 @@ namespace raftd::storage {
 struct RepairPlan {
   std::vector<DiskOp> ops;      // In order; may be stopped anywhere, and planned anew.
   std::string damage;           // Why a start refuses the directory.
-  raft::HardState hard_state;   // It is kept.
+  raft::HardState hard_state;   // It is kept; or the next term begins, if promised is a guess.
   raft::LogPosition promised;   // Where the old log ended, at most.
   raft::Index left;             // What is left, in a snapshot; 0: nothing.
   std::vector<FileName> aside;  // Renamed to damaged-*, oldest first.

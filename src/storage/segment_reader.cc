@@ -27,11 +27,14 @@ std::optional<std::size_t> last_non_zero(ByteView bytes) {
 
 }  // namespace
 
+FileWindow::FileWindow(DirectoryReader& directory, FileName name, std::uint64_t size)
+    : directory_(directory), name_(std::move(name)), size_(size), read_bytes_min_(kWindowBytes) {}
+
 Result<ByteView> FileWindow::at(std::uint64_t offset, std::uint64_t bytes) {
   if (offset >= size_) return ByteView{};
   bytes = std::min(bytes, size_ - offset);
   if (offset < start_ || offset + bytes > start_ + buffer_.size()) {
-    auto read = directory_.read(name_, offset, std::max(bytes, kWindowBytes));
+    auto read = directory_.read(name_, offset, std::max(bytes, read_bytes_min_));
     if (!read) {
       return Error{Errc::kCorrupt,
                    strf("%s: offset %llu cannot be read (%s)", name_.c_str(),
@@ -64,36 +67,44 @@ Result<std::optional<format::SegmentHeader>> SegmentReader::header() {
 Result<std::optional<GoodFrame>> SegmentReader::next(std::uint64_t expected_seq,
                                                      std::vector<format::Record>& records) {
   ASSERT(incarnation_);
-  const std::optional<GoodFrame> none;
   TRY(const ByteView head, window_.at(offset_, sizeof(format::FrameHeader)));
+  const auto header = format::find_frame_header(head, seq_, incarnation_);
+  if (header && header->frame_seq != expected_seq) {
+    frame_reason_ = strf("frame %llu is there", static_cast<unsigned long long>(header->frame_seq));
+    return std::optional<GoodFrame>{};
+  }
+  TRY(const std::optional<GoodFrame> good, read_frame(offset_, records));
+  if (good) offset_ += good->bytes;
+  return good;
+}
+
+Result<std::optional<GoodFrame>> SegmentReader::read_frame(std::uint64_t offset,
+                                                           std::vector<format::Record>& records) {
+  const std::optional<GoodFrame> none;
+  TRY(const ByteView head, window_.at(offset, sizeof(format::FrameHeader)));
   const auto header = format::find_frame_header(head, seq_, incarnation_);
   if (!header) {
     frame_reason_ = head.empty() ? "the file ends" : "no frame header is there";
     return none;
   }
-  if (header->frame_seq != expected_seq) {
-    frame_reason_ = strf("frame %llu is there", static_cast<unsigned long long>(header->frame_seq));
-    return none;
-  }
   const std::uint64_t bytes = format::frame_bytes(header->payload_bytes);
   if (bytes > limits::kFrameBytesMax ||
-      sizeof(format::FrameHeader) + header->payload_bytes > size() - offset_) {
+      sizeof(format::FrameHeader) + header->payload_bytes > size() - offset) {
     frame_reason_ = strf("its %u bytes do not end inside the file", header->payload_bytes);
     return none;
   }
   TRY(const ByteView frame,
-      window_.at(offset_, sizeof(format::FrameHeader) + header->payload_bytes));
+      window_.at(offset, sizeof(format::FrameHeader) + header->payload_bytes));
   const auto parsed = format::parse_records(*header, frame, records);
   if (!parsed) {
     frame_reason_ = parsed.error().message;
     return none;
   }
-  GoodFrame good{*header, offset_, static_cast<std::uint32_t>(bytes), frame, false};
+  GoodFrame good{*header, offset, static_cast<std::uint32_t>(bytes), frame, false};
   if (records.size() == 1) {
     const auto kind = static_cast<format::RecordKind>(records[0].header.kind);
     good.seals = kind == format::RecordKind::kSeal || kind == format::RecordKind::kClean;
   }
-  offset_ += bytes;
   return std::optional(good);
 }
 
@@ -118,16 +129,25 @@ Result<SegmentRest> SegmentReader::rest(std::uint64_t frame_seq) {
   return rest;
 }
 
-Result<std::optional<std::uint64_t>> SegmentReader::skip_damage(std::uint64_t frame_seq) {
-  for (std::uint64_t at = offset_ + limits::kBlockBytes; at < size(); at += limits::kBlockBytes) {
-    TRY(const ByteView head, window_.at(at, sizeof(format::FrameHeader)));
-    const auto header = format::find_frame_header(head, seq_, incarnation_);
-    if (!header || header->frame_seq <= frame_seq) continue;
-    incarnation_ = header->incarnation;
-    offset_ = at;
-    return std::optional(header->frame_seq);
+FoundFrames SegmentReader::find_frames() {
+  window_.narrow();
+  FoundFrames found;
+  found.end = incarnation_ ? limits::kBlockBytes : 0;
+  std::vector<format::Record> records;
+  for (std::uint64_t at = found.end; at < size();) {
+    const auto frame = read_frame(at, records);
+    if (frame && *frame) {
+      found.frames.push_back({(*frame)->header.frame_seq, at});
+      at += (*frame)->bytes;
+      found.end = at;
+      continue;
+    }
+    const auto block = window_.at(at, limits::kBlockBytes);
+    at += limits::kBlockBytes;
+    if (!block || last_non_zero(*block)) found.last_unknown_end = at;
   }
-  return std::optional<std::uint64_t>{};
+  std::sort(found.frames.begin(), found.frames.end());
+  return found;
 }
 
 Result<bool> all_zero(DirectoryReader& directory, const FileName& name, std::uint64_t size) {

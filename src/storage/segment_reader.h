@@ -13,19 +13,21 @@ namespace raftd::storage {
 // A file through a window of bounded size.
 class FileWindow {
  public:
-  FileWindow(DirectoryReader& directory, FileName name, std::uint64_t size)
-      : directory_(directory), name_(std::move(name)), size_(size) {}
+  FileWindow(DirectoryReader& directory, FileName name, std::uint64_t size);
 
   // The bytes from offset on, as many as wanted; fewer only at the end of the file. Valid until the
   // next call. A read error becomes kCorrupt: what cannot be read must not be guessed.
   Result<ByteView> at(std::uint64_t offset, std::uint64_t bytes);
   std::uint64_t size() const { return size_; }
   const FileName& name() const { return name_; }
+  // From now on nothing is read but what is asked for: a bad sector spoils only its own block.
+  void narrow() { read_bytes_min_ = 1; }
 
  private:
   DirectoryReader& directory_;
   FileName name_;
   std::uint64_t size_;
+  std::uint64_t read_bytes_min_;
   std::uint64_t start_ = 0;
   Bytes buffer_;
 };
@@ -49,6 +51,18 @@ struct SegmentRest {
   std::uint64_t last_non_zero = 0;  // Offset of the last byte that is not zero, if any is.
 };
 
+// All that is good in a damaged segment, wherever it stands.
+struct FoundFrames {
+  struct At {
+    std::uint64_t seq = 0;
+    std::uint64_t offset = 0;
+    auto operator<=>(const At&) const = default;
+  };
+  std::vector<At> frames;              // By their numbers.
+  std::uint64_t end = 0;               // Behind the last of them in the file, and the header.
+  std::uint64_t last_unknown_end = 0;  // Behind the last block that is neither good nor zero.
+};
+
 class SegmentReader {
  public:
   SegmentReader(DirectoryReader& directory, std::uint64_t seq, std::uint64_t size)
@@ -67,10 +81,12 @@ class SegmentReader {
   // a frame counts as later if its number is above frame_seq.
   Result<SegmentRest> rest(std::uint64_t frame_seq);
 
-  // Goes on behind damage: at the next frame whose header is good and whose number is above
-  // frame_seq. Gives that number; nullopt: there is none. Without a valid header() frames of any
-  // incarnation count.
-  Result<std::optional<std::uint64_t>> skip_damage(std::uint64_t frame_seq);
+  // Never fails: a block that cannot be read is not known. Without a valid header() frames of any
+  // incarnation count. After this read_frame() is all that may be called.
+  FoundFrames find_frames();
+  // The good frame at this offset with its records; nullopt: none is there.
+  Result<std::optional<GoodFrame>> read_frame(std::uint64_t offset,
+                                              std::vector<format::Record>& records);
 
   const FileName& name() const { return window_.name(); }
   std::uint64_t size() const { return window_.size(); }

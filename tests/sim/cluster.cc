@@ -193,7 +193,8 @@ void Cluster::stop(std::size_t node, Duration patience) {
 void Cluster::poll_stop(std::size_t node, std::uint64_t life, Instant deadline) {
   Node& n = *nodes_[node];
   if (n.life != life || !n.replica) return;
-  if (n.replica->stopped() && !n.replica->has_more()) {
+  // A process that stands still cannot end, and has not seen who came meanwhile.
+  if (n.replica->stopped() && !n.replica->has_more() && !paused(node)) {
     ++coverage_.clean_stops;
     if (!n.clients.empty()) throw Violation("stop: a client was left without an answer");
     say(node, "has stopped");

@@ -12,6 +12,7 @@
 #include "sim/disk.h"
 #include "sim/network.h"
 #include "sim/oracle.h"
+#include "storage/repair.h"
 
 namespace raftd::sim {
 
@@ -39,6 +40,9 @@ struct Coverage {
   std::uint64_t damage_harmless = 0;
   std::uint64_t damage_refused = 0;    // By the start.
   std::uint64_t damage_unnoticed = 0;  // The last frame is gone: a start cannot know.
+  std::uint64_t log_repairs = 0;
+  std::uint64_t log_repairs_cut_short = 0;  // And done again.
+  std::uint64_t log_repairs_refused = 0;    // Nobody knows what the node has promised.
   std::uint64_t starts_without_reads = 0;
   std::uint64_t strays = 0;           // Nodes whose state was made to differ.
   std::uint64_t strays_noticed = 0;   // By themselves, as they must.
@@ -77,6 +81,7 @@ class Cluster final : private Peers {
   const Options& options() const { return options_; }
   Schedule& schedule() { return schedule_; }
   Oracle& oracle() { return oracle_; }
+  const Oracle& oracle() const { return oracle_; }
   SimNetwork& network() { return network_; }
   Coverage& coverage() { return coverage_; }
   std::size_t size() const { return nodes_.size(); }
@@ -110,7 +115,8 @@ class Cluster final : private Peers {
   enum class Damage : std::uint8_t { kBitFlip, kZeroSector, kLostWrite, kMisdirected, kWipe };
   // Damage that nobody repairs. False: not on this node. Only so few nodes of a run are ever hit
   // that the others hold everything that is committed, and are a quorum; unless the options say
-  // that damage may go beyond. What a node does not notice, an operator does: it stays away.
+  // that damage may go beyond. What a start refuses is repaired, if the options say so and it can
+  // be. What a node does not notice, an operator does: it stays away.
   bool damage(std::size_t node, Damage kind);
   // The next write that it applies is another one than it says: from then on its state differs.
   // Once in a run. Until the node has noticed, what it answers counts as not answered.
@@ -120,6 +126,7 @@ class Cluster final : private Peers {
   bool strayed(std::size_t node) const;  // It runs, and has that state or one that came of it.
   bool stray_spread() const { return coverage_.strays_spread > 0; }
   bool lost(std::size_t node) const;  // It will never start again.
+  bool owes(std::size_t node) const;  // It was repaired, and has not yet what it once had.
   void be_kind();                     // No more faults of network and disks; everything heals.
 
   // Nothing if the node does not run: its port is closed. timeout is by the node's clock.
@@ -162,6 +169,11 @@ class Cluster final : private Peers {
   // nullopt: it is refused, as it must be.
   std::optional<storage::Recovered> recover_disk(std::size_t node);
   void refused(std::size_t node, const Error& error);
+  bool repair(std::size_t node, storage::RecoverOptions options);
+  bool finished_by_itself(std::size_t node, const storage::RecoverOptions& options,
+                          const storage::RepairPlan& plan);
+  bool repaired(std::size_t node, const storage::RecoverOptions& options,
+                const storage::RepairPlan& plan);
   bool accept(std::size_t node, const storage::Recovered& recovered);
   void disk_failed(std::size_t node, const char* what);
   void complete(std::size_t node, node::ClientToken token, node::ClientResult result);

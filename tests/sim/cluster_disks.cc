@@ -46,6 +46,7 @@ std::optional<storage::Recovered> Cluster::recover_disk(std::size_t node) {
     auto recovered = storage::recover(n.disk.image(), options);
     if (!recovered) {
       refused(node, recovered.error());
+      if (n.lost && repair(node, options)) continue;
       return std::nullopt;
     }
     n.disk.image().fail_reads(0);
@@ -81,8 +82,10 @@ void Cluster::refused(std::size_t node, const Error& error) {
   const bool says_where = error.message.find("log-") != std::string::npos ||
                           error.message.find("snapshot-") != std::string::npos ||
                           error.message.find("reserve") != std::string::npos ||
-                          error.message.find("torn-") != std::string::npos;
-  if ((!n.victim && !unreadable) || !says_where || error.code != Errc::kCorrupt) {
+                          error.message.find("torn-") != std::string::npos ||
+                          error.message.find("REPAIR") != std::string::npos;
+  const bool right_code = error.code == Errc::kCorrupt || (unreadable && error.code == Errc::kIo);
+  if ((!n.victim && !unreadable) || !says_where || !right_code) {
     violated("recovery", strf("node %zu does not start: %s", node + 1, error.message.c_str()));
   }
   n.disk.image().fail_reads(0);
@@ -92,6 +95,85 @@ void Cluster::refused(std::size_t node, const Error& error) {
   }
   ++coverage_.damage_refused;
   n.lost = true;
+}
+
+// What an operator does who reads why the start was refused. False: it cannot be, or must not.
+bool Cluster::repair(std::size_t node, storage::RecoverOptions options) {
+  Node& n = *nodes_[node];
+  if (!options_.repair) return false;
+  options.sink = nullptr;
+  options.machine_name = {};
+  std::optional<storage::RepairPlan> cut_short;
+  for (;;) {
+    options.incarnation = {n.rng.next() | 1};
+    auto plan = storage::plan_repair(n.disk.image(), options);
+    if (!plan) {
+      say(node, "cannot be repaired: " + plan.error().message);
+      ++coverage_.log_repairs_refused;
+      return false;
+    }
+    if (!*plan) {
+      if (!cut_short) violated("repair", "there is nothing to repair, and the start is refused");
+      return finished_by_itself(node, options, *cut_short);
+    }
+    const auto dies_at = std::ranges::find_if((*plan)->ops, [&](const storage::DiskOp& op) {
+      if (chance(n.rng, 2)) return true;
+      n.disk.image().execute(op);
+      return false;
+    });
+    if (dies_at == (*plan)->ops.end()) return repaired(node, options, **plan);
+    ++coverage_.log_repairs_cut_short;
+    n.disk.image().lose_power(n.rng);
+    cut_short = *std::move(plan);
+  }
+}
+
+// A start accepts what a power loss in the midst of a repair has left: all of it is there, or what
+// was wrong had not reached the disk.
+bool Cluster::finished_by_itself(std::size_t node, const storage::RecoverOptions& options,
+                                 const storage::RepairPlan& plan) {
+  Node& n = *nodes_[node];
+  const auto recovered = storage::recover(n.disk.image(), options);
+  const bool untouched =
+      recovered && n.disk.image().log().compare(recovered->durable) == DiskLog::Found::kAll;
+  if (!untouched) return repaired(node, options, plan);
+  n.lost = false;
+  return true;
+}
+
+// False: its last frame was damaged, too, so that it does not know all that it has promised; nobody
+// can tell that from a write that a crash has torn.
+bool Cluster::repaired(std::size_t node, const storage::RecoverOptions& options,
+                       const storage::RepairPlan& plan) {
+  Node& n = *nodes_[node];
+  DiskLog& log = n.disk.image().log();
+  for (const storage::FileName& name : plan.aside)
+    n.disk.image().execute(
+        storage::RemoveFile{std::string(storage::format::kDamagedPrefix) + name});
+  const auto recovered = storage::recover(n.disk.image(), options);
+  if (!recovered) {
+    violated("repair", strf("node %zu does not start after it: %s", node + 1,
+                            recovered.error().message.c_str()));
+  }
+  switch (log.repaired(recovered->durable, plan.promised)) {
+    case DiskLog::Found::kAll:
+      break;
+    case DiskLog::Found::kLastFrameLost:
+      ++coverage_.damage_unnoticed;
+      return false;
+    case DiskLog::Found::kSomethingElse:
+      violated("repair",
+               strf("node %zu promises to hold %llu of term %llu, in term %llu; its disk "
+                    "was synced to %llu, term %llu",
+                    node + 1, number(plan.promised.index.value), number(plan.promised.term.value),
+                    number(recovered->durable.hard_state.term.value),
+                    number(log.durable().last().value), number(log.durable().hard.term.value)));
+  }
+  say(node, "is repaired: " + plan.damage);
+  ++coverage_.log_repairs;
+  n.lost = false;
+  n.damaged = n.disk.will_go_astray();
+  return true;
 }
 
 // Recovery neither loses what was synced nor makes anything up. False: the very last frame is gone,
@@ -146,6 +228,10 @@ void Cluster::stick_disk(std::size_t node, Duration lasting) {
 
 bool Cluster::lost(std::size_t node) const {
   return nodes_[node]->lost;
+}
+
+bool Cluster::owes(std::size_t node) const {
+  return nodes_[node]->disk.image().log().owes();
 }
 
 bool Cluster::damage(std::size_t node, Damage kind) {

@@ -125,11 +125,16 @@ TEST_CASE(
     p.cluster.start(p.follower);
     CHECK(p.cluster.lost(p.follower) != p.cluster.running(p.follower));
     total.add(p.cluster.coverage());
+    const bool repaired = p.cluster.coverage().log_repairs > 0;
+    CHECK(p.cluster.owes(p.follower) == repaired);
     // Nobody else is disturbed, and a damage without consequence has none.
     write_some(p, p.leader, 5);
     if (p.cluster.running(p.follower)) CHECK(settle(p, p.follower));
+    CHECK(p.cluster.run_until([&] { return !p.cluster.owes(p.follower); }, seconds(20)));
   }
   CHECK(total.damage == 60);
+  CHECK(total.log_repairs > 5);
+  CHECK(total.log_repairs + total.log_repairs_refused == total.damage_refused);
   CHECK(total.damage_refused > 10);
   CHECK(total.damage_refused + total.damage_harmless + total.damage_unnoticed == 60);
 }
@@ -148,13 +153,42 @@ TEST_CASE(
     p.cluster.run_for(milliseconds(20));
     p.cluster.kill(p.follower, seed % 5 != 0);
     p.cluster.start(p.follower);
-    CHECK(p.cluster.lost(p.follower));
+    const bool repaired = p.cluster.coverage().log_repairs == 1;
+    CHECK(p.cluster.lost(p.follower) != repaired);
     if (after > 0) CHECK(p.cluster.coverage().damage_refused == 1);
     total.add(p.cluster.coverage());
     write_some(p, p.leader, 5);
+    if (repaired) CHECK(settle(p, p.follower));
   }
   CHECK(total.damage_refused + total.damage_unnoticed == 60);
   CHECK(total.damage_unnoticed > 0);
+}
+
+TEST_CASE("[F45] a repaired node crowns nobody who lacks what its lost log had acknowledged") {
+  int repaired = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Playground p(small(3), seed);
+    const std::size_t behind = 3 - p.leader - p.follower;
+    write_some(p, p.leader, 10);
+    p.cluster.kill(behind, false);
+    write_some(p, p.leader, 10);  // On the leader and the follower alone.
+    p.cluster.run_for(milliseconds(50));
+    p.cluster.kill(p.follower, false);
+    REQUIRE(p.cluster.damage(p.follower, Cluster::Damage::kBitFlip));
+    p.cluster.start(p.follower);
+    if (p.cluster.coverage().log_repairs == 0) continue;
+    ++repaired;
+    p.cluster.kill(p.leader, false);
+    p.cluster.start(behind);
+    p.cluster.run_for(seconds(20));
+    CHECK(!p.cluster.leader());
+    p.cluster.start(p.leader);
+    CHECK(settle(p, p.follower));
+    CHECK(settle(p, behind));
+    CHECK(p.get(behind, "k9") == "x");
+  }
+  CHECK(repaired >= 10);
 }
 
 TEST_CASE("[F64] a wiped data directory is refused: it would vote again") {

@@ -57,9 +57,10 @@ bool DiskLog::leads_up() const {
 }
 
 const LogSlot* DiskLog::at(raft::Index index) const {
-  if (leads_up()) return durable_.at(index);
-  const bool covered = index && index <= *snapshots_.rbegin();
-  return covered ? &observer_->committed(index) : nullptr;
+  if (index && index <= last()) {
+    return leads_up() ? durable_.at(index) : &observer_->committed(index);
+  }
+  return index && index.value <= owed_.size() ? &owed_[index.value - 1] : nullptr;
 }
 
 // Whether recovery found this image. Its tail is compared by what the entries hold; what is dropped
@@ -174,7 +175,7 @@ void DiskLog::make_durable(const Frame& frame) {
   }
   undo_ = {durable_.hard, durable_.slots.size(), {}, std::move(all)};
   if (frame.hard) durable_.hard = *frame.hard;
-  if (frame.entries.empty()) return;
+  if (frame.entries.empty()) return settle_debt();
   undo_.kept = frame.first.value - 1;
   for (raft::Index index = frame.first; index <= durable_.last(); index = index.next()) {
     const LogSlot& slot = *durable_.at(index);
@@ -184,6 +185,27 @@ void DiskLog::make_durable(const Frame& frame) {
     undo_.removed.push_back(slot);
   }
   apply_entries(durable_, frame.first, frame.entries);
+  settle_debt();
+}
+
+void DiskLog::forgive(std::size_t kept) {
+  for (std::size_t i = kept; i < owed_.size() && observer_ != nullptr; ++i)
+    observer_->replaced({i + 1}, owed_[i]);
+  owed_.resize(std::min(kept, owed_.size()));
+}
+
+// What the log now holds instead, or holds again.
+void DiskLog::settle_debt() {
+  if (!promised_) return;
+  std::size_t same = std::min(owed_.size(), durable_.slots.size());
+  while (same > 0 && owed_[same - 1].chain != durable_.slots[same - 1].chain)
+    --same;
+  if (same < durable_.slots.size()) forgive(same);
+  const raft::Term term = durable_.slots.empty() ? raft::Term{} : durable_.slots.back().term;
+  if (raft::LogPosition{term, durable_.last()} < *promised_) return;
+  forgive(durable_.slots.size());
+  owed_.clear();
+  promised_.reset();
 }
 
 // How many of the frames that were not synced must have survived; the most that fit.
@@ -199,14 +221,53 @@ std::optional<std::size_t> DiskLog::frames_in(const raft::Durable& recovered) co
   return found;
 }
 
-DiskLog::Found DiskLog::compare(const raft::Durable& recovered) const {
-  if (frames_in(recovered)) return Found::kAll;
+LogImage DiskLog::before_last_frame() const {
   LogImage before = durable_;
   before.hard = undo_.hard;
   before.slots.resize(undo_.kept);
   before.slots.insert(before.slots.end(), undo_.removed.begin(), undo_.removed.end());
   if (undo_.all) before.slots = *undo_.all;
-  return same(before, recovered) ? Found::kLastFrameLost : Found::kSomethingElse;
+  return before;
+}
+
+DiskLog::Found DiskLog::compare(const raft::Durable& recovered) const {
+  if (frames_in(recovered)) return Found::kAll;
+  return same(before_last_frame(), recovered) ? Found::kLastFrameLost : Found::kSomethingElse;
+}
+
+LogImage DiskLog::with_owed(LogImage image) const {
+  if (owed_.size() > image.slots.size()) {
+    image.slots.insert(image.slots.end(),
+                       owed_.begin() + static_cast<std::ptrdiff_t>(image.slots.size()),
+                       owed_.end());
+  }
+  return image;
+}
+
+DiskLog::Found DiskLog::repaired(const raft::Durable& recovered, raft::LogPosition promised) {
+  const auto kept = [&](const LogImage& image) {
+    const raft::Term term = image.slots.empty() ? raft::Term{} : image.slots.back().term;
+    const bool hard = recovered.hard_state == image.hard ||
+                      recovered.hard_state == raft::HardState{{image.hard.term.value + 1}, {}};
+    return hard && raft::LogPosition{term, image.last()} <= promised;
+  };
+  LogImage image = durable_;
+  bool all = kept(with_owed(image));
+  for (const Frame& frame : unsynced_) {
+    apply(image, frame);
+    all = all || kept(with_owed(image));
+  }
+  if (!all) return kept(before_last_frame()) ? Found::kLastFrameLost : Found::kSomethingElse;
+  owed_ = with_owed(durable_).slots;
+  promised_ = promised;
+  durable_.hard = recovered.hard_state;
+  reset(durable_, recovered.snapshot ? recovered.snapshot->id.last_index : raft::Index{});
+  if (!same(durable_, recovered)) return Found::kSomethingElse;
+  unsynced_.clear();
+  written_ = durable_;
+  undo_ = {durable_.hard, durable_.slots.size(), {}};
+  settle_debt();
+  return Found::kAll;
 }
 
 void DiskLog::accept(const raft::Durable& recovered) {

@@ -71,6 +71,7 @@ class DiskLog {
   const LogImage& written() const { return written_; }
   // As a start would find it: the newest snapshot, and the log if it leads up to that.
   raft::Index last() const { return leads_up() ? durable_.last() : *snapshots_.rbegin(); }
+  // Also of what is owed: see repaired().
   const LogSlot* at(raft::Index index) const;
   std::uint64_t chain_at(raft::Index index) const {
     return at(index) == nullptr ? 0 : at(index)->chain;
@@ -82,6 +83,12 @@ class DiskLog {
   Found compare(const raft::Durable& recovered) const;
   // It is durable now, and the node goes on from it. Precondition: compare() said kAll.
   void accept(const raft::Durable& recovered);
+
+  // A repair has set the log aside. What was in it still counts as held by this disk, which votes
+  // for nobody who lacks it, until the log reaches the promised position again. recovered: what the
+  // next start finds, and accepts. kAll: what was durable is promised, and nothing is made up.
+  Found repaired(const raft::Durable& recovered, raft::LogPosition promised);
+  bool owes() const { return promised_.has_value(); }
 
  private:
   struct Frame {
@@ -105,6 +112,10 @@ class DiskLog {
   void make_durable(const Frame& frame);
   void apply(LogImage& image, const Frame& frame) const;
   void reset(LogImage& image, raft::Index to) const;
+  LogImage before_last_frame() const;
+  LogImage with_owed(LogImage image) const;
+  void settle_debt();
+  void forgive(std::size_t kept);
   bool leads_up() const;
   bool same(const LogImage& image, const raft::Durable& recovered) const;
   std::optional<std::size_t> frames_in(const raft::Durable& recovered) const;
@@ -117,6 +128,9 @@ class DiskLog {
   std::set<raft::Index> snapshots_;
   bool frozen_ = false;
   Undo undo_;
+  // Index 1 first, and equal to the log as far as that goes.
+  std::vector<LogSlot> owed_;
+  std::optional<raft::LogPosition> promised_;
 };
 
 }  // namespace raftd::sim

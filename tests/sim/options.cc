@@ -175,6 +175,7 @@ Options draw_options(std::uint64_t seed, Profile profile) {
   if (options.nodes >= 3 && options.damage_every == Duration{}) {
     options.stray_every = maybe(own, 20, seconds(2), seconds(10));
   }
+  options.repair = chance(own, 75);
   switch (profile) {
     case Profile::kSwarm:
       break;

@@ -59,6 +59,7 @@ struct Options {
   Duration sync_max = std::chrono::milliseconds(3);
   std::uint64_t stall_per_mille = 0;  // Of plans take up to three seconds.
   bool damage_beyond = false;         // Damage may hit more nodes than can be survived.
+  bool repair = true;                 // A start that is refused is followed by raftd repair.
 
   // Of the processes.
   std::int64_t clock_rate_spread = 0;  // Per mille.

@@ -11,11 +11,12 @@ unsigned long long number(std::uint64_t value) {
   return value;
 }
 
-// Nobody expects anything of a cluster most of whose disks are gone for good.
+// Nobody expects anything of a cluster most of whose disks are gone for good, or have promised what
+// perhaps nobody has any more.
 bool can_work(const Cluster& cluster) {
   std::size_t left = 0;
   for (std::size_t i = 0; i < cluster.size(); ++i)
-    left += cluster.lost(i) ? 0 : 1;
+    left += cluster.lost(i) || cluster.owes(i) ? 0 : 1;
   return left > cluster.size() / 2;
 }
 
@@ -66,6 +67,27 @@ void notice_strays(Cluster& cluster) {
     throw Violation("state hash: nobody noticed that a state strayed" + state_of(cluster));
 }
 
+// What the manual says for states that no quorum is there to judge: their nodes are started again.
+void restart_doubtful(Cluster& cluster) {
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    if (!cluster.running(i) || !cluster.status(i).doubt) continue;
+    cluster.kill(i, false);
+    cluster.start(i);
+  }
+}
+
+// A state that strayed was written to its node's disk, or sent to others, before anybody noticed.
+// Whoever has it by a snapshot agrees with it; and two that differ do not know which is right.
+bool nobody_can_tell(const Cluster& cluster) {
+  if (cluster.stray_spread()) return true;
+  for (std::size_t i = 0; cluster.oracle().strays() && i < cluster.size(); ++i) {
+    if (!cluster.running(i)) continue;
+    const auto doubt = cluster.status(i).doubt;
+    if (doubt && doubt->why == node::StateDoubt::Why::kUndecided) return true;
+  }
+  return false;
+}
+
 void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   workload.start();
   nemesis.start();
@@ -78,11 +100,13 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   cluster.run_for(std::chrono::seconds(5));
   for (std::size_t i = 0; i < cluster.size(); ++i)
     cluster.start(i);
-  // Who has it by a snapshot from a node that did not know agrees with it: nobody can be right.
   if (!can_work(cluster) || cluster.stray_spread()) return;
   workload.calm_down();
   workload.forget_successes();
-  if (!cluster.run_until([&] { return workload.all_succeeded(); }, cluster.options().settle)) {
+  const auto all_succeeded = [&] { return workload.all_succeeded(); };
+  if (!cluster.run_until(all_succeeded, cluster.options().settle)) restart_doubtful(cluster);
+  if (!cluster.run_until(all_succeeded, cluster.options().settle)) {
+    if (nobody_can_tell(cluster)) return;
     throw Violation("liveness: a client has not had a write done" + state_of(cluster));
   }
   workload.stop();
@@ -95,7 +119,7 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
 
 void check_end(Cluster& cluster, const Workload& workload) {
   std::optional<std::uint64_t> digest;
-  if (cluster.stray_spread()) return;
+  if (nobody_can_tell(cluster)) return;
   for (std::size_t i = 0; can_work(cluster) && i < cluster.size(); ++i) {
     if (cluster.lost(i)) continue;
     cluster.store(i).check_invariants();

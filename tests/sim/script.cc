@@ -78,6 +78,7 @@ const std::vector<OptionInfo>& option_table() {
       {"sync_max", &O::sync_max, 0, kHour},
       {"stall_per_mille", &O::stall_per_mille, 0, 1000},
       {"damage_beyond", &O::damage_beyond},
+      {"repair", &O::repair},
       {"clock_rate_spread", &O::clock_rate_spread, 0, 500},
       {"loop_delay", &O::loop_delay, 0, kHour},
       {"late_timer_percent", &O::late_timer_percent, 0, 100},

@@ -167,6 +167,28 @@ TEST_CASE("a header that is lost with good frames behind it: the frames tell the
   CHECK(plan.promised == raft::LogPosition{{3}, {6}});
 }
 
+TEST_CASE("[F46] a frame that went to another place counts there: no vote behind it is forgotten") {
+  Damaged log;
+  CHECK(log.finish(log.journal->begin(LogDriver::batch({}, raft::HardState{{5}, {2}}))));
+  Bytes bytes = log.disk.contents(kSecond);
+  const auto block = [&](std::size_t number) {
+    return bytes.begin() + static_cast<std::ptrdiff_t>(number * kBlock);
+  };
+  std::size_t place = 3;  // Of entry 4; the entries 5 and 6 behind it are still there.
+  SUBCASE("another frame's") {}
+  SUBCASE("the header's") {
+    place = 0;
+  }
+  std::copy(block(6), block(7), block(place));
+  std::fill(block(6), block(7), std::byte{});
+  log.disk.set_contents(kSecond, bytes);
+  const RepairPlan plan = log.plan();
+  CHECK(plan.hard_state == raft::HardState{{5}, {2}});
+  CHECK(plan.promised >= raft::LogPosition{{3}, {6}});
+  log.disk.run(plan.ops);
+  CHECK(log.started().hard_state == raft::HardState{{5}, {2}});
+}
+
 TEST_CASE("where the old log ended is guessed high where no entry stands behind the damage") {
   Damaged log;
   log.background();
@@ -174,8 +196,10 @@ TEST_CASE("where the old log ended is guessed high where no entry stands behind 
   CHECK(log.finish(log.journal->begin(LogDriver::batch({}, raft::HardState{{4}, {2}}))));
   log.lose_entry(6);
   const RepairPlan plan = log.plan();
-  CHECK(plan.hard_state == raft::HardState{{4}, {2}});
-  CHECK(plan.promised == raft::LogPosition{{4}, {5 + kBlock / 32}});
+  // In term 4 nobody's log may ever reach there: so the next one begins.
+  CHECK(plan.hard_state == raft::HardState{{5}, {}});
+  const std::uint64_t entries_max = log.disk.contents(kSecond).size() / 32;
+  CHECK(plan.promised == raft::LogPosition{{4}, {5 + entries_max}});
 }
 
 TEST_CASE("a missing segment, and one that cannot be read, are repaired if a later one is good") {
