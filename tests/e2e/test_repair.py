@@ -35,6 +35,10 @@ def flip(path, at):
     path.write_bytes(data)
 
 
+def persisted(node):
+    return node.request("GET", "/admin/debug").json()["raft_log"]["persisted"]
+
+
 def config(node):
     return f"--config={node.dir / 'node.toml'}"
 
@@ -66,7 +70,8 @@ def test_a_damaged_follower_is_repaired_and_catches_up(tmp_path):
         assert node.get("key-100", "?consistency=stale").body == b"value"
         assert node.get("later", "?consistency=stale").body == b"yes"
         assert "the log was repaired" in node.log()
-        # Whole again: nothing is remembered, and it counts like any other.
+        # Whole again, once its disk has it: nothing is remembered, and it counts like any other.
+        wait_for(lambda: persisted(node) >= node.status()["commit_index"], "its disk has all of it")
         node.stop()
         node.start()
         cluster.wait_applied()
