@@ -1,8 +1,11 @@
 #include "storage/repair.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/assert.h"
+#include "base/overloaded.h"
 #include "base/text.h"
 #include "storage/segment_reader.h"
 #include "storage/snapshot_file.h"
@@ -91,7 +94,7 @@ Status Salvage::walk(const Segment& segment) {
     lose(bytes);
     return Done{};
   }
-  if (*header) {
+  if (*header && (*header)->segment_seq == segment.seq) {
     const format::SegmentHeader& found = **header;
     if (!std::equal(identity_.cluster_id.begin(), identity_.cluster_id.end(), found.cluster_id) ||
         found.node_id != identity_.node_id.value || found.version != format::kVersion) {
@@ -120,6 +123,57 @@ Status Salvage::walk(const Segment& segment) {
   if (found.last_unknown_end > found.end + limits::kFrameBytesMax) lose(bytes);
   return Done{};
 }
+
+// The directory as it will be when a repair has run.
+class PlannedDirectory final : public DirectoryReader {
+ public:
+  PlannedDirectory(DirectoryReader& present, const std::vector<DiskOp>& ops) : present_(present) {
+    for (const DiskOp& op : ops) {
+      std::visit(overloaded{[&](const CreateFile& create) { made_[create.name].clear(); },
+                            [&](const WriteFile& write) {
+                              ASSERT_CMP(write.offset, ==, 0U);
+                              made_[write.name].assign(write.data.bytes.begin(),
+                                                       write.data.bytes.end());
+                            },
+                            [&](const RenameFile& rename) {
+                              gone_.insert(rename.from);
+                              auto made = made_.extract(rename.from);
+                              if (made.empty()) return;  // To a name that nobody reads.
+                              made.key() = rename.to;
+                              made_.insert(std::move(made));
+                            },
+                            [&](const RemoveFile& remove) { gone_.insert(remove.name); },
+                            [](const SyncFile&) {}, [](const SyncDirectory&) {},
+                            [](const auto&) { PANIC("a repair does nothing of this kind"); }},
+                 op);
+    }
+  }
+  Result<std::vector<FileName>> list() override {
+    TRY(std::vector<FileName> names, present_.list());
+    std::erase_if(
+        names, [&](const FileName& name) { return gone_.contains(name) || made_.contains(name); });
+    for (const auto& [name, bytes] : made_)
+      names.push_back(name);
+    return names;
+  }
+  Result<std::uint64_t> size(const FileName& name) override {
+    const auto made = made_.find(name);
+    return made == made_.end() ? present_.size(name) : made->second.size();
+  }
+  Result<Bytes> read(const FileName& name, std::uint64_t offset, std::uint64_t bytes) override {
+    const auto made = made_.find(name);
+    if (made == made_.end()) return present_.read(name, offset, bytes);
+    const ByteView all(made->second);
+    const ByteView part = all.subspan(std::min<std::uint64_t>(offset, all.size()));
+    const ByteView wanted = part.first(std::min<std::uint64_t>(bytes, part.size()));
+    return Bytes(wanted.begin(), wanted.end());
+  }
+
+ private:
+  DirectoryReader& present_;
+  std::map<FileName, Bytes> made_;
+  std::set<FileName> gone_;
+};
 
 class Repair {
  public:
@@ -319,6 +373,12 @@ Result<std::optional<RepairPlan>> Repair::run() {
   find_snapshot();
   TRY([[maybe_unused]] const Done decided, decide());
   plan();
+  PlannedDirectory planned(directory_, plan_.ops);
+  const auto starts = recover(planned, options_);
+  if (!starts) {
+    return Error{starts.error().code,
+                 "nothing was changed: a start would still be refused: " + starts.error().message};
+  }
   return std::optional(std::move(plan_));
 }
 

@@ -33,7 +33,8 @@ struct RepairPlan {
 };
 
 // Only reads. nullopt: a start accepts the directory, there is nothing to repair. kCorrupt: it
-// cannot be repaired, and the message says why. Precondition: options.sink is null.
+// cannot be repaired, or a start would refuse what comes of it, and the message says why.
+// Precondition: options.sink is null.
 Result<std::optional<RepairPlan>> plan_repair(DirectoryReader& directory,
                                               const RecoverOptions& options);
 

@@ -18,6 +18,7 @@
 #include "fuzz/input.h"
 #include "raft_support/node.h"
 #include "storage/inspect.h"
+#include "storage/repair.h"
 #include "storage/segment_reader.h"
 #include "unit/storage/log_driver.h"
 
@@ -87,10 +88,16 @@ std::vector<Frame> frames_of(test::MemoryDisk& disk) {
 }
 
 // A life of the journal. Everything is durable at the end: the process was killed, not the machine.
-void live(LogDriver& log, fuzz::Input& input) {
+void live(LogDriver& log, fuzz::Input& input, bool alone) {
   log.start_new();
   std::uint64_t last = 1;
   std::uint64_t term = 1;
+  if (!alone) {  // Others can tell it what it has lost.
+    raft::Configuration two = one_voter();
+    two.voters.push_back({2});
+    two.addresses.push_back({{2}, "127.0.0.1:2381"});
+    log.append({{{++last}, {term}, raft::EntryKind::kConfiguration, share(raft::encode(two))}});
+  }
   for (std::uint64_t steps = input.below(12); steps > 0; --steps) {
     const std::uint64_t what = input.below(8);
     if (what == 0) {
@@ -329,6 +336,38 @@ std::optional<State> recover_twice(LogDriver& log) {
   return state;
 }
 
+raft::LogPosition end_of(const State& state) {
+  if (state.entries.empty()) return {};
+  const std::string& last = state.entries.back();  // INDEX/TERM/PAYLOAD
+  return {raft::Term{std::stoull(last.substr(last.find('/') + 1))},
+          raft::Index{state.entries.size()}};
+}
+
+// What is refused is repaired, unless nobody can know what the node has promised. last: the frame
+// that the journal ended with, if it is still there: then nothing is forgotten.
+void repair(LogDriver& log, const State* last) {
+  const auto planned = plan_repair(log.disk, log.recover_options());
+  if (!planned) {
+    ASSERT(planned.error().code == Errc::kCorrupt);
+    ASSERT(planned.error().message.find('\n') == std::string::npos);
+    ASSERT(is_utf8(planned.error().message));
+    return;
+  }
+  ASSERT(planned->has_value());
+  const RepairPlan& plan = **planned;
+  log.disk.run(plan.ops);
+  const auto durable = log.start();
+  if (!durable) PANIC("repaired, then refused: %s", durable.error().message.c_str());
+  ASSERT(durable->hard_state == plan.hard_state);
+  ASSERT(durable->last_index == plan.left);
+  const auto again = plan_repair(log.disk, log.recover_options());
+  ASSERT(again && !*again);
+  if (last == nullptr) return;
+  ASSERT(plan.promised >= end_of(*last));
+  const raft::HardState& vote = last->hard_state;
+  ASSERT(plan.hard_state == vote || plan.hard_state.term > vote.term);
+}
+
 void go_on(LogDriver& log, const State& state) {
   ASSERT(log.start());
   const std::uint64_t term = state.hard_state.term.value + 1;
@@ -352,14 +391,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (mode < 3) log.disk.set_contents("IDENTITY", encode(log.recover_options().identity));
   if (mode == 0) raw_files(log, input);
   if (mode == 1 || mode == 2) forge(log, input);
-  if (mode > 2) live(log, input);
+  if (mode > 2) live(log, input, mode < 6);
   std::vector<Frame> frames;
   if (mode > 2) frames = frames_of(log.disk);
   const test::MemoryDisk before = log.disk;
   Damage(log, input).run(frames);
   const test::MemoryDisk after = log.disk;
   const std::optional<State> found = recover_twice(log);
-  if (!found) return 0;
+  if (!found) {
+    const bool whole = !frames.empty() && !damaged(before, after, frames.back().file,
+                                                   frames.back().offset, frames.back().bytes);
+    repair(log, whole ? &frames.back().after : nullptr);
+    return 0;
+  }
   if (mode > 2) check_nothing_else_lost(frames, before, after, *found);
   go_on(log, *found);
   return 0;

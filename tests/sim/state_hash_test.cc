@@ -31,7 +31,7 @@ bool equal(const Playground& p) {
 }  // namespace
 
 TEST_CASE("a follower whose state strays refuses all, and soon has the others' state again") {
-  for (const std::uint64_t snapshots : {0, 30}) {
+  for (const std::uint64_t snapshots : {0U, 30U}) {
     CAPTURE(snapshots);
     Options options = calm(3);
     options.snapshot_entries = snapshots;

@@ -225,6 +225,19 @@ TEST_CASE("a missing segment, and one that cannot be read, are repaired if a lat
   CHECK(log.started().promised == plan.promised);
 }
 
+TEST_CASE("a start that would still be refused is no reason to touch the log") {
+  Damaged log;
+  SUBCASE("only a stranger's file is wrong") {}
+  SUBCASE("the log is, too") {
+    log.lose_entry(4);
+  }
+  log.disk.set_contents("notes.txt", to_bytes("mine"));
+  CHECK(has(log.refusal(), "nothing was changed: a start would still be refused: notes.txt: "));
+  log.disk.remove("notes.txt");
+  log.disk.set_contents("REPAIR", to_bytes("not one"));
+  CHECK(has(log.refusal(), "REPAIR: "));
+}
+
 TEST_CASE("the only voter is not repaired: nobody could tell it what it lacks") {
   LogDriver log;
   log.start_new();
