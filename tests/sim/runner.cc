@@ -144,7 +144,10 @@ BatchResult run_batch(const Batch& batch) {
   for (unsigned job = 0; job < batch.jobs; ++job) {
     const pid_t child = ::fork();
     ASSERT(child >= 0);
-    if (child == 0) work(batch, job, ends[1], until);
+    if (child == 0) {
+      ::close(ends[0]);  // The next report fails once nobody reads them any more.
+      work(batch, job, ends[1], until);
+    }
     children.push_back(child);
   }
   ::close(ends[1]);
