@@ -279,7 +279,8 @@ void PosixFiles::move_aside(const std::string& subdirectory, const std::vector<F
   for (const FileName& name : names) {
     forget(name);
     if (::renameat(directory, name.c_str(), aside.get(), name.c_str()) != 0) {
-      fail(kRename, "rename", name + " to " + subdirectory + "/" + name, errno);
+      const int error = errno;
+      fail(kRename, "rename", std::string(name).append(" into ").append(subdirectory), error);
     }
   }
   const int error = sync_ ? retry_fsync(aside.get(), false) : 0;
