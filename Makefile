@@ -80,7 +80,7 @@ check-sanitized:
 # same sources, with sanitizers, does exactly the same.
 PROFILES := swarm disk reads beyond lite
 SIM := $(BUILD)/raftd-sim
-SIM_SECONDS := 20
+SIM_SECONDS := 15
 sim-build:
 	@$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON \
 	  -DPython3_EXECUTABLE=$(PYTHON)
@@ -107,7 +107,7 @@ soak: sim-build
 # All code has to be instrumented: a build of its own, of the fuzz targets only. First all corpora,
 # then each fuzzer for so many seconds, two side by side. A fixed seed, so that the same sources get
 # the same inputs; FUZZ_SEED=0 draws one.
-FUZZ_SECONDS := 30
+FUZZ_SECONDS := 20
 FUZZ_SEED := 1
 FUZZERS := $(filter-out replay_main,$(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/*.cc)))
 FUZZ := $(BUILD)/fuzz
