@@ -43,8 +43,11 @@ inline constexpr std::size_t kLogCacheBytesMin = 32 * kMiB;     // Lower bound o
 inline constexpr std::size_t kLogCacheIdleBytes = 2 * kMiB;     // Kept when nobody needs more.
 inline constexpr std::size_t kLogReadBytesMax = 1 * kMiB;       // One read of old entries.
 inline constexpr std::size_t kLogReadsInFlightMax = 4;
-inline constexpr std::size_t kTornFilesMax = 4;                // Kept aside; older ones go.
-inline constexpr std::size_t kSnapshotChunkBytes = 1 * kMiB;   // Of a snapshot file, one checksum.
+inline constexpr std::size_t kTornFilesMax = 4;  // Kept aside; older ones go.
+// Of a snapshot file, one checksum; a restore takes no less at once. Files of others may have more.
+inline constexpr std::size_t kSnapshotChunkBytes = 64 * kKiB;
+inline constexpr std::size_t kSnapshotChunkBytesMax = 1 * kMiB;
+inline constexpr std::size_t kSnapshotPieceBytes = 1 * kMiB;   // Gathered for one write.
 inline constexpr std::size_t kReadAheadBlockBytes = 1 * kMiB;  // At a start; one read,
 inline constexpr std::size_t kReadAheadBytes = 4 * kMiB;       //   and all that wait to be taken.
 inline constexpr std::size_t kMachineNameBytesMax = 64;

@@ -32,7 +32,7 @@ void SnapshotWriting::begin(const storage::SnapshotCut& cut,
 
 // While a piece is being written the next one is gathered, but no more than that.
 bool SnapshotWriting::wants_slice() const {
-  return active() && !finishing_ && writer_ && out_.size() < limits::kSnapshotChunkBytes;
+  return active() && !finishing_ && writer_ && out_.size() < limits::kSnapshotPieceBytes;
 }
 
 Instant SnapshotWriting::next_slice() const {
@@ -57,7 +57,7 @@ void SnapshotWriting::pump(Instant now) {
       writer_.reset();
     }
   }
-  if (!running_ && (!writer_ || out_.size() >= limits::kSnapshotChunkBytes)) submit_piece();
+  if (!running_ && (!writer_ || out_.size() >= limits::kSnapshotPieceBytes)) submit_piece();
 }
 
 void SnapshotWriting::submit_piece() {

@@ -51,7 +51,7 @@ SnapshotFileWriter::SnapshotFileWriter(SnapshotCut cut, std::size_t chunk_bytes)
       file_bytes_(head_bytes_) {
   ASSERT_CMP(cut_.machine_name.size(), <=, limits::kMachineNameBytesMax);
   ASSERT_CMP(chunk_bytes_, >, 0U);
-  ASSERT_CMP(chunk_bytes_, <=, limits::kSnapshotChunkBytes);
+  ASSERT_CMP(chunk_bytes_, <=, limits::kSnapshotChunkBytesMax);
 }
 
 void SnapshotFileWriter::end_chunk(Bytes& out) {
@@ -209,7 +209,7 @@ Status SnapshotFileReader::take_header(ByteView part) {
   }
   if (header_.meta_bytes < sizeof(format::SnapshotMetaHeader) ||
       header_.meta_bytes > kMetaBytesMax || header_.chunk_bytes == 0 ||
-      header_.chunk_bytes > limits::kSnapshotChunkBytes) {
+      header_.chunk_bytes > limits::kSnapshotChunkBytesMax) {
     return corrupt(strf("offset 0: a header with %u bytes of meta and chunks of %u bytes",
                         header_.meta_bytes, header_.chunk_bytes));
   }
@@ -276,7 +276,7 @@ Result<raft::SnapshotMeta> read_snapshot(DirectoryReader& directory, const FileN
   };
   TRY(const std::uint64_t size, directory.size(name));
   for (std::uint64_t offset = 0; offset < size;) {
-    TRY(const Bytes bytes, directory.read(name, offset, limits::kSnapshotChunkBytes));
+    TRY(const Bytes bytes, directory.read(name, offset, limits::kReadAheadBlockBytes));
     if (bytes.empty()) break;
     const Status fed = reader.feed(bytes);
     if (!fed) return in_file(fed.error());

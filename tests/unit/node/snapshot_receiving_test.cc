@@ -16,7 +16,9 @@ using Kind = SnapshotReceiving::Event::Kind;
 // Its state is any bytes but "bad".
 struct AnyState final : machine::StateMachine {
   struct Reader final : machine::RestoreReader {
+    explicit Reader(std::size_t& bytes_fed) : fed(bytes_fed) {}
     Status feed(ByteView bytes) override {
+      fed += bytes.size();
       text += as_text(bytes);
       return raftd::Done{};
     }
@@ -25,6 +27,7 @@ struct AnyState final : machine::StateMachine {
       return raftd::Done{};
     }
     void commit(raft::Index, machine::ClusterTime) override {}
+    std::size_t& fed;
     std::string text;
   };
   machine::Outcome apply(const machine::Applied&, bool) override { return {}; }
@@ -32,11 +35,15 @@ struct AnyState final : machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query&) const override { return nullptr; }
   std::string_view name() const override { return "any/1"; }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override { return nullptr; }
-  std::unique_ptr<machine::RestoreReader> restore() override { return std::make_unique<Reader>(); }
+  std::unique_ptr<machine::RestoreReader> restore() override {
+    return std::make_unique<Reader>(fed);
+  }
   std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
   std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
   std::uint64_t state_hash() const override { return 0; }
   bool tidy_slice() override { return false; }
+
+  std::size_t fed = 0;  // To all readers.
 };
 
 // Files by name, made of the plans that ran.
@@ -111,11 +118,11 @@ struct Made {
   Bytes file;
 };
 
-Made snapshot_at(std::uint64_t index, std::string_view state) {
+Made snapshot_at(std::uint64_t index, std::string_view state, std::size_t chunk_bytes = 16) {
   raft::Configuration alone;
   alone.voters = {{1}};
   alone.addresses = {{{1}, "a:1"}};
-  storage::SnapshotFileWriter writer({{}, {index}, {1}, {{1}, alone}, 10, "any/1"}, 16);
+  storage::SnapshotFileWriter writer({{}, {index}, {1}, {{1}, alone}, 10, "any/1"}, chunk_bytes);
   Made made;
   made.file.resize(writer.head_bytes());
   writer.add(as_bytes(state), made.file);
@@ -140,6 +147,19 @@ TEST_CASE("pieces become a file that is verified, restored and named") {
   REQUIRE(r.disk.files.size() == 1);
   CHECK(r.disk.files.begin()->first == storage::format::snapshot_name(9, 1));
   CHECK(r.disk.files.begin()->second == made.file);
+}
+
+TEST_CASE("no turn of the loop restores much more than a slice, whatever the state's size") {
+  Receiver r;
+  const std::string state(5 * limits::kSnapshotPieceBytes / 2, 'x');
+  const Made made = snapshot_at(9, state, limits::kSnapshotChunkBytes);
+  r.chunk(made.meta, made.file, 0, made.file.size());
+  while (!r.disk.waiting.empty()) {
+    const std::size_t before = r.machine.fed;
+    r.receiving.on_done(r.disk.run());
+    CHECK(r.machine.fed - before <= limits::kRestoreSliceBytes + limits::kSnapshotChunkBytes);
+  }
+  CHECK(r.machine.fed == state.size());
 }
 
 TEST_CASE("a transfer that another one follows leaves nothing, at whatever plan that is") {

@@ -72,7 +72,7 @@ TEST_CASE("no more is gathered than a piece while the one before is being writte
   Fixture f;
   f.begin(20);
   Instant now{milliseconds(100)};
-  constexpr int kSlicesInAPiece = limits::kSnapshotChunkBytes / limits::kSnapshotSliceBytes;
+  constexpr int kSlicesInAPiece = limits::kSnapshotPieceBytes / limits::kSnapshotSliceBytes;
   for (int i = 0; i < 100; ++i, now = now + limits::kSnapshotSliceInterval)
     f.writing.pump(now);
   CHECK(f.taken == kSlicesInAPiece);
