@@ -15,6 +15,7 @@ inline constexpr std::size_t kMiB = 1024 * kKiB;
 inline constexpr std::size_t kVotersMax = 9;
 inline constexpr std::size_t kLearnersMax = 8;
 inline constexpr std::size_t kMembersMax = 2 * kVotersMax + kLearnersMax;
+inline constexpr std::uint64_t kPromotionLagMax = 1024;  // Entries that a new voter may lack.
 inline constexpr std::size_t kAddressBytesMax = 256;
 inline constexpr std::size_t kNameBytesMax = 64;
 inline constexpr std::size_t kConfigurationBytesMax =

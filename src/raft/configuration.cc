@@ -21,16 +21,6 @@ bool overlap(const std::vector<NodeId>& a, const std::vector<NodeId>& b) {
   return std::any_of(a.begin(), a.end(), [&](NodeId id) { return std::ranges::count(b, id) > 0; });
 }
 
-std::vector<NodeId> members_of(const Configuration& configuration) {
-  std::vector<NodeId> members = configuration.voters;
-  members.insert(members.end(), configuration.voters_outgoing.begin(),
-                 configuration.voters_outgoing.end());
-  members.insert(members.end(), configuration.learners.begin(), configuration.learners.end());
-  std::sort(members.begin(), members.end());
-  members.erase(std::unique(members.begin(), members.end()), members.end());
-  return members;
-}
-
 const char* broken_list(const std::vector<NodeId>& ids, std::size_t size_max) {
   if (ids.size() > size_max) return "too many members";
   if (!ascending(ids)) return "member ids are not in ascending order";
@@ -101,6 +91,47 @@ Error bad(const char* rule) {
 }
 
 }  // namespace
+
+std::vector<NodeId> members_of(const Configuration& configuration) {
+  std::vector<NodeId> members = configuration.voters;
+  members.insert(members.end(), configuration.voters_outgoing.begin(),
+                 configuration.voters_outgoing.end());
+  members.insert(members.end(), configuration.learners.begin(), configuration.learners.end());
+  std::sort(members.begin(), members.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  return members;
+}
+
+Configuration joint_of(const Configuration& present, const Configuration& target) {
+  ASSERT(!present.joint());
+  ASSERT(!target.joint());
+  Configuration joint = target;
+  joint.voters_outgoing = present.voters;
+  for (const MemberAddress& member : present.addresses) {
+    const auto place = std::ranges::lower_bound(joint.addresses, member.id, {}, &MemberAddress::id);
+    const bool named = place != joint.addresses.end() && place->id == member.id;
+    if (!named && std::ranges::binary_search(present.voters, member.id)) {
+      joint.addresses.insert(place, member);
+    }
+  }
+  return joint;
+}
+
+Configuration after_joint(const Configuration& joint) {
+  ASSERT(joint.joint());
+  Configuration after = joint;
+  after.voters_outgoing.clear();
+  const std::vector<NodeId> members = members_of(after);
+  std::erase_if(after.addresses, [&](const MemberAddress& member) {
+    return !std::ranges::binary_search(members, member.id);
+  });
+  return after;
+}
+
+Status check(const Configuration& configuration) {
+  if (const char* rule = broken_rule(configuration)) return bad(rule);
+  return Done{};
+}
 
 Bytes encode(const Configuration& configuration) {
   ASSERT(broken_rule(configuration) == nullptr);

@@ -28,6 +28,12 @@ struct Configuration {
   bool operator==(const Configuration&) const = default;
 };
 
+// Of voters, outgoing voters and learners; ascending.
+std::vector<NodeId> members_of(const Configuration& configuration);
+// The joint phase between two configurations (thesis 4.3), and what follows it.
+Configuration joint_of(const Configuration& present, const Configuration& target);
+Configuration after_joint(const Configuration& joint);
+
 struct ConfigurationAt {
   Index index;
   Configuration configuration;
@@ -51,6 +57,8 @@ struct SnapshotMeta {
 // out of entries without any library. Precondition of encode: the invariants above. decode checks
 // them: a peer or a disk may lie; its error names the first rule that does not hold.
 Bytes encode(const Configuration& configuration);
+// kBadInput: the first rule that does not hold.
+Status check(const Configuration& configuration);
 Result<Configuration> decode_configuration(ByteView payload);
 
 }  // namespace raftd::raft

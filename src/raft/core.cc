@@ -222,12 +222,14 @@ bool Core::State::has_output() const {
   }
   if (pending.transfer_failed || persist_due() || apply_due() || apply_read_due()) return true;
   const auto* leader = as<Leader>();
+  if (leader && (joint_ends(*leader) || must_retire(*leader))) return true;
   if (leader ? round_due(*leader) || replication_due(*leader) : ask_due()) return true;
   return shown_role != role_view() || shown_configuration != newest_configuration();
 }
 
 Output Core::State::take_output() {
   if (auto* leader = as<Leader>()) {
+    drive_change(*leader);
     if (round_due(*leader)) start_round(*leader);
     replicate(*leader);
   } else if (ask_due()) {
@@ -340,7 +342,7 @@ void Core::State::log_read_done(LogReadId id, std::vector<Entry> entries) {
   if (!leader || done.term != hard_state.term) return;
   const auto peer = std::find_if(leader->peers.begin(), leader->peers.end(),
                                  [&](const Progress& each) { return each.id() == done.peer; });
-  ASSERT(peer != leader->peers.end());
+  if (peer == leader->peers.end() || peer->reading() != id) return;  // Removed meanwhile.
   peer->set_reading(std::nullopt);
   if (!agrees) {
     // They are gone, and only a snapshot could bring the follower on. Ask again with a heartbeat.
@@ -411,6 +413,10 @@ void Core::step(Instant now, Message message) {
 Result<Index> Core::propose(Instant now, SharedBytes command) {
   state_->touch(now);
   return state_->propose(std::move(command));
+}
+Result<Index> Core::change_members(Instant now, const Configuration& target, Index based_on) {
+  state_->touch(now);
+  return state_->change_members(target, based_on);
 }
 Status Core::transfer(Instant now, NodeId target) {
   state_->touch(now);

@@ -155,7 +155,7 @@ void Core::State::become_leader() {
   leader.held_since = now;
   leader.read_seq = ReadSeq{1};
   for (const MemberAddress& member : configuration().addresses) {
-    if (member.id != config.self) leader.peers.emplace_back(member.id, log.last());
+    if (member.id != config.self) leader.peers.emplace_back(member.id, log.last(), now);
   }
   for (const RemoteReads::Token& read : remote_reads.take_all()) {
     leader.reads.add({read.token, NodeId{}, {}, 0, read.since});
@@ -175,7 +175,8 @@ Instant Core::State::quorum_contact(const Leader& leader) const {
     if (id == config.self) return now;
     const auto peer = std::find_if(leader.peers.begin(), leader.peers.end(),
                                    [&](const Progress& each) { return each.id() == id; });
-    return peer == leader.peers.end() ? leader.since : peer->last_contact().value_or(leader.since);
+    ASSERT(peer != leader.peers.end());
+    return peer->last_contact().value_or(peer->since());
   };
   return quorum_value<Instant>(configuration(), contact);
 }

@@ -12,7 +12,7 @@ namespace raftd::raft {
 class Progress {
  public:
   // A new leader knows nothing of the follower's log but its own end (Raft paper, figure 2).
-  Progress(NodeId id, Index last) : id_(id), next_(last.next()) {}
+  Progress(NodeId id, Index last, Instant since) : id_(id), next_(last.next()), since_(since) {}
 
   NodeId id() const { return id_; }
   Index match() const { return match_; }
@@ -20,6 +20,7 @@ class Progress {
   bool replicating() const { return state_ == PeerProgress::State::kReplicate; }
   bool probing() const { return state_ == PeerProgress::State::kProbe; }
   std::optional<Instant> last_contact() const { return last_contact_; }
+  Instant since() const { return since_; }  // It is a member, and this node its leader.
   ReadSeq read_acked() const { return read_acked_; }
   ReadSeq read_sent() const { return read_sent_; }
   PeerProgress view() const;
@@ -122,6 +123,7 @@ class Progress {
   PeerProgress::State state_ = PeerProgress::State::kProbe;
   Index match_;
   Index next_;
+  Instant since_;
   bool probe_sent_ = false;
   bool forgot_ = false;           // match once fell.
   std::deque<Request> inflight_;  // Ascending; none at or below match_.

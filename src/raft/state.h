@@ -1,6 +1,6 @@
 // The inside of a Core, shared by its files and seen by nobody else: core.cc (inputs, output, the
 // gate), election.cc, replication.cc (a leader's side), append.cc (a follower's side), reads.cc,
-// transfer.cc, snapshotting.cc, invariants.cc.
+// transfer.cc, membership.cc, snapshotting.cc, invariants.cc.
 #pragma once
 
 #include <algorithm>
@@ -214,6 +214,15 @@ struct Core::State {
   Instant yield_deadline(const Leader& leader) const;
   Instant transfer_deadline(const Leader& leader) const;
   void on_timeout_now(const Message& message);
+
+  // membership.cc
+  Result<Index> change_members(const Configuration& target, Index based_on);
+  Status may_change(const Leader& leader, Index based_on) const;
+  Status may_become(const Leader& leader, const Configuration& target) const;
+  void append_configuration(Leader& leader, const Configuration& next);
+  bool joint_ends(const Leader& leader) const;
+  bool must_retire(const Leader& leader) const;
+  void drive_change(Leader& leader);
 
   // snapshotting.cc
   void compacted(const SnapshotMeta& durable);

@@ -76,6 +76,7 @@ void Core::State::transfer_tick(Leader& leader) {
     // prior leader aborts the transfer and resumes accepting client requests."
     leader.transfer.reset();
     pending.transfer_failed = true;
+    if (must_retire(leader)) become_follower(hard_state.term, NodeId{});
   }
 }
 

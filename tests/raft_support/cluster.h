@@ -14,6 +14,7 @@ struct ClusterOptions {
   Configuration configuration = make_configuration({1, 2, 3});
   bool pre_vote = true;
   bool check_quorum = true;
+  bool members_change = false;
   Duration latency_max = 4ms;
   Duration disk_max = 3ms;
 };
@@ -253,6 +254,7 @@ class Cluster {
   std::uint64_t delivered = 0;
   std::uint64_t last_token = 0;
   std::uint64_t reads_served = 0;
+  std::uint64_t changes = 0;   // Of members, begun.
   std::vector<Entry> history;  // Committed.
   std::map<Term, std::uint64_t> leaders;
   std::map<std::uint64_t, std::map<std::uint64_t, OpenRead>> open_reads;
