@@ -110,8 +110,11 @@ TEST_CASE("a second change waits until the first one is over, not only until it 
 
 TEST_CASE("a leader that has committed nothing in its term takes no change of members") {
   Solo solo(first_start(three()));
+  solo.append(2, 2, 1, 1, {noop(2, 2)}, 2);  // The present configuration is committed.
   solo.win_election();
   CHECK(refusal(change(solo, make_configuration({1, 2}))) == Errc::kBusy);
+  solo.accept(2, 3);
+  CHECK(change(solo, make_configuration({1, 2})));
 }
 
 TEST_CASE("a learner whose log is far behind does not become a voter") {
@@ -143,9 +146,10 @@ TEST_CASE("a leader that goes does not count itself, and hands over when it is n
     for (int i = 0; i < 12; ++i) {
       solo.wait(10ms);
       if (solo.role() != Role::kLeader) break;
-      solo.accept(2, 4, 100);
-      solo.accept(3, 4, 100);
+      solo.accept(2, 4, 1);
+      solo.accept(3, 4, 1);
     }
+    CHECK(solo.node.transfers_failed == 1);
     CHECK(solo.role() == Role::kFollower);
     solo.wait(3000ms);
     CHECK(solo.role() == Role::kFollower);  // Nor does it campaign: that is committed.
