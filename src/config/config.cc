@@ -37,8 +37,10 @@ Result<Value> parse_word(const std::string& word, const std::string& origin) {
     return parsed->fields[0].value;
   }
   if (toml_only) {
-    if (!parsed) return std::move(parsed).error();
-    return Error{Errc::kBadInput, origin + ": found more than one value (expected one)"};
+    // Where in these few words the parser stopped says less than the words themselves.
+    const char* expected = parsed ? "one value" : "a value in TOML, or one word";
+    return Error{Errc::kBadInput,
+                 origin + ": found " + toml_quote(word) + " (expected " + expected + ")"};
   }
   Value value;
   value.text = word;
@@ -121,7 +123,7 @@ class Loader {
                      "--set: found " + toml_quote(option) + " (expected KEY=VALUE)"};
       }
       const std::string key = option.substr(0, equals);
-      TRY(Value value, parse_word(option.substr(equals + 1), "--set"));
+      TRY(Value value, parse_word(option.substr(equals + 1), "--set: " + key));
       if (auto wrong = assign({key, std::move(value)}, "--set", Source::kSet)) {
         return failed(*wrong, Source::kSet, "");
       }

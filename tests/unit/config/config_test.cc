@@ -289,6 +289,10 @@ TEST_CASE("a wrong type or value says where, what was found and what is allowed"
   CHECK(error_of(d, {"raft"}) == "--set: found \"raft\" (expected KEY=VALUE)");
   CHECK(error_of(d, {"name=\xff"}) == "--set: found name=%FF (expected KEY=VALUE in UTF-8)");
   CHECK(error_of(d, {"raft={}"}) == "--set: raft: found a table (expected one of its keys)");
+  CHECK(error_of(d, {"raft.election_timeout=\"300"}) ==
+        "--set: raft.election_timeout: found \"\\\"300\" (expected a value in TOML, or one word)");
+  CHECK(error_of(d, {"id=[1]\nname=2"}) ==
+        "--set: id: found \"[1]\\u000Aname=2\" (expected one value)");
   CHECK(error_of(d + "raft = 5\n") == "FILE:2:8: raft: found the integer 5 (expected a table)");
   CHECK(error_of("data_dir = \"\"\n").starts_with("FILE:1:12: data_dir: found the string \"\""));
   CHECK(error_of(d + "client.listen = []\n").find("found an empty array") != std::string::npos);
