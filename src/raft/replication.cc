@@ -111,6 +111,8 @@ void Core::State::on_accepted(Progress& peer, Index match) {
 // Raft paper, end of section 5.3: the rejection names the conflicting term and its first index, so
 // that one answer is enough for a whole term.
 void Core::State::on_rejected(Progress& peer, const AppendReply::Rejected& rejected) {
+  // All logs agree before their beginning: this answers a request of a term that is over.
+  if (!rejected.prev_index) return;
   if (rejected.prev_index <= peer.match()) {
     // An old answer, or its log was repaired and it lacks what it once had: the next answer tells.
     if (peer.replicating()) return peer.rejected(peer.match().next());
