@@ -372,6 +372,7 @@ void Cluster::be_kind() {
   for (const std::unique_ptr<Node>& node : nodes_) {
     node->disk.be_kind();
     node->disk.set_full(false);
+    if (node->machine) node->machine->stray_no_more();
   }
   options_.late_timer_percent = 0;
 }

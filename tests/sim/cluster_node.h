@@ -56,6 +56,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   const kv::Store& store() const { return store_; }
 
   void stray_next() { strays_next_ = true; }
+  void stray_no_more() { strays_next_ = false; }
   // A bit of its memory has turned: whoever writes all of it sees that.
   void rot() {
     rotten_ = true;
