@@ -126,5 +126,16 @@ TEST_CASE("a cluster in which a damaged log is repaired loses nothing that was c
   }
 }
 
+TEST_CASE("a late answer that denies the beginning of a log, where all logs agree, is let go") {
+  Solo solo(first_start(three()));
+  solo.win_election();
+  solo.reject(3, {{1}, {0}, {}, {}});  // Its log was repaired and is empty.
+  CHECK(solo.sent<AppendRequest>(3).back().prev_index == Index{0});
+  solo.reject(3, {{0}, {0}, {}, {}});
+  CHECK(solo.role() == Role::kLeader);
+  solo.accept(3, 2);
+  CHECK(solo.core().commit_index() == Index{2});
+}
+
 }  // namespace
 }  // namespace raftd::raft::testing
