@@ -57,8 +57,8 @@ struct SnapshotMeta {
 // out of entries without any library. Precondition of encode: the invariants above. decode checks
 // them: a peer or a disk may lie; its error names the first rule that does not hold.
 Bytes encode(const Configuration& configuration);
+Result<Configuration> decode_configuration(ByteView payload);
 // kBadInput: the first rule that does not hold.
 Status check(const Configuration& configuration);
-Result<Configuration> decode_configuration(ByteView payload);
 
 }  // namespace raftd::raft

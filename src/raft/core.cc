@@ -340,9 +340,8 @@ void Core::State::log_read_done(LogReadId id, std::vector<Entry> entries) {
   }
   auto* leader = as<Leader>();
   if (!leader || done.term != hard_state.term) return;
-  const auto peer = std::find_if(leader->peers.begin(), leader->peers.end(),
-                                 [&](const Progress& each) { return each.id() == done.peer; });
-  if (peer == leader->peers.end() || peer->reading() != id) return;  // Removed meanwhile.
+  Progress* peer = leader->find(done.peer);
+  if (peer == nullptr || peer->reading() != id) return;  // Removed meanwhile.
   peer->set_reading(std::nullopt);
   if (!agrees) {
     // They are gone, and only a snapshot could bring the follower on. Ask again with a heartbeat.
@@ -447,17 +446,13 @@ void Core::disconnected(Instant now, NodeId peer) {
 }
 void Core::unreachable(NodeId peer) {
   auto* leader = state_->as<Leader>();
-  if (!leader) return;
-  for (Progress& each : leader->peers) {
-    if (each.id() == peer) each.lost();
-  }
+  Progress* progress = leader ? leader->find(peer) : nullptr;
+  if (progress) progress->lost();
 }
 void Core::announce(NodeId peer, Index index) {
   auto* leader = state_->as<Leader>();
-  if (!leader) return;
-  for (Progress& each : leader->peers) {
-    if (each.id() == peer) each.announce(index);
-  }
+  Progress* progress = leader ? leader->find(peer) : nullptr;
+  if (progress) progress->announce(index);
 }
 void Core::compacted(const SnapshotMeta& snapshot) {
   state_->compacted(snapshot);
@@ -531,6 +526,7 @@ const ConfigurationAt& Core::configuration_at(Index index) const {
 std::vector<PeerProgress> Core::progress() const {
   std::vector<PeerProgress> views;
   if (const auto* leader = state_->as<Leader>()) {
+    views.reserve(leader->peers.size());
     for (const Progress& peer : leader->peers)
       views.push_back(peer.view());
   }

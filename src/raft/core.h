@@ -149,12 +149,12 @@ class Core {
   // The index at which the command will be committed, if it is; its term is role().term.
   Result<Index> propose(Instant now, SharedBytes command);  // kNotLeader kBusy kTooBig kDiskFull
                                                             // kTransferring
-  // Makes target the configuration, by way of a joint one. Who is to become a voter has to be a
-  // learner before that has the log. based_on: the index of the configuration that the caller has
+  // Makes target the configuration, by way of a joint one. A new voter has to be a learner now, one
+  // that answers and has the log. based_on: the index of the configuration that the caller has
   // seen. Gives the index of the joint entry; the change is over once the configuration entry
   // after it is committed, whoever leads by then.
   // kNotLeader kTransferring kDiskFull; kConflict: another one is in effect; kBusy: a change is
-  // under way, this term has committed nothing, or a learner's log is too short; kBadInput.
+  // under way, this term has committed nothing, or a learner is silent or behind; kBadInput.
   Result<Index> change_members(Instant now, const Configuration& target, Index based_on);
   // Hands leadership to target (a voter); nobody: to the voter with the highest match. Ends with
   // another RoleView, or with Output.transfer_failed after one election timeout.

@@ -173,9 +173,8 @@ void Core::State::become_leader() {
 Instant Core::State::quorum_contact(const Leader& leader) const {
   const auto contact = [&](NodeId id) {
     if (id == config.self) return now;
-    const auto peer = std::find_if(leader.peers.begin(), leader.peers.end(),
-                                   [&](const Progress& each) { return each.id() == id; });
-    ASSERT(peer != leader.peers.end());
+    const Progress* peer = leader.find(id);
+    ASSERT(peer != nullptr);
     return peer->last_contact().value_or(peer->since());
   };
   return quorum_value<Instant>(configuration(), contact);
@@ -253,9 +252,7 @@ void Core::State::on_connected(NodeId peer, std::int32_t priority) {
     connected.insert(place, {peer, priority});
   }
   if (auto* leader = as<Leader>()) {
-    for (Progress& each : leader->peers) {
-      if (each.id() == peer) each.resume();
-    }
+    if (Progress* progress = leader->find(peer)) progress->resume();
   }
 }
 
@@ -264,9 +261,7 @@ void Core::State::on_connected(NodeId peer, std::int32_t priority) {
 void Core::State::on_disconnected(NodeId peer) {
   std::erase_if(connected, [&](const ConnectedPeer& each) { return each.id == peer; });
   if (auto* leader = as<Leader>()) {
-    for (Progress& each : leader->peers) {
-      if (each.id() == peer) each.lost();
-    }
+    if (Progress* progress = leader->find(peer)) progress->lost();
   }
   const auto* follower = as<Follower>();
   if (!follower || follower->leader != peer || !config.pre_vote) return;

@@ -39,16 +39,17 @@ void Core::State::check_leader(const Leader& leader) const {
     // Leader Append-Only (Raft paper, figure 3); and what a follower has acked stays acked.
     ASSERT_CMP(observed.last, <=, log.last());
     // Figure 8: what earlier terms left is committed with an entry of this one, never by counting.
-    // But for a snapshot that came before this node led.
-    const bool installed = snapshot && snapshot->id.last_index == log.commit();
+    // But for a snapshot that came before this node led: it holds what is committed.
+    const bool installed = observed.snapshots_installed != counters.snapshots_installed;
     if (log.commit() < leader.first_index && !installed) {
       ASSERT_CMP(log.commit(), ==, observed.commit);
     }
     for (const Progress& peer : leader.peers) {
-      const auto seen = std::ranges::find(observed.progress, peer.id(), &PeerProgress::id);
+      const auto seen =
+          std::ranges::find(observed.matches, peer.id(), &std::pair<NodeId, Index>::first);
       // It may have left and come back between two looks.
-      const bool same = seen != observed.progress.end() && peer.since() == leader.since;
-      if (same && !peer.forgot()) ASSERT_CMP(seen->match, <=, peer.match());
+      const bool same = seen != observed.matches.end() && peer.since() == leader.since;
+      if (same && !peer.forgot()) ASSERT_CMP(seen->second, <=, peer.match());
     }
   }
 }
@@ -89,18 +90,29 @@ void Core::State::check_invariants() {
   ASSERT_CMP(observed.commit, <=, log.commit());
   ASSERT_CMP(observed.applied, <=, log.applied());
 
-  Observed seen{hard_state, log.commit(), log.applied(), false, log.last(), {}};
   if (const auto* leader = as<Leader>()) {
     check_leader(*leader);
-    seen.leader = true;
-    for (const Progress& peer : leader->peers)
-      seen.progress.push_back(peer.view());
   } else if (const auto* follower = as<Follower>()) {
     check_follower(*follower);
   } else if (as<Candidate>()) {
     ASSERT(!term_leader);  // A pre-candidate may know who led its term: it has not left it yet.
   }
-  observed = std::move(seen);
+  observe();
+}
+
+// In place: this runs after every event of a simulated cluster.
+void Core::State::observe() {
+  const auto* leader = as<Leader>();
+  observed.hard_state = hard_state;
+  observed.commit = log.commit();
+  observed.applied = log.applied();
+  observed.leader = leader != nullptr;
+  observed.last = log.last();
+  observed.snapshots_installed = counters.snapshots_installed;
+  observed.matches.clear();
+  if (leader == nullptr) return;
+  for (const Progress& peer : leader->peers)
+    observed.matches.emplace_back(peer.id(), peer.match());
 }
 
 }  // namespace raftd::raft

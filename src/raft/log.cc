@@ -271,8 +271,8 @@ void EntryLog::check_cache(bool whole) const {
     return;
   }
   auto run = run_of(Index{cache_first_.value + i});
-  for (; i < cache_.size(); ++i) {
-    const Entry& entry = cache_[i];
+  for (auto at = cache_.begin() + static_cast<std::ptrdiff_t>(i); at != cache_.end(); ++at, ++i) {
+    const Entry& entry = *at;
     while (run + 1 != runs_.end() && (run + 1)->first <= entry.index)
       ++run;
     ASSERT_CMP(entry.index.value, ==, cache_first_.value + i);

