@@ -72,7 +72,7 @@ ReadSnapshot read_snapshot_file(const std::string& path, kv::Store& store) {
     failed(Errc::kIo, "it cannot be opened");
     return read;
   }
-  std::string piece(limits::kSnapshotPieceBytes, '\0');
+  std::string piece(limits::kReadAheadBlockBytes, '\0');
   while (in) {
     in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
     const ByteView bytes =

@@ -1,7 +1,6 @@
 #include "kv/store.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/digest.h"
 #include "base/limits.h"
@@ -24,13 +23,7 @@ class Digest {
  public:
   void add(std::string_view text) {
     add(text.size());
-    while (!text.empty()) {
-      std::uint64_t word = 0;
-      const std::size_t bytes = std::min(sizeof word, text.size());
-      std::memcpy(&word, text.data(), bytes);
-      add(word);
-      text.remove_prefix(bytes);
-    }
+    add(hash64(as_bytes(text)));
   }
   void add(std::uint64_t value) { value_ = digest_mix(value_ ^ value) + 0x9e3779b97f4a7c15; }
   std::uint64_t value() const { return value_; }

@@ -132,6 +132,21 @@ TEST_CASE("a hostile header takes no memory, and an error says offset, found and
   CHECK(chunk.starts_with("chunk at offset " + std::to_string(head + 104) + ": crc is "));
 }
 
+TEST_CASE("the largest chunks that any build has written are read, larger ones are refused") {
+  Rng rng(3);
+  const Bytes body = random_bytes(rng, limits::kSnapshotChunkBytesMax + 9);
+  Bytes file = file_of(body, limits::kSnapshotChunkBytesMax, rng);
+  Reading reading;
+  CHECK(reading.all(file, 100'000));
+  CHECK(reading.body == body);
+  const auto more = static_cast<std::uint32_t>(limits::kSnapshotChunkBytesMax + 1);
+  std::memcpy(file.data() + offsetof(format::SnapshotHeader, chunk_bytes), &more, sizeof more);
+  Reading refused;
+  const Status status = refused.all(file, 100'000);
+  REQUIRE(!status);
+  CHECK(status.error().message.ends_with("chunks of 1048577 bytes"));
+}
+
 TEST_CASE("a file whose header was never written is no snapshot") {
   Rng rng(4);
   SnapshotFileWriter writer(some_cut(), 100);
