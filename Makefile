@@ -76,11 +76,15 @@ check-sanitized:
 	$(NINJA) -C $(BUILD)/check
 	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(JOBS)
 
-# Seeds that nobody has run before, of each profile in turn; and what another compiler made of the
-# same sources, with sanitizers, does exactly the same.
+# Seeds of each profile in turn, drawn from the sources: a change gets seeds that nobody has run
+# before, and the same sources the same ones on every machine. What another compiler made of these
+# sources, with sanitizers, does exactly the same.
 PROFILES := swarm disk reads beyond lite
 SIM := $(BUILD)/raftd-sim
-SIM_SECONDS := 15
+SIM_SECONDS := 30
+SIM_SEEDS := 500
+SIM_ASAN_SEEDS := 100
+SIM_FIRST = $(shell find src tests -name '*.cc' -o -name '*.h' | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)000
 # As fast as it gets; whoever finds something replays that seed with everything on.
 SIM_ASAN := malloc_context_size=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=16
 sim-build:
@@ -90,9 +94,12 @@ sim-build:
 
 check-sim: sim-build check-sanitized
 	$(SIM) corpus
+	@first=$(SIM_FIRST); \
 	for profile in $(PROFILES); do \
-	  $(SIM) run --jobs $(JOBS) --time $(SIM_SECONDS)s --profile $$profile || exit 1; done
-	ASAN_OPTIONS=$(SIM_ASAN) $(BUILD)/check/raftd-sim run --jobs $(JOBS) --time $(SIM_SECONDS)s
+	  $(SIM) run --jobs $(JOBS) --profile $$profile --time $(SIM_SECONDS)s \
+	    --seeds $$first..$$((first + $(SIM_SEEDS) - 1)) || exit 1; done; \
+	ASAN_OPTIONS=$(SIM_ASAN) $(BUILD)/check/raftd-sim run --jobs $(JOBS) --time $(SIM_SECONDS)s \
+	  --seeds $$((first + $(SIM_SEEDS)))..$$((first + $(SIM_SEEDS) + $(SIM_ASAN_SEEDS) - 1))
 	for profile in swarm disk; do \
 	  cmp <($(SIM) hashes --seeds 1..8 --profile $$profile) \
 	    <($(BUILD)/check/raftd-sim hashes --seeds 1..8 --profile $$profile) || exit 1; done
@@ -107,10 +114,8 @@ soak: sim-build
 	done; done
 
 # All code has to be instrumented: a build of its own, of the fuzz targets only. First all corpora,
-# then each fuzzer for so many seconds, two side by side. A fixed seed, so that the same sources get
-# the same inputs; FUZZ_SEED=0 draws one.
+# then each fuzzer for so many seconds, two side by side, each time with other inputs.
 FUZZ_SECONDS := 20
-FUZZ_SEED := 1
 FUZZERS := $(filter-out replay_main,$(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/*.cc)))
 FUZZ := $(BUILD)/fuzz
 check-fuzz:
@@ -123,7 +128,7 @@ check-fuzz:
 	    >$(FUZZ)/$$name.log 2>&1 || { tail -n 40 $(FUZZ)/$$name.log; exit 1; }; \
 	done
 	@printf '%s\n' $(FUZZERS) | xargs -P2 -I{} sh -c 'mkdir -p $(FUZZ)/corpus/{}; \
-	  $(FUZZ)/tests/fuzz_{} -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 \
+	  $(FUZZ)/tests/fuzz_{} -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 \
 	    -artifact_prefix=$(FUZZ)/{}- $(FUZZ)/corpus/{} tests/fuzz/corpus/{} \
 	    >$(FUZZ)/{}.log 2>&1 || { tail -n 40 $(FUZZ)/{}.log; exit 1; }; \
 	  echo "fuzz_{}: $$(tail -n 1 $(FUZZ)/{}.log)"'

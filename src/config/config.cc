@@ -95,9 +95,9 @@ class Loader {
     for (const auto& [variable, word] : environment) {
       const Key* key = by_variable(variable);
       const bool tls = variable.starts_with("RAFTD_TLS_");
-      if (tls) absent_.insert(variable);
+      if (tls) absent_.insert(percent_escape(variable));
       if (key == nullptr && !tls && !is_client_variable(variable)) {
-        unknown += (unknown.empty() ? "" : ", ") + variable;
+        unknown += (unknown.empty() ? "" : ", ") + percent_escape(variable);
       }
       if (key == nullptr) continue;
       TRY(Value value, parse_word(word, variable));
@@ -123,7 +123,7 @@ class Loader {
                      "--set: found " + toml_quote(option) + " (expected KEY=VALUE)"};
       }
       const std::string key = option.substr(0, equals);
-      TRY(Value value, parse_word(option.substr(equals + 1), "--set: " + key));
+      TRY(Value value, parse_word(option.substr(equals + 1), "--set: " + percent_escape(key)));
       if (auto wrong = assign({key, std::move(value)}, "--set", Source::kSet)) {
         return failed(*wrong, Source::kSet, "");
       }
@@ -184,7 +184,7 @@ class Loader {
                               Source source) {
     const std::string& name = assignment.key;
     if (name.starts_with(std::string(kTls) + ".")) {
-      absent_.insert(name);
+      absent_.insert(percent_escape(name));
       return std::nullopt;
     }
     const auto key =

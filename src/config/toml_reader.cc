@@ -240,7 +240,8 @@ class Converter {
   std::vector<std::string> lines_;
 };
 
-// The library explains itself over several lines, the first of which begins with its function.
+// The library explains itself over several lines, the first of which begins with its function, and
+// may quote a key as it reads, unescaped.
 std::string first_sentence(std::string what) {
   what = what.substr(0, what.find('\n'));
   if (what.starts_with("[error] ")) what.erase(0, 8);
@@ -248,7 +249,7 @@ std::string first_sentence(std::string what) {
     const std::size_t colon = what.find(": ");
     if (colon != std::string::npos) what.erase(0, colon + 2);
   }
-  return what;
+  return percent_escape(what);
 }
 
 }  // namespace
@@ -285,9 +286,9 @@ Result<Value> parse_toml(const std::string& text, const std::string& name) {
   } catch (const toml::exception& error) {
     return bad(name, Place(), "not TOML: " + first_sentence(error.what()));
   } catch (const std::out_of_range& error) {  // What 3.7 throws for some dates and escapes.
-    return bad(name, Place(), std::string("not TOML: ") + error.what());
+    return bad(name, Place(), "not TOML: " + first_sentence(error.what()));
   } catch (const std::runtime_error& error) {
-    return bad(name, Place(), std::string("not TOML: ") + error.what());
+    return bad(name, Place(), "not TOML: " + first_sentence(error.what()));
   }
 }
 

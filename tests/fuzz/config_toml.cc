@@ -45,10 +45,14 @@ bool take_place_part(std::string_view& text) {
   return number > 0;
 }
 
-void check_refusal(std::string_view message, std::string_view file) {
-  for (const char c : message)
+void check_line(std::string_view line) {
+  for (const char c : line)
     ASSERT(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-  ASSERT(is_utf8(message));
+  ASSERT(is_utf8(line));
+}
+
+void check_refusal(std::string_view message, std::string_view file) {
+  check_line(message);
   if (message.starts_with("--set:")) return;
   ASSERT(message.starts_with(std::string(file) + ":"));
   message.remove_prefix(file.size() + 1);
@@ -102,6 +106,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_refusal(loaded.error().message, sources.file);
     return 0;
   }
+  for (const std::string& warning : loaded->warnings)
+    check_line(warning);
+  for (const std::string& line : loaded->effective)
+    check_line(line);
   const std::string effective = effective_toml(*loaded);
   file.write(effective);
   sources.set.clear();

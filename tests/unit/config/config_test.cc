@@ -397,6 +397,19 @@ TEST_CASE("text that is not TOML is refused in one line with its place") {
   }
 }
 
+TEST_CASE("a key that would break a line is shown escaped, wherever it is quoted") {
+  const std::string d = kSmallest;
+  const std::string file = "\"a\\u0001\" = 1\n";
+  CHECK(error_of(d + file + file).find("a%01") != std::string::npos);
+  CHECK(error_of(d, {"a\nb=[x"}) ==
+        "--set: a%0Ab: found \"[x\" (expected a value in TOML, or one word)");
+  const Result<Loaded> loaded = load_text(d, {"tls.a\nb=1"}, {{"RAFTD_\n", "x"}});
+  REQUIRE(static_cast<bool>(loaded));
+  REQUIRE(loaded->warnings.size() == 2);
+  CHECK(loaded->warnings[0].ends_with(": RAFTD_%0A"));
+  CHECK(loaded->warnings[1].ends_with(": tls.a%0Ab"));
+}
+
 TEST_CASE("a file that is missing, a directory or too large is refused") {
   const Folder folder;
   const auto message = [](const std::string& path) {
