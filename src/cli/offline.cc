@@ -30,7 +30,9 @@ std::string cluster_text(const storage::ClusterId& id) {
 Result<storage::Identity> own_identity(storage::DirectoryReader& directory,
                                        const config::Config& config) {
   const std::string& path = config.data_dir;
-  TRY(const std::optional<storage::Identity> identity, storage::read_identity(directory));
+  const Result<std::optional<storage::Identity>> read = storage::read_identity(directory);
+  if (!read) return Error{read.error().code, path + ": " + read.error().message};
+  const std::optional<storage::Identity>& identity = *read;
   if (!identity) {
     return Error{Errc::kBadInput, "data directory " + path + " holds no data of a node"};
   }

@@ -19,7 +19,7 @@ raft::Configuration first_configuration(const config::Config& config);
 std::string cluster_text(const storage::ClusterId& id);
 
 // Whose data the configured directory holds. kBadInput: nobody's; kConflict: another node's or
-// another cluster's; kCorrupt, kIo.
+// another cluster's; kCorrupt, kIo. The message names the directory.
 Result<storage::Identity> own_identity(storage::DirectoryReader& directory,
                                        const config::Config& config);
 

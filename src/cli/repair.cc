@@ -30,8 +30,8 @@ void tell(const storage::RepairPlan& plan, const Output& output) {
       Number{plan.promised.term.value}));
 }
 
-int failed(const std::string& path, const Error& error, const Output& output) {
-  output.error(path + ": " + error.message);
+int failed(const std::string& where, const Error& error, const Output& output) {
+  output.error(where + error.message);
   return directory_status(error);
 }
 
@@ -46,16 +46,16 @@ int repair_command(const config::Sources& sources, const Output& output) {
   const config::Config& config = (*loaded).config;
   const std::string& path = config.data_dir;
   const auto reader = storage::PosixDirectoryReader::open(path);
-  if (!reader) return failed("data directory", reader.error(), output);
+  if (!reader) return failed("data directory ", reader.error(), output);
   const Result<storage::Identity> identity = own_identity(**reader, config);
-  if (!identity) return failed(path, identity.error(), output);
+  if (!identity) return failed("", identity.error(), output);
   const auto lock = storage::DirectoryLock::take(path);
-  if (!lock) return failed("data directory", lock.error(), output);
+  if (!lock) return failed("", lock.error(), output);
   storage::RecoverOptions options;
   options.identity = *identity;
   options.incarnation = {identity->instance | 1};  // Of a segment that no process writes to.
   const auto plan = storage::plan_repair(**reader, options);
-  if (!plan) return failed(path, plan.error(), output);
+  if (!plan) return failed(path + ": ", plan.error(), output);
   if (!*plan) {
     output.out("there is nothing to repair: a start accepts this log\n");
     return kExitDone;
