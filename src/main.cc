@@ -305,7 +305,10 @@ int run_node(const config::Sources& sources) {
   };
   Result<storage::Opened> opened = storage::open_data_dir(open);
   if (!opened) {
-    log.error("%s", opened.error().message.c_str());
+    const bool corrupt = opened.error().code == Errc::kCorrupt;
+    log.error(
+        "%s%s", opened.error().message.c_str(),
+        corrupt ? "; a damaged log is fetched from the others by raftd repair, see raftd(8)" : "");
     return exit_status_of(opened.error());
   }
   for (const std::string& note : opened->recovered.notes)

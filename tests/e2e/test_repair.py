@@ -52,6 +52,7 @@ def refused_start(node):
     node.log_path.unlink()
     node.start()
     assert node.process.wait(30) == 65
+    assert node.log().endswith("raftd repair, see raftd(8)\n")
     return node.log()
 
 
