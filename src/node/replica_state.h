@@ -65,6 +65,8 @@ struct Replica::State {
   bool snapshot_due(Instant now) const;
   storage::SnapshotCut cut_here() const;
   void begin_snapshot(Instant now);
+  void take_received(Instant now);
+  void own_snapshot(const raft::SnapshotMeta& meta, const storage::KeptSnapshot& file);
   void keep_snapshot(const storage::KeptSnapshot& made);
   void install(Instant now);
   void drop_superfluous();

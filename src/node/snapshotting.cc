@@ -24,9 +24,7 @@ bool Replica::State::on_snapshot_disk(Instant now, const storage::DiskResult& re
       ++snapshots_made;
       outside.log.info("snapshot: made at index %llu, %llu bytes", number(made->kept.index.value),
                        number(made->kept.bytes));
-      lanes.snapshot_durable(made->meta.id);
-      core.compacted(made->meta);
-      keep_snapshot(made->kept);
+      own_snapshot(made->meta, made->kept);
     }
     return true;
   }
@@ -56,19 +54,7 @@ bool Replica::State::on_snapshot_disk(Instant now, const storage::DiskResult& re
 }
 
 void Replica::State::pump_snapshots(Instant now) {
-  // What replaces a state that is wrong may be of the same index.
-  const raft::Index passed = doubtful() ? applied.prev() : applied;
-  if (const raft::SnapshotMeta* meta = receiving.meta(); meta && meta->id.last_index <= passed) {
-    // The log was faster: the state never goes back.
-    const raft::SnapshotId id = meta->id;
-    if (receiving.ready()) {
-      keep_snapshot({storage::format::snapshot_name(id.last_index.value, id.last_term.value),
-                     id.last_index, id.last_term, id.file_bytes});
-    }
-    receiving.drop();
-    core.install_failed(now, id, false);
-  }
-  if (receiving.ready() && !slicing) install(now);
+  if (receiving.meta() != nullptr) take_received(now);
   serve_snapshot_clients(now);
   if (snapshot_due(now)) begin_snapshot(now);
   writing.pump(now);
@@ -77,6 +63,33 @@ void Replica::State::pump_snapshots(Instant now) {
     note_doubt();
   }
   drop_superfluous();
+}
+
+// The state never goes back: where the log was faster, what is ready is one more of this node's own.
+void Replica::State::take_received(Instant now) {
+  const raft::SnapshotMeta meta = *receiving.meta();
+  const raft::SnapshotId& id = meta.id;
+  // What replaces a state that is wrong may be of the same index.
+  const raft::Index passed = doubtful() ? applied.prev() : applied;
+  if (id.last_index > passed) {
+    if (receiving.ready() && !slicing) install(now);
+    return;
+  }
+  if (receiving.ready()) {
+    if (core.persisted_index() < id.last_index) return;  // It is, soon.
+    own_snapshot(meta, {storage::format::snapshot_name(id.last_index.value, id.last_term.value),
+                        id.last_index, id.last_term, id.file_bytes});
+  }
+  receiving.drop();
+  core.install_failed(now, id, false);
+}
+
+// Of a state that this node has had, and whose log is durable.
+void Replica::State::own_snapshot(const raft::SnapshotMeta& meta,
+                                  const storage::KeptSnapshot& file) {
+  lanes.snapshot_durable(meta.id);
+  core.compacted(meta);
+  keep_snapshot(file);
 }
 
 bool Replica::State::snapshot_due(Instant now) const {
