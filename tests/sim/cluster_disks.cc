@@ -129,14 +129,16 @@ bool Cluster::repair(std::size_t node, storage::RecoverOptions options) {
 }
 
 // A start accepts what a power loss in the midst of a repair has left: all of it is there, or what
-// was wrong had not reached the disk.
+// was wrong had not reached the disk. False: what showed that a frame is lost had not reached it.
 bool Cluster::finished_by_itself(std::size_t node, const storage::RecoverOptions& options,
                                  const storage::RepairPlan& plan) {
   Node& n = *nodes_[node];
   const auto recovered = storage::recover(n.disk.image(), options);
-  const bool untouched =
-      recovered && n.disk.image().log().compare(recovered->durable) == DiskLog::Found::kAll;
+  const bool untouched = recovered && !recovered->durable.promised;
   if (!untouched) return repaired(node, options, plan);
+  if (n.disk.image().log().compare(recovered->durable) == DiskLog::Found::kLastFrameLost) {
+    return accept(node, *recovered);
+  }
   n.lost = false;
   return true;
 }
