@@ -79,7 +79,7 @@ check-sanitized:
 # Seeds of each profile in turn, drawn from the sources: a change gets seeds that nobody has run
 # before, and the same sources the same ones on every machine. What another compiler made of these
 # sources, with sanitizers, does exactly the same.
-PROFILES := swarm disk reads beyond lite
+PROFILES := swarm disk reads beyond lite membership
 SIM := $(BUILD)/raftd-sim
 SIM_SECONDS := 30
 SIM_SEEDS := 500

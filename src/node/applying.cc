@@ -69,6 +69,7 @@ void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
     answers.emplace_back(waiter.token,
                          node::Done{entry.index, entry.term, waiter.forwarded, std::move(reply)});
   });
+  end_changes(entry);
   if (entry.term == role.term && role.role == raft::Role::kLeader) leading = true;
   if (chore_at && applied >= chore_at) chore_at = {};
 }

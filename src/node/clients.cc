@@ -46,8 +46,12 @@ void Replica::State::unknown(ClientToken token, raft::Term asked_in) {
   answers.emplace_back(token, Unknown{.leader_lost = leader_lost});
 }
 
+std::size_t Replica::State::waiting_writes() const {
+  return writes.size() + forwards.size() + transfers.size() + changes.size();
+}
+
 std::size_t Replica::State::waiting() const {
-  return writes.size() + forwards.size() + transfers.size() + reads.size();
+  return waiting_writes() + reads.size();
 }
 
 void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Instant deadline) {
@@ -57,47 +61,57 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
     }
     if (doubtful()) return refuse(token, doubt_error());
   }
-  if (writes.size() + forwards.size() + transfers.size() >= limits::kProposalsPendingMax) {
-    return refuse(token, busy("writes"));
-  }
-  const raft::RoleView view = core.role();
-  if (view.role == raft::Role::kLeader) {
-    if (auto* command = std::get_if<Propose>(&op)) {
-      return propose(now, token, std::move(command->command), deadline);
+  if (const auto* change = std::get_if<ChangeMembers>(&op)) {
+    if (Status status = raft::check(change->target); !status) {
+      return refuse(token, std::move(status).error());
     }
-    return transfer(now, token, std::get<Transfer>(op).target, deadline);
   }
-  if (!view.leader) return refuse(token, no_leader());
-  if (lanes.full() && std::holds_alternative<Propose>(op)) {
-    // It takes no entries, so it would never hear what became of the write.
-    return refuse(token, {Errc::kNotReady, "this node's disk is full; ask another node"});
-  }
-  if (const auto* wanted = std::get_if<Transfer>(&op); wanted && wanted->target == view.leader) {
+  if (waiting_writes() >= limits::kProposalsPendingMax) return refuse(token, busy("writes"));
+  const raft::RoleView view = core.role();
+  const auto* wanted = std::get_if<Transfer>(&op);
+  const bool is_transfer = wanted != nullptr;
+  if (is_transfer && view.leader && wanted->target == view.leader) {
     answers.emplace_back(token, node::Done{applied, view.term, false, nullptr});
     return;
   }
-  forward({token, {}, view.term, deadline, now, std::move(op)}, view.leader);
+  Forwards::Pending pending{token, {}, view.term, deadline, now, std::move(op)};
+  if (view.role == raft::Role::kLeader) return start_leading(now, std::move(pending));
+  if (!view.leader) return refuse(token, no_leader());
+  if (lanes.full() && !is_transfer) {
+    // It takes no entries, so it would never hear what became of the write.
+    return refuse(token, {Errc::kNotReady, "this node's disk is full; ask another node"});
+  }
+  forward(std::move(pending), view.leader);
 }
 
-void Replica::State::propose(Instant now, ClientToken token, Bytes command, Instant deadline) {
-  const raft::Term term = core.role().term;
-  Result<raft::Index> index = core.propose(now, stamped(std::move(command), clock.reading()));
-  if (!index) return refuse(token, std::move(index).error());
-  writes.add(term, {*index, token, deadline, now});
+void Replica::State::start_leading(Instant now, Forwards::Pending pending) {
+  const Result<Led> led = lead(now, pending.op);
+  if (!led) return refuse(pending.token, led.error());
+  if (const auto* at = std::get_if<Forwarded::Appended>(&*led)) {
+    return wait_at(*at, pending, false);
+  }
+  const raft::NodeId target = std::get<Transfer>(pending.op).target;
+  transfers.push_back({pending.token, pending.deadline, target, config.self, pending.term, true});
 }
 
-void Replica::State::transfer(Instant now, ClientToken token, raft::NodeId target,
-                              Instant deadline) {
+// What this node's clients and those of its peers want of it as the leader. Takes the command out.
+Result<Replica::State::Led> Replica::State::lead(Instant now, WriteOp& op) {
   const raft::Term term = core.role().term;
-  if (target == config.self) {
-    answers.emplace_back(token, node::Done{applied, term, false, nullptr});
-    return;
+  if (auto* command = std::get_if<Propose>(&op)) {
+    TRY(const raft::Index index,
+        core.propose(now, stamped(std::move(command->command), clock.reading())));
+    return Led{Forwarded::Appended{index, term}};
   }
-  if (Status status = core.transfer(now, target); !status) {
-    return refuse(token, std::move(status).error());
+  if (const auto* change = std::get_if<ChangeMembers>(&op)) {
+    TRY(const raft::Index index, core.change_members(now, change->target, change->based_on));
+    return Led{Forwarded::Appended{index, term}};
   }
-  transferring = true;
-  transfers.push_back({token, deadline, target, config.self, term, true});
+  const raft::NodeId target = std::get<Transfer>(op).target;
+  if (target != config.self) {
+    TRY([[maybe_unused]] const raftd::Done begun, core.transfer(now, target));
+    transferring = true;
+  }
+  return Led{Forwarded::Begun{}};
 }
 
 // Puts it on its way. It is sent in the next pump.
@@ -126,23 +140,20 @@ void Replica::State::lead_forward(Instant now, Forward request) {
     status = no_leader();
   } else if (stop != Stop::kNo) {
     status = Error{Errc::kTransferring, "the leader is shutting down"};
-  } else if (auto* command = std::get_if<Propose>(&request.op)) {
+  } else if (const auto* command = std::get_if<Propose>(&request.op)) {
     status = check_command(command->command);
     if (doubtful()) status = doubt_error();
-    if (status) {
-      Result<raft::Index> index =
-          core.propose(now, stamped(std::move(command->command), clock.reading()));
-      if (index) {
-        answer.result = Forwarded::Appended{*index, view.term};
-        core.announce(request.from, *index);
-      } else {
-        status = std::move(index).error();
-      }
+  }
+  if (status) {
+    Result<Led> led = lead(now, request.op);
+    if (led) {
+      std::visit([&](const auto& result) { answer.result = result; }, *led);
+    } else {
+      status = std::move(led).error();
     }
-  } else if (const raft::NodeId target = std::get<Transfer>(request.op).target;
-             target != config.self) {
-    status = core.transfer(now, target);
-    if (status) transferring = true;
+  }
+  if (const auto* at = std::get_if<Forwarded::Appended>(&answer.result)) {
+    core.announce(request.from, at->index);
   }
   if (!status) answer.result = Forwarded::Refused{status.error().code, view.leader};
   outbox.emplace_back(std::move(answer));
@@ -150,20 +161,46 @@ void Replica::State::lead_forward(Instant now, Forward request) {
 
 void Replica::State::forward_ended(Instant now, Forwards::Pending pending,
                                    const Forwarded& answer) {
-  const bool is_transfer = std::holds_alternative<Transfer>(pending.op);
+  const auto* wanted = std::get_if<Transfer>(&pending.op);
   if (const auto* refused = std::get_if<Forwarded::Refused>(&answer.result)) {
     forward_refused(now, std::move(pending), answer.from, *refused);
   } else if (const auto* at = std::get_if<Forwarded::Appended>(&answer.result);
-             at != nullptr && !is_transfer && at->index > applied) {
-    writes.add(at->term, {at->index, pending.token, pending.deadline, pending.since, true});
-  } else if (at == nullptr && is_transfer) {
-    const raft::NodeId target = std::get<Transfer>(pending.op).target;
-    transfers.push_back({pending.token, pending.deadline, target, answer.from, pending.term});
+             at != nullptr && wanted == nullptr && at->index > applied) {
+    wait_at(*at, pending, true);
+  } else if (at == nullptr && wanted != nullptr) {
+    transfers.push_back(
+        {pending.token, pending.deadline, wanted->target, answer.from, pending.term});
     end_transfers(role);
   } else {
     // Applied before the answer came: its result is gone. Or an answer that fits no question.
     unknown(pending.token, pending.term);
   }
+}
+
+// For the entry there, or, if it begins a change of members, for the end of that.
+void Replica::State::wait_at(const Forwarded::Appended& at, const Forwards::Pending& pending,
+                             bool forwarded) {
+  if (std::holds_alternative<ChangeMembers>(pending.op)) {
+    changes.push_back({pending.token, pending.deadline, at.index, at.term, forwarded});
+  } else {
+    writes.add(at.term, {at.index, pending.token, pending.deadline, pending.since, forwarded});
+  }
+}
+
+// A change ends with the first configuration after the joint one, whoever appended it.
+void Replica::State::end_changes(const raft::Entry& applied_now) {
+  std::erase_if(changes, [&](const WaitingChange& change) {
+    if (applied_now.index < change.index) return false;
+    if (applied_now.index == change.index) {
+      if (applied_now.term == change.term) return false;
+      refuse(change.token, {Errc::kSuperseded, "another entry was committed in its place"});
+      return true;
+    }
+    if (applied_now.kind != raft::EntryKind::kConfiguration) return false;
+    answers.emplace_back(
+        change.token, node::Done{applied_now.index, applied_now.term, change.forwarded, nullptr});
+    return true;
+  });
 }
 
 void Replica::State::forward_refused(Instant now, Forwards::Pending pending, raft::NodeId from,
@@ -263,9 +300,9 @@ void Replica::State::fail_transfers() {
 
 void Replica::State::scan_deadlines(Instant now) {
   const bool gone_due = !gone.empty() && now >= gone_scan_at;
-  const auto transfer_due = [&](const WaitingTransfer& t) { return t.deadline <= now; };
+  const auto is_due = [&](const auto& waiter) { return waiter.deadline <= now; };
   if (!gone_due && !writes.scan_due(now) && !reads.scan_due(now) && !forwards.scan_due(now) &&
-      std::ranges::none_of(transfers, transfer_due)) {
+      std::ranges::none_of(transfers, is_due) && std::ranges::none_of(changes, is_due)) {
     return;
   }
   const auto timed_out = [&](ClientToken token) {
@@ -277,12 +314,14 @@ void Replica::State::scan_deadlines(Instant now) {
   forwards.scan(now, gone,
                 [&](const Forwards::Pending& pending) { unknown(pending.token, pending.term); });
   reads.scan(now, gone, timed_out);
-  std::erase_if(transfers, [&](const WaitingTransfer& transfer) {
-    if (gone.contains(transfer.token)) return true;
-    if (transfer.deadline > now) return false;
-    unknown(transfer.token, transfer.term);
+  const auto expired = [&](const auto& waiter) {
+    if (gone.contains(waiter.token)) return true;
+    if (waiter.deadline > now) return false;
+    unknown(waiter.token, waiter.term);
     return true;
-  });
+  };
+  std::erase_if(transfers, expired);
+  std::erase_if(changes, expired);
   std::erase_if(answers, [&](const auto& answer) { return gone.contains(answer.first); });
   std::erase_if(fresh_reads, [&](const auto& waiter) { return gone.contains(waiter.token); });
   gone.clear();

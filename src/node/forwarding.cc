@@ -1,12 +1,18 @@
 #include "node/forwarding.h"
 
 #include "base/limits.h"
+#include "base/overloaded.h"
 
 namespace raftd::node {
 
 std::size_t bytes_of(const WriteOp& op) {
-  const auto* propose = std::get_if<Propose>(&op);
-  return propose == nullptr ? 0 : propose->command.size();
+  return std::visit(
+      overloaded{
+          [](const Propose& propose) { return propose.command.size(); },
+          [](const Transfer&) { return std::size_t{0}; },
+          [](const ChangeMembers& change) { return raft::encode(change.target).size(); },
+      },
+      op);
 }
 
 bool Forwards::has_room(const WriteOp& op) const {

@@ -16,7 +16,12 @@ struct Propose {
 struct Transfer {
   raft::NodeId target;  // 0: whoever is furthest.
 };
-using WriteOp = std::variant<Propose, Transfer>;
+// See raft::Core::change_members().
+struct ChangeMembers {
+  raft::Configuration target;
+  raft::Index based_on;
+};
+using WriteOp = std::variant<Propose, Transfer, ChangeMembers>;
 
 // Unique over restarts of the sender, so that no answer matches a question of another life.
 struct ForwardId {

@@ -255,6 +255,8 @@ Instant Replica::next_wakeup() const {
   if (!s.gone.empty()) wakeup = std::min(wakeup, s.gone_scan_at);
   for (const State::WaitingTransfer& transfer : s.transfers)
     wakeup = std::min(wakeup, transfer.deadline);
+  for (const State::WaitingChange& change : s.changes)
+    wakeup = std::min(wakeup, change.deadline);
   for (const State::SnapshotClient& client : s.snapshot_clients)
     wakeup = std::min(wakeup, client.deadline);
   // A leader without followers is not woken by heartbeats, and its clock must not stand still.
@@ -353,6 +355,10 @@ ReplicaMarks Replica::marks() const {
           s.core.last_index(), s.core.pending_bytes()};
 }
 
+const raft::ConfigurationAt& Replica::configuration() const {
+  return state_->core.configuration();
+}
+
 std::vector<raft::PeerProgress> Replica::progress() const {
   return state_->core.progress();
 }
@@ -365,7 +371,7 @@ ReplicaStatus Replica::status(Instant now) const {
   status.progress = progress();
   status.leader_contact = leader_contact(now);
   status.counters = s.core.counters();
-  status.waiting_writes = s.writes.size() + s.forwards.size() + s.transfers.size();
+  status.waiting_writes = s.waiting_writes();
   status.waiting_reads = s.reads.size() + s.fresh_reads.size();
   status.forwarded_total = s.forwarded_total;
   status.disk_full = s.lanes.full();

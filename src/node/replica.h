@@ -41,16 +41,18 @@ struct OpenBackup {};
 using ClientOp = std::variant<Write, Read, MakeSnapshot, OpenBackup>;
 
 // A write is Done or Refused when an entry is applied at its index; Unknown at its deadline, or
-// when the node stops. Losing leadership, or the tail of the log, decides nothing.
+// when the node stops. Losing leadership, or the tail of the log, decides nothing. A change of
+// members is Done when the configuration that ends it is applied.
 struct Done {
   raft::Index index;  // Of the entry; for a read: applied when it was answered.
   raft::Term term;    // Of the entry; for a read: the current one.
   bool forwarded = false;
-  std::unique_ptr<machine::Reply> reply;  // Null: a transfer.
+  std::unique_ptr<machine::Reply> reply;  // Null: a transfer, or a change of members.
 };
 struct Refused {  // It did not and will not happen.
   Error error;    // kNotLeader kBusy kTransferring kDiskFull kSuperseded kTimeout kTooBig kBadInput
-                  // kConflict (a transfer failed) kShuttingDown kNotReady
+                  // kConflict (a transfer failed; other members than thought) kShuttingDown
+                  // kNotReady
 };
 struct Unknown {             // It may or may not have happened.
   bool leader_lost = false;  // The leader changed while it waited.
@@ -184,7 +186,8 @@ class Replica {
   raft::RoleView role() const;
   std::optional<Instant> leader_contact(Instant now) const;  // now if this node leads.
   ReplicaMarks marks() const;
-  std::vector<raft::PeerProgress> progress() const;  // Empty unless leader.
+  const raft::ConfigurationAt& configuration() const;  // In effect.
+  std::vector<raft::PeerProgress> progress() const;    // Empty unless leader.
   ReplicaStatus status(Instant now) const;
   const RecentHistogram& sync_times() const;    // Of journal plans.
   const RecentHistogram& commit_times() const;  // From propose to apply, where a client waits.

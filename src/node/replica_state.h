@@ -34,8 +34,12 @@ struct Replica::State {
 
   // clients.cc
   void start_write(Instant now, ClientToken token, WriteOp op, Instant deadline);
-  void propose(Instant now, ClientToken token, Bytes command, Instant deadline);
-  void transfer(Instant now, ClientToken token, raft::NodeId target, Instant deadline);
+  // What a leader does with it: Appended or Begun.
+  using Led = std::variant<Forwarded::Appended, Forwarded::Begun>;
+  Result<Led> lead(Instant now, WriteOp& op);
+  void start_leading(Instant now, Forwards::Pending pending);
+  void wait_at(const Forwarded::Appended& at, const Forwards::Pending& pending, bool forwarded);
+  void end_changes(const raft::Entry& applied_now);
   void forward(Forwards::Pending pending, raft::NodeId leader);
   void forward_ended(Instant now, Forwards::Pending pending, const Forwarded& answer);
   void forward_refused(Instant now, Forwards::Pending pending, raft::NodeId from,
@@ -51,6 +55,7 @@ struct Replica::State {
   void refuse(ClientToken token, Error error);
   void unknown(ClientToken token, raft::Term asked_in);
   void deliver_answers();
+  std::size_t waiting_writes() const;
   std::size_t waiting() const;
 
   // applying.cc
@@ -111,7 +116,15 @@ struct Replica::State {
     bool here = false;  // This node was the leader.
   };
   std::vector<WaitingTransfer> transfers;  // Few: the core takes one at a time.
-  GoneClients gone;                        // Their waiters go at the next scan.
+  struct WaitingChange {
+    ClientToken token;
+    Instant deadline;
+    raft::Index index;  // Where it begins.
+    raft::Term term;
+    bool forwarded = false;
+  };
+  std::vector<WaitingChange> changes;  // The same.
+  GoneClients gone;                    // Their waiters go at the next scan.
   Instant gone_scan_at{};
 
   struct SnapshotClient {

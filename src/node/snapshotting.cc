@@ -65,7 +65,8 @@ void Replica::State::pump_snapshots(Instant now) {
   drop_superfluous();
 }
 
-// The state never goes back: where the log was faster, what is ready is one more of this node's own.
+// The state never goes back: where the log was faster, what is ready is one more of this node's
+// own.
 void Replica::State::take_received(Instant now) {
   const raft::SnapshotMeta meta = *receiving.meta();
   const raft::SnapshotId& id = meta.id;
@@ -156,6 +157,11 @@ void Replica::State::install(Instant now) {
     applying.pop_front();
   writes.skip_to(applied, [&](const WaitingWrites::Waiter& waiter, raft::Term term) {
     unknown(waiter.token, term);
+  });
+  std::erase_if(changes, [&](const WaitingChange& change) {
+    if (change.index > applied) return false;
+    unknown(change.token, change.term);
+    return true;
   });
   if (chore_at && chore_at <= applied) chore_at = {};
   lanes.snapshot_durable(id);

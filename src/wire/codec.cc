@@ -28,6 +28,7 @@ enum class Type : std::uint8_t {
   kSnapshotReply = 15,
   kHashQuestion = 16,
   kHashAnswer = 17,
+  kForwardChange = 18,
 };
 
 // A command begins with room for the leader's time stamp; the leader writes it there unasked.
@@ -201,6 +202,11 @@ void encode_forward(const node::Forward& m, Writer& w) {
                         [&](const node::Transfer& op) {
                           w.begin(6, Type::kForwardTransfer, m.from, m.to);
                           w.id(m.id.incarnation).number(m.id.seq).id(op.target);
+                        },
+                        [&](const node::ChangeMembers& op) {
+                          w.begin(7, Type::kForwardChange, m.from, m.to);
+                          w.id(m.id.incarnation).number(m.id.seq).id(op.based_on);
+                          w.binary(raft::encode(op.target));
                         }},
              m.op);
 }
@@ -274,6 +280,16 @@ void check_entries(const std::vector<raft::Entry>& entries, raft::Index prev_ind
   }
 }
 
+// Empty if the row is broken.
+raft::Configuration read_configuration(RowReader& row) {
+  const ByteView bytes = row.binary("configuration", 1, limits::kConfigurationBytesMax);
+  if (row.broken()) return {};
+  Result<raft::Configuration> configuration = raft::decode_configuration(bytes);
+  row.require(static_cast<bool>(configuration),
+              "has a configuration that breaks a rule of configurations");
+  return configuration ? *std::move(configuration) : raft::Configuration{};
+}
+
 raft::AppendRequest read_append(const Row& values, raft::Term term, RowReader& row) {
   raft::AppendRequest body;
   body.prev_index = {row.number("prev_index", 0, kPositionMax)};
@@ -321,20 +337,16 @@ raft::SnapshotChunk read_chunk(raft::Term term, const SharedBytes& owner, RowRea
   raft::SnapshotChunk body;
   body.meta.id = read_snapshot_id(term, row);
   body.meta.configuration.index = {row.number("configuration_index", 1, kPositionMax)};
-  const ByteView members = row.binary("configuration", 1, limits::kConfigurationBytesMax);
+  body.meta.configuration.configuration = read_configuration(row);
   body.offset = row.number("offset", 0, kPositionMax);
   const ByteView data = row.binary("data", 1, limits::kSnapshotWireBytes);
   if (row.broken()) return body;
-  Result<raft::Configuration> configuration = raft::decode_configuration(members);
-  row.require(static_cast<bool>(configuration),
-              "has a configuration that breaks a rule of configurations");
   const std::uint64_t size = body.meta.id.file_bytes;
   row.require(body.offset < size && data.size() <= size - body.offset,
               "has a piece that goes beyond the end of its file");
   row.require(body.meta.configuration.index <= body.meta.id.last_index,
               "has a configuration from behind its snapshot");
   if (row.broken()) return body;
-  body.meta.configuration.configuration = *std::move(configuration);
   body.bytes = static_cast<std::uint32_t>(data.size());
   body.data = {owner.owner, data};
   return body;
@@ -448,9 +460,12 @@ Decoded decode_forward(Type type, Route route, RowReader& row) {
   if (type == Type::kForwardPropose) {
     const ByteView command = row.binary("command", kCommandBytesMin, limits::kEntryBytesMax);
     message.op = node::Propose{{command.begin(), command.end()}};
-  } else {
-    ASSERT(type == Type::kForwardTransfer);
+  } else if (type == Type::kForwardTransfer) {
     message.op = node::Transfer{{row.number("target", 0, limits::kNodeIdMax)}};
+  } else {
+    ASSERT(type == Type::kForwardChange);
+    const raft::Index based_on{row.number("configuration_index", 1, kPositionMax)};
+    message.op = node::ChangeMembers{read_configuration(row), based_on};
   }
   return finish(row, "a Forward", std::move(message));
 }
@@ -485,7 +500,7 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
   auto parsed = parse_row(body, Strictness::kMessage);
   if (!parsed) return Error{Errc::kBadInput, "a message " + parsed.error().message};
   RowReader row(*parsed);
-  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kHashAnswer));
+  const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kForwardChange));
   const raft::NodeId from{row.number("sender", 1, limits::kNodeIdMax)};
   const raft::NodeId to{row.number("receiver", 1, limits::kNodeIdMax)};
   if (row.broken()) return Error{Errc::kBadInput, row.finish("a message").error().message};
@@ -505,6 +520,7 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
       return decode_snapshot(type, {from, to}, body, row);
     case Type::kForwardPropose:
     case Type::kForwardTransfer:
+    case Type::kForwardChange:
       return decode_forward(type, {from, to}, row);
     case Type::kForwardedAppended:
     case Type::kForwardedBegun:

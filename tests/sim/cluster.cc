@@ -210,7 +210,7 @@ void Cluster::jump_clock(std::size_t node, Duration by) {
   ++coverage_.clock_jumps;
   say(node, "its clock leaps");
   n.clock_offset += by;
-  n.alone_since = Instant::never();
+  n.alone_since = n.retiring_since = Instant::never();
   if (n.replica && !paused(node)) pump(node);
 }
 
@@ -231,10 +231,12 @@ void Cluster::resume(std::size_t node) {
   say(node, "goes on");
   n.paused_until = {};
   n.resumed = schedule_.now();
-  n.alone_since = Instant::never();
+  n.alone_since = n.retiring_since = Instant::never();
   auto inbox = std::exchange(n.inbox, {});
   for (Event& event : inbox) {
-    if (n.replica) event(*n.replica, local(n));
+    if (!n.replica) break;
+    event(*n.replica, local(n));
+    check(node);
   }
   if (n.replica) pump(node);
   network_.resumed(node);
@@ -291,6 +293,7 @@ void Cluster::arm_timer(std::size_t node) {
 
 void Cluster::check(std::size_t node) {
   Node& n = *nodes_[node];
+  if (members_change_) logs_.quorums().in_effect(node, n.replica->configuration());
   const node::ReplicaMarks now = n.replica->marks();
   oracle_.node_is(node, n.life, now);
   check_bounds(node, now);
@@ -306,13 +309,17 @@ void Cluster::check_bounds(std::size_t node, const node::ReplicaMarks& now) {
              strf("node %zu has %zu bytes that are not committed", node + 1, now.pending_bytes));
   }
   if (now.role.role != raft::Role::kLeader) {
-    n.alone_since = Instant::never();
+    n.alone_since = n.retiring_since = Instant::never();
     return;
   }
   const Instant clock = local(n);
-  std::size_t heard = 1;
+  if (members_change_) check_retires(node, now.commit);
+  std::vector<bool> heard(nodes_.size());
+  heard[node] = true;
   for (const raft::PeerProgress& peer : n.replica->progress()) {
-    if (peer.last_contact && clock - *peer.last_contact < 2 * options_.election) ++heard;
+    if (peer.last_contact && clock - *peer.last_contact < 2 * options_.election) {
+      heard[peer.id.value - 1] = true;
+    }
     // One request may be larger: what one read from the disk gave.
     const std::size_t bytes_max =
         std::max(options_.max_inflight_bytes, limits::kLogReadBytesMax) + limits::kEntryBytesMax;
@@ -324,13 +331,30 @@ void Cluster::check_bounds(std::size_t node, const node::ReplicaMarks& now) {
                   "of %zu bytes",
                   node + 1, number(peer.id.value), peer.inflight_messages, peer.inflight_bytes));
   }
-  if (heard >= nodes_.size() / 2 + 1 || !options_.check_quorum) {
+  const auto is_heard = [&](std::size_t each) { return heard[each]; };
+  if (!options_.check_quorum || logs_.quorums().has(node, is_heard)) {
     n.alone_since = Instant::never();
     return;
   }
   if (n.alone_since == Instant::never()) n.alone_since = clock;
   if (clock - n.alone_since > 4 * options_.election + seconds(1)) {
     violated("check quorum", strf("node %zu leads, and hears no majority", node + 1));
+  }
+}
+
+// A leader whose removal is committed hands over, or gives up (thesis 4.2.2).
+void Cluster::check_retires(std::size_t node, raft::Index commit) {
+  Node& n = *nodes_[node];
+  const raft::ConfigurationAt& present = n.replica->configuration();
+  const bool votes = std::ranges::binary_search(present.configuration.voters, id_of(node)) ||
+                     std::ranges::binary_search(present.configuration.voters_outgoing, id_of(node));
+  const Instant clock = local(n);
+  if (votes || present.index > commit) {
+    n.retiring_since = Instant::never();
+  } else if (n.retiring_since == Instant::never()) {
+    n.retiring_since = clock;
+  } else if (clock - n.retiring_since > 4 * options_.election + seconds(1)) {
+    violated("removed leader", strf("node %zu leads, and is no voter any more", node + 1));
   }
 }
 

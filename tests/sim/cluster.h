@@ -55,6 +55,10 @@ struct Coverage {
   std::uint64_t starts_from_snapshots = 0;
   std::uint64_t log_drops = 0;  // Nodes that ended without the beginning of the log.
   std::uint64_t transfers = 0;
+  std::uint64_t changes_asked = 0;  // Of members.
+  std::uint64_t changes_done = 0;
+  std::uint64_t changes_unknown = 0;
+  std::uint64_t leaders_removed = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
   std::uint64_t writes_refused = 0;
@@ -125,6 +129,16 @@ class Cluster final : private Peers {
   void rot_memory(std::size_t node);
   bool strayed(std::size_t node) const;  // It runs, and has that state or one that came of it.
   bool stray_spread() const { return coverage_.strays_spread > 0; }
+  // Asks this node: the voters and learners that it knows to become these, each as bits. A voter
+  // that is no member yet becomes a learner first. False: it does not run.
+  bool change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners,
+                      Duration timeout, Answer answer);
+  // Of the newest configuration that is committed. A node that is none is owed nothing.
+  bool is_member(std::size_t node) const;
+  // Whether enough nodes are such, by that configuration.
+  bool quorum(const std::function<bool(std::size_t node)>& is_such) const {
+    return logs_.quorums().committed_has(is_such);
+  }
   bool lost(std::size_t node) const;  // It will never start again.
   bool owes(std::size_t node) const;  // It was repaired, and has not yet what it once had.
   void be_kind();                     // No more faults of network and disks; everything heals.
@@ -162,6 +176,7 @@ class Cluster final : private Peers {
   void resume(std::size_t node);
   void check(std::size_t node);
   void check_bounds(std::size_t node, const node::ReplicaMarks& now);
+  void check_retires(std::size_t node, raft::Index commit);
   void count_snapshots(const node::ReplicaStatus& status);
   void check_doubt(std::size_t node, const node::ReplicaStatus& status);
   node::ClientResult trusted(std::size_t node, node::ClientResult result);
@@ -193,6 +208,7 @@ class Cluster final : private Peers {
   LogRules logs_;
   SimNetwork network_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  bool members_change_ = false;  // In this run: from then on each node is asked after each event.
   std::uint64_t next_token_ = 1;
   std::uint64_t trace_hash_ = 0xcbf29ce484222325;
   Coverage coverage_;

@@ -70,6 +70,41 @@ node::ClientResult Cluster::trusted(std::size_t node, node::ClientResult result)
   return node::Refused{{Errc::kNotReady, "not trusted"}};
 }
 
+bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners,
+                             Duration timeout, Answer answer) {
+  if (!running(node)) return false;
+  members_change_ = true;
+  const raft::ConfigurationAt present = nodes_[node]->replica->configuration();
+  const std::vector<raft::NodeId> members = raft::members_of(present.configuration);
+  raft::Configuration target;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const bool votes = (voters >> i & 1) != 0;
+    const bool known = std::ranges::binary_search(members, id_of(i));
+    if (!votes && (learners >> i & 1) == 0) continue;
+    (votes && known ? target.voters : target.learners).push_back(id_of(i));
+    target.addresses.push_back({id_of(i), strf("node%zu:2380", i + 1)});
+  }
+  ++coverage_.changes_asked;
+  const auto leads = leader();
+  const bool leaves = leads && !std::ranges::binary_search(target.voters, id_of(*leads));
+  node::ChangeMembers change{std::move(target), present.index};
+  submit(node, node::Write{std::move(change)}, timeout,
+         [this, leaves, answer = std::move(answer)](std::optional<node::ClientResult> result) {
+           if (!result || std::holds_alternative<node::Unknown>(*result)) {
+             ++coverage_.changes_unknown;
+           } else if (std::holds_alternative<node::Done>(*result)) {
+             ++coverage_.changes_done;
+             coverage_.leaders_removed += leaves ? 1 : 0;
+           }
+           answer(std::move(result));
+         });
+  return true;
+}
+
+bool Cluster::is_member(std::size_t node) const {
+  return std::ranges::binary_search(raft::members_of(logs_.quorums().committed()), id_of(node));
+}
+
 std::shared_ptr<Cluster::Asked> Cluster::put(std::size_t node, const std::string& key,
                                              const std::string& value, Duration timeout) {
   auto asked = std::make_shared<Asked>();

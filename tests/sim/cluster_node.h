@@ -208,7 +208,9 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
     violated("event budget", strf("node %zu sends more than %llu messages in a second", index + 1,
                                   number(kMessagesPerSecondMax)));
   }
-  void members(const raft::ConfigurationAt&) override {}
+  void members(const raft::ConfigurationAt& configuration) override {
+    cluster.logs_.quorums().in_effect(index, configuration);
+  }
   void complete(node::ClientToken token, node::ClientResult result) override {
     cluster.complete(index, token, std::move(result));
   }
@@ -244,10 +246,11 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   std::uint64_t timer = 0;
   Instant paused_until{};
   Instant resumed{};
-  Instant alone_since = Instant::never();  // By its clock: it leads and hears no majority.
-  std::int64_t sent_in = 0;                // The second of which the next one speaks.
-  std::uint64_t sent = 0;                  // Messages.
-  std::deque<Event> inbox;                 // While it is paused.
+  Instant alone_since = Instant::never();     // By its clock: it leads and hears no majority.
+  Instant retiring_since = Instant::never();  // The same: it leads and is no voter any more.
+  std::int64_t sent_in = 0;                   // The second of which the next one speaks.
+  std::uint64_t sent = 0;                     // Messages.
+  std::deque<Event> inbox;                    // While it is paused.
   std::unordered_map<node::ClientToken, Answer> clients;
 };
 

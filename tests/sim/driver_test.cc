@@ -15,8 +15,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Profile kProfiles[] = {Profile::kSwarm, Profile::kLite, Profile::kDisk, Profile::kReads,
-                                 Profile::kBeyond};
+constexpr Profile kProfiles[] = {Profile::kSwarm, Profile::kLite,   Profile::kDisk,
+                                 Profile::kReads, Profile::kBeyond, Profile::kMembership};
 
 std::size_t count(const Plan& plan, FaultKind kind) {
   return static_cast<std::size_t>(std::ranges::count(plan, kind, &Fault::kind));
@@ -45,8 +45,10 @@ TEST_CASE("the plan of a seed is always the same, and a rate changes no other ki
 TEST_CASE("every kind of fault is drawn, and stands at its place in the table") {
   std::vector<std::size_t> drawn(fault_kinds().size());
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
-    for (const Fault& fault : draw_script(seed, Profile::kSwarm).plan)
-      ++drawn[static_cast<std::size_t>(fault.kind)];
+    for (const Profile profile : {Profile::kSwarm, Profile::kMembership}) {
+      for (const Fault& fault : draw_script(seed, profile).plan)
+        ++drawn[static_cast<std::size_t>(fault.kind)];
+    }
   }
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     CAPTURE(i);

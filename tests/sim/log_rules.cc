@@ -55,7 +55,10 @@ void LogRules::replaced(std::size_t node, raft::Index index, const LogSlot& slot
   const Acked& acked = acked_[node];
   const bool promised = acked.term >= entry.in && acked.match >= index;
   // This disk still counts: the frame that replaces is about to be durable.
-  if (!promised && disks_with(index, slot.chain) > disks_.size() / 2 + 1) return;
+  const auto others = [&](std::size_t disk) {
+    return disk != node && has(disk, index, slot.chain);
+  };
+  if (!promised && quorums_.has(others)) return;
   violated("durability", strf("node %zu replaces entry %llu, which is committed, on its disk",
                               node + 1, number(index.value)));
 }
@@ -71,18 +74,16 @@ void LogRules::hard_state(std::size_t node, const raft::HardState& before,
                          number(before.term.value), number(before.voted_for.value)));
 }
 
-std::size_t LogRules::disks_with(raft::Index index, std::uint64_t chain) const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      disks_, [&](const DiskLog* disk) { return disk->chain_at(index) == chain; }));
-}
-
 void LogRules::committed(std::size_t node, raft::Index index, raft::Term term) {
   if (index <= last_committed()) return;
   for (const DiskLog* disk : disks_) {
     const std::uint64_t chain = disk->chain_at(index);
-    if (chain == 0 || disks_with(index, chain) < disks_.size() / 2 + 1) continue;
-    while (last_committed() < index)
+    const auto holds = [&](std::size_t each) { return has(each, index, chain); };
+    if (chain == 0 || !quorums_.has(node, holds)) continue;
+    while (last_committed() < index) {
       committed_.push_back({*disk->at(last_committed().next()), term});
+      quorums_.committed(last_committed(), committed_.back().slot.crc);
+    }
     return;
   }
   violated("durability", strf("node %zu counts entry %llu as committed, and it is on no quorum of "
@@ -132,10 +133,10 @@ void LogRules::persisted(std::size_t node, raft::Index index) const {
 }
 
 void LogRules::acknowledged(raft::Index index) const {
-  if (index && index <= last_committed() &&
-      disks_with(index, committed_[index.value - 1].slot.chain) >= disks_.size() / 2 + 1) {
-    return;
-  }
+  const auto holds = [&](std::size_t disk) {
+    return has(disk, index, committed_[index.value - 1].slot.chain);
+  };
+  if (index && index <= last_committed() && quorums_.has(holds)) return;
   violated("durability of acks",
            strf("entry %llu is acknowledged and on no quorum of disks", number(index.value)));
 }

@@ -9,15 +9,19 @@
 
 #include "raft/message.h"
 #include "sim/disk_log.h"
+#include "sim/quorums.h"
 
 namespace raftd::sim {
 
 class LogRules {
  public:
-  explicit LogRules(std::size_t nodes) : disks_(nodes), acked_(nodes) {}
+  // At first each of them is a voter.
+  explicit LogRules(std::size_t nodes) : disks_(nodes), quorums_(nodes), acked_(nodes) {}
 
-  // All nodes are voters. The disk outlives this.
+  // The disk outlives this.
   void attach(std::size_t node, const DiskLog& disk) { disks_[node] = &disk; }
+  Quorums& quorums() { return quorums_; }
+  const Quorums& quorums() const { return quorums_; }
 
   // Of node's disk.
   void wrote(std::size_t node, const LogImage& image, raft::Index index);
@@ -65,10 +69,13 @@ class LogRules {
   void sends_ack(std::size_t node, const raft::Message& message, raft::Index match);
   void sends_entries(std::size_t node, const raft::Message& message,
                      const raft::AppendRequest& request);
-  std::size_t disks_with(raft::Index index, std::uint64_t chain) const;
+  bool has(std::size_t disk, raft::Index index, std::uint64_t chain) const {
+    return disks_[disk]->chain_at(index) == chain;
+  }
   raft::Index committed_before(raft::Term term) const;
 
   std::vector<const DiskLog*> disks_;
+  Quorums quorums_;
   std::vector<Acked> acked_;  // By node: what it said last that its disk holds, to whom.
   std::vector<std::vector<Known>> known_;  // By index: each entry that any disk ever held there.
   std::vector<Committed> committed_;

@@ -68,6 +68,7 @@ void Nemesis::happen(const Fault& fault) {
     case FaultKind::kJumpClock:
     case FaultKind::kTransfer:
     case FaultKind::kStray:
+    case FaultKind::kChangeMembers:
       return happen_to_process(fault, node);
     case FaultKind::kPartition:
     case FaultKind::kReset:
@@ -106,6 +107,8 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
     cluster_.submit(node, node::Write{node::Transfer{target}}, seconds(1), [](const auto&) {});
   } else if (fault.kind == FaultKind::kStray) {
     fault.how == 0 ? cluster_.stray(node) : cluster_.rot_memory(node);
+  } else if (fault.kind == FaultKind::kChangeMembers) {
+    cluster_.change_members(node, fault.with, fault.how, seconds(3), [](const auto&) {});
   }
 }
 

@@ -145,6 +145,19 @@ void ask_a_lot(Rng& rng, Options& options) {
   options.transfer_every = maybe(rng, 50, milliseconds(200), seconds(3));
 }
 
+// Which disks may be damaged so that a quorum is left is not known while quorums change.
+void change_members(Rng& rng, Options& options) {
+  options.nodes = 2 + rng.below(6);
+  options.check_quorum = true;  // Without it, who is removed and does not know disturbs for ever.
+  options.damage_every = {};
+  options.stray_every = {};
+  options.change_members_every = draw(rng, milliseconds(100), seconds(3));
+  options.aim_at_leader_percent = 30 + rng.below(71);
+  options.crash_every = maybe(rng, 70, milliseconds(300), seconds(4));
+  options.partition_every = maybe(rng, 70, milliseconds(200), seconds(4));
+  options.transfer_every = maybe(rng, 40, milliseconds(300), seconds(4));
+}
+
 }  // namespace
 
 std::optional<Profile> profile_named(std::string_view name) {
@@ -193,6 +206,9 @@ Options draw_options(std::uint64_t seed, Profile profile) {
       options.damage_beyond = true;
       options.damage_every = maybe(rng, 100, milliseconds(500), seconds(4));
       options.stray_every = {};
+      break;
+    case Profile::kMembership:
+      change_members(rng, options);
       break;
   }
   return options;

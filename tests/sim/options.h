@@ -85,6 +85,7 @@ struct Options {
   Duration stuck_disk_every{};
   Duration damage_every{};
   Duration stray_every{};
+  Duration change_members_every{};
   std::uint64_t aim_at_leader_percent = 50;
 
   bool operator==(const Options&) const = default;
@@ -97,8 +98,10 @@ enum class Profile : std::uint8_t {
   kDisk,
   kReads,
   kBeyond,  // Damage to more disks than can be survived: no progress is expected, nothing wrong.
+  kMembership,  // Nodes are removed and come back, as voters and as learners.
 };
-inline constexpr std::string_view kProfileNames[] = {"swarm", "lite", "disk", "reads", "beyond"};
+inline constexpr std::string_view kProfileNames[] = {"swarm", "lite",   "disk",
+                                                     "reads", "beyond", "membership"};
 std::optional<Profile> profile_named(std::string_view name);
 
 Options draw_options(std::uint64_t seed, Profile profile = Profile::kSwarm);

@@ -61,6 +61,10 @@ void draw_rest(Rng& rng, const Options& options, Fault& fault) {
     case FaultKind::kStray:
       fault.how = rng.one_in(3) ? 1 : 0;
       break;
+    case FaultKind::kChangeMembers:
+      fault.with = rng.below(1ULL << options.nodes);
+      fault.how = rng.below(1ULL << options.nodes);
+      break;
   }
 }
 
@@ -88,6 +92,7 @@ const std::vector<FaultInfo>& fault_kinds() {
       {F::kStuckDisk, "stuck-disk", &O::stuck_disk_every, milliseconds(100), seconds(8)},
       {F::kDamage, "damage", &O::damage_every, {}, {}},
       {F::kStray, "stray", &O::stray_every, {}, {}},
+      {F::kChangeMembers, "change-members", &O::change_members_every, {}, {}},
   };
   return kinds;
 }

@@ -27,8 +27,9 @@ enum class FaultKind : std::uint8_t {
   kBreakDisk,  // how: DiskFault.
   kSlowDisk,   // how: microseconds more for each operation.
   kStuckDisk,
-  kDamage,  // how: Cluster::Damage.
-  kStray,   // Once in a run. how: 0: it applies another value; 1: its memory rots.
+  kDamage,         // how: Cluster::Damage.
+  kStray,          // Once in a run. how: 0: it applies another value; 1: its memory rots.
+  kChangeMembers,  // The node is asked to. with: the voters; how: the learners; as bits.
 };
 
 enum class Shape : std::uint8_t {

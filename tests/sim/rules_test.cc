@@ -1,6 +1,9 @@
 // Each rule of the oracle refuses what it is there for: a check that cannot fail proves nothing.
 #include <doctest/doctest.h>
 
+#include <set>
+
+#include "base/crc32c.h"
 #include "base/endian.h"
 #include "kv/command.h"
 #include "sim/log_rules.h"
@@ -127,6 +130,31 @@ TEST_CASE("recovery is held against what was synced") {
   CHECK(d.logs[0].compare(found) == DiskLog::Found::kLastFrameLost);
   found.last_index = {1};
   CHECK(d.logs[0].compare(found) == DiskLog::Found::kSomethingElse);
+}
+
+TEST_CASE("what counts is a majority of each half of what the leader has in effect") {
+  Quorums q(5);
+  const auto only = [](std::initializer_list<std::size_t> nodes) {
+    return [nodes = std::set(nodes)](std::size_t node) { return nodes.contains(node); };
+  };
+  CHECK(q.has(0, only({0, 1, 2})));
+  CHECK_FALSE(q.has(0, only({0, 1})));
+  raft::Configuration half;
+  half.voters = {{1}, {2}};
+  half.addresses = {{{1}, "a"}, {{2}, "b"}};
+  raft::Configuration joint = half;
+  joint.voters_outgoing = {{3}, {4}, {5}};
+  joint.addresses.insert(joint.addresses.end(), {{{3}, "c"}, {{4}, "d"}, {{5}, "e"}});
+  q.in_effect(0, {{7}, joint});
+  CHECK_FALSE(q.has(0, only({0, 1, 2})));
+  CHECK(q.has(0, only({0, 1, 2, 3})));
+  CHECK(q.has(1, only({0, 1, 2})));  // It has not heard of it,
+  CHECK(q.has(only({0, 1, 2})));     // and nothing is committed.
+  q.in_effect(1, {{7}, half});       // Another leader's, at the same place.
+  q.committed({7}, crc32c(raft::encode(joint)));
+  CHECK(q.committed() == joint);
+  CHECK_FALSE(q.has(only({0, 1, 2})));
+  CHECK_FALSE(q.has(only({0, 1})));  // Of the one that lost.
 }
 
 TEST_CASE("log matching: one entry, and one log before it, for each index and term") {

@@ -14,19 +14,17 @@ unsigned long long number(std::uint64_t value) {
 // Nobody expects anything of a cluster most of whose disks are gone for good, or have promised what
 // perhaps nobody has any more.
 bool can_work(const Cluster& cluster) {
-  std::size_t left = 0;
-  for (std::size_t i = 0; i < cluster.size(); ++i)
-    left += cluster.lost(i) || cluster.owes(i) ? 0 : 1;
-  return left > cluster.size() / 2;
+  return cluster.quorum([&](std::size_t i) { return !cluster.lost(i) && !cluster.owes(i); });
 }
 
-// All nodes that are left have applied all that is committed, and have the same state.
+// All members that are left have applied all that is committed, and no change is half done.
 bool converged(const Cluster& cluster, raft::Index last) {
   for (std::size_t i = 0; i < cluster.size(); ++i) {
-    if (cluster.lost(i)) continue;
+    if (cluster.lost(i) || !cluster.is_member(i)) continue;
     if (!cluster.running(i)) return false;
     const node::ReplicaStatus status = cluster.status(i);
     if (status.applied != last || status.last != last || status.persisted != last) return false;
+    if (status.configuration.configuration.joint()) return false;
   }
   return true;
 }
@@ -131,7 +129,7 @@ void check_end(Cluster& cluster, const Workload& workload) {
   std::optional<std::uint64_t> digest;
   if (nobody_can_tell(cluster)) return;
   for (std::size_t i = 0; can_work(cluster) && i < cluster.size(); ++i) {
-    if (cluster.lost(i)) continue;
+    if (cluster.lost(i) || !cluster.is_member(i)) continue;
     cluster.store(i).check_invariants();
     const std::uint64_t own = cluster.store(i).digest();
     if (own != digest.value_or(own)) {

@@ -9,7 +9,7 @@ constexpr unsigned bit(Profile profile) {
   return 1U << static_cast<unsigned>(profile);
 }
 
-constexpr unsigned kAll = 31;
+constexpr unsigned kAll = 63;
 constexpr unsigned kNotLite = kAll & ~bit(Profile::kLite);
 constexpr unsigned kDisks = bit(Profile::kDisk) | bit(Profile::kBeyond) | bit(Profile::kSwarm);
 
@@ -52,6 +52,10 @@ constexpr Counter kCounters[] = {
     {"starts-from-snapshots", &C::starts_from_snapshots, kAll},
     {"log-drops", &C::log_drops, kAll},
     {"transfers", &C::transfers, kNotLite},
+    {"changes-asked", &C::changes_asked, bit(Profile::kMembership)},
+    {"changes-done", &C::changes_done, bit(Profile::kMembership)},
+    {"changes-unknown", &C::changes_unknown, bit(Profile::kMembership)},
+    {"leaders-removed", &C::leaders_removed, bit(Profile::kMembership)},
     {"writes-forwarded", &C::forwarded, kAll},
     {"writes-done", &C::writes_done, kAll},
     {"writes-refused", &C::writes_refused, kAll},

@@ -86,7 +86,8 @@ void Workload::act(std::size_t client) {
   const std::string key = pick_key(c.rng);
   const Key& k = keys_[key];
   const bool spent = k.history.size() >= kHistoryMax || k.unknown >= kUnknownMax;
-  if (!cluster_.running(c.node) || spent) {
+  const bool removed = calm_ && !cluster_.is_member(c.node);  // Until then some go on asking it.
+  if (!cluster_.running(c.node) || removed || spent) {
     c.node = c.rng.below(cluster_.size());
     return next(client);
   }

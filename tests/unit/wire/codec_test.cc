@@ -70,6 +70,11 @@ raft::SnapshotMeta some_snapshot() {
   return {{{42}, {6}, 100, 5}, {{1}, alone}};
 }
 
+constexpr std::size_t kSomeConfigurationBytes = 29;
+node::ChangeMembers some_change() {
+  return {some_snapshot().configuration.configuration, {9}};
+}
+
 struct Golden {
   PeerMessage message;
   const char* hex;
@@ -100,6 +105,10 @@ std::vector<Golden> golden() {
       {Forward{{2}, {1}, id, node::Propose{to_bytes("12345678k")}},
        "96090201cffedcba9876543210cd012cc40931323334353637386b"},
       {Forward{{2}, {1}, id, node::Transfer{{3}}}, "960a0201cffedcba9876543210cd012c03"},
+      {Forward{{2}, {1}, id, some_change()},
+       "97120201cffedcba9876543210cd012c09"
+       "c41d010001000001000001000000000000000100000000000000"
+       "0300613a31"},
       {Forwarded{{1}, {2}, id, Forwarded::Appended{{1001}, {7}}},
        "970b0102cffedcba9876543210cd012ccd03e907"},
       {Forwarded{{1}, {2}, id, Forwarded::Begun{}}, "950c0102cffedcba9876543210cd012c"},
@@ -223,8 +232,10 @@ TEST_CASE("[F75] a configuration that is none is refused") {
   CHECK(refusal_of_message(with(Bytes(100, std::byte{0xff}))) == refused);
   bytes.push_back(std::byte{0});
   CHECK(refusal_of_message(with(bytes)) == refused);
-  bytes.resize(bytes.size() / 2);
-  CHECK(refusal_of_message(with(bytes)) == refused);
+  Bytes change;
+  encode(PeerMessage{Forward{{2}, {1}, {}, some_change()}}, change);
+  change[change.size() - kSomeConfigurationBytes] ^= std::byte{1};
+  CHECK(refusal_of(change) == "a Forward has a configuration that breaks a rule of configurations");
 }
 
 TEST_CASE("[ZF-7] an entry of the largest size and a list of the greatest length pass") {
@@ -302,9 +313,9 @@ TEST_CASE("[F75] what is no message of this version is refused with the rule tha
   CHECK(refusal_of_hex("94080301d40000") == "a message has an extension type");
   CHECK(refusal_of_hex("94080301a0") == "a TimeoutNow has a term of another type");
   CHECK(refusal_of_hex("9408030190") == "a TimeoutNow has a term of another type");
-  CHECK(refusal_of_hex("9412030107") == "a message has type 18, which is not within 1 and 17");
-  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 17");
-  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 17");
+  CHECK(refusal_of_hex("9413030107") == "a message has type 19, which is not within 1 and 18");
+  CHECK(refusal_of_hex("9100") == "a message has type 0, which is not within 1 and 18");
+  CHECK(refusal_of_hex("9164") == "a message has type 100, which is not within 1 and 18");
   CHECK(refusal_of_hex("97100102070005c3") ==
         "a HashQuestion has index 0, which is not within 1 and 9223372036854775807");
   CHECK(refusal_of_hex("981102010740054203") ==
