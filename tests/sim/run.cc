@@ -17,14 +17,15 @@ bool can_work(const Cluster& cluster) {
   return cluster.quorum([&](std::size_t i) { return !cluster.lost(i) && !cluster.owes(i); });
 }
 
-// All members that are left have applied all that is committed, and no change is half done.
+// All members that are left have applied all that is committed, trust their state, which may have
+// been found to be wrong a moment ago, and no change is half done.
 bool converged(const Cluster& cluster, raft::Index last) {
   for (std::size_t i = 0; i < cluster.size(); ++i) {
     if (cluster.lost(i) || !cluster.is_member(i)) continue;
     if (!cluster.running(i)) return false;
     const node::ReplicaStatus status = cluster.status(i);
     if (status.applied != last || status.last != last || status.persisted != last) return false;
-    if (status.configuration.configuration.joint()) return false;
+    if (status.doubt || status.configuration.configuration.joint()) return false;
   }
   return true;
 }
