@@ -70,6 +70,10 @@ class Call {
   virtual ~Call() = default;
   virtual Asked asked() const = 0;
   virtual Step on_done(const Site& site, RequestId request, node::Done done) = 0;
+  // Why, in the words of this call; nullopt: in those of every call.
+  virtual std::optional<ApiError> refused(const Site&, const node::Refused&) const {
+    return std::nullopt;
+  }
 };
 
 struct Started {
@@ -101,6 +105,7 @@ Handled handle_version(const Site& site, const Context& context);
 Handled handle_metrics(const Site& site, const Context& context);
 Handled handle_cluster(const Site& site, const Context& context);
 Handled handle_transfer(const Site& site, const Context& context);
+Handled handle_membership(const Site& site, const Context& context);
 Handled handle_debug(const Site& site, const Context& context);
 Handled handle_snapshot(const Site& site, const Context& context);
 

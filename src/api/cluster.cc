@@ -13,34 +13,6 @@ namespace {
 
 constexpr ParamSet kClusterParams = kCommonParams | ParamSet{Param::kConsistency};
 
-bool is_digits(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-// An id if it is all digits, else a name.
-const MemberView* find(const std::vector<MemberView>& members, std::string_view wanted) {
-  std::uint64_t id = 0;
-  const bool by_id = is_digits(wanted);
-  if (by_id && !parse_u64(wanted, id)) return nullptr;
-  for (const MemberView& member : members) {
-    if (by_id ? member.id.value == id : member.name == wanted) return &member;
-  }
-  return nullptr;
-}
-
-ApiError member_not_found(std::string_view wanted) {
-  ApiError error = bad_request("there is no member " + percent_escape(wanted));
-  error.status = 404;
-  error.code = "member_not_found";
-  std::uint64_t id = 0;
-  if (is_digits(wanted) && parse_u64(wanted, id)) {
-    add_member(error.extra, "id", id);
-  } else {
-    add_bytes(error.extra, "name", wanted);
-  }
-  return error;
-}
-
 // Waits until the leader has confirmed that what this node knows is not out of date.
 class ClusterCall final : public Call {
  public:
@@ -54,7 +26,7 @@ class ClusterCall final : public Call {
     const std::vector<MemberView> members = members_of(site, status, begun_);
     std::string json;
     if (route_ == Route::kMember) {
-      const MemberView* member = find(members, member_);
+      const MemberView* member = find_member(members, member_);
       if (member == nullptr) return to_response(member_not_found(member_), site.headers);
       add_member_json(json, *member, false);
     } else {
@@ -147,11 +119,9 @@ Handled handle_cluster(const Site& site, const Context& context) {
   if (!member) return refuse(site, bad_request("the path: " + member.error().message));
   if (auto response = refuse_read(site, context, options)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
-  kv::GetQuery nothing;  // Only the confirmation is wanted.
-  nothing.key = "members";
   return Started{
       std::make_unique<ClusterCall>(context.routed.route, *std::move(member), options, context.now),
-      read_op(std::move(nothing), options.consistency)};
+      confirmation(options.consistency)};
 }
 
 Handled handle_transfer(const Site& site, const Context& context) {
@@ -172,7 +142,7 @@ Handled handle_transfer(const Site& site, const Context& context) {
     const std::string_view to = context.parameters.value(Param::kTo);
     const node::ReplicaStatus status = site.backend.status(context.now);
     const std::vector<MemberView> members = members_of(site, status, context.now);
-    const MemberView* member = find(members, to);
+    const MemberView* member = find_member(members, to);
     if (member == nullptr) return refuse(site, member_not_found(to));
     if (member->id == site.headers.role().leader) return TransferCall::answer(site, false);
     target = member->id;

@@ -37,8 +37,9 @@ ApiError no_leader(Duration election_timeout_min);
 ApiError unknown_path(std::string_view path);
 ApiError internal_error(std::string message);
 
-// Whether the replica was asked for a write, a read, a change of leader, or a snapshot.
-enum class Asked : std::uint8_t { kWrite, kRead, kTransfer, kSnapshot };
+// Whether the replica was asked for a write, a read, a change of leader or of members, or a
+// snapshot.
+enum class Asked : std::uint8_t { kWrite, kRead, kTransfer, kMembers, kSnapshot };
 
 // What the replica's Refused or Unknown is called towards clients. outcome "none" only where the
 // replica is certain that the write neither happened nor will.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/answer.h"
+#include "base/text.h"
 
 namespace raftd::api {
 namespace {
@@ -60,7 +61,34 @@ std::uint64_t us_of(Duration duration) {
       std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
 
+bool is_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 }  // namespace
+
+const MemberView* find_member(const std::vector<MemberView>& members, std::string_view wanted) {
+  std::uint64_t id = 0;
+  const bool by_id = is_digits(wanted);
+  if (by_id && !parse_u64(wanted, id)) return nullptr;
+  for (const MemberView& member : members) {
+    if (by_id ? member.id.value == id : member.name == wanted) return &member;
+  }
+  return nullptr;
+}
+
+ApiError member_not_found(std::string_view wanted) {
+  ApiError error = bad_request("there is no member " + percent_escape(wanted));
+  error.status = 404;
+  error.code = "member_not_found";
+  std::uint64_t id = 0;
+  if (is_digits(wanted) && parse_u64(wanted, id)) {
+    api::add_member(error.extra, "id", id);
+  } else {
+    add_bytes(error.extra, "name", wanted);
+  }
+  return error;
+}
 
 std::vector<MemberView> members_of(const Site& site, const node::ReplicaStatus& status,
                                    Instant now) {

@@ -25,6 +25,10 @@ struct MemberView {
 std::vector<MemberView> members_of(const Site& site, const node::ReplicaStatus& status,
                                    Instant now);  // By id.
 
+// By id if wanted is all digits, else by name; nullptr: there is none.
+const MemberView* find_member(const std::vector<MemberView>& members, std::string_view wanted);
+ApiError member_not_found(std::string_view wanted);
+
 const char* role_name(const node::ReplicaStatus& status, raft::NodeId self);
 
 // {"id":1,"name":"n1","role":"voter","peer":"10.0.0.1:2380","client":"http://10.0.0.1:2379"}

@@ -10,10 +10,10 @@ namespace raftd::api {
 namespace {
 
 constexpr std::array<std::string_view, kParams> kNames{
-    "all",     "cas",       "consistency",  "count",        "cursor", "delimiter", "dry_run",
-    "exclude", "format",    "if",           "key64",        "keys",   "limit",     "limits",
-    "list",    "max_stale", "meta",         "min_revision", "prefix", "prev",      "redirect",
-    "rev",     "reverse",   "serializable", "timeout",      "to"};
+    "all",      "cas",   "consistency", "count",        "cursor",       "delimiter", "dry_run",
+    "exclude",  "force", "format",      "if",           "key64",        "keys",      "limit",
+    "limits",   "list",  "max_stale",   "meta",         "min_revision", "prefix",    "prev",
+    "redirect", "rev",   "reverse",     "serializable", "timeout",      "to"};
 
 // Of the contract, but of a later release: to ignore them would turn a conditional, expiring or
 // waiting request into a plain one.

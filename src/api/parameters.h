@@ -26,6 +26,7 @@ enum class Param : std::uint8_t {
   kDelimiter,
   kDryRun,
   kExclude,
+  kForce,
   kFormat,
   kIf,
   kKey64,

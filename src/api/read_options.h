@@ -40,4 +40,11 @@ node::ClientOp read_op(Query query, node::Consistency consistency) {
   return node::Read{std::make_unique<Query>(std::move(query)), consistency};
 }
 
+// A read of nothing: what this node knows then is not out of date.
+inline node::ClientOp confirmation(node::Consistency consistency) {
+  kv::GetQuery nothing;
+  nothing.key = "members";
+  return read_op(std::move(nothing), consistency);
+}
+
 }  // namespace raftd::api

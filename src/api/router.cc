@@ -36,6 +36,7 @@ constexpr Call kCalls[] = {
 };
 constexpr unsigned kAllMethods = kGet | kPut | kPost | kDelete;
 constexpr std::string_view kMembersPrefix = "/cluster/members/";
+constexpr std::string_view kPromoteSuffix = "/promote";
 
 constexpr std::array<const char*, kRoots> kRootNames{"/",        "/kv",     "/status",  "/livez",
                                                      "/readyz",  "/health", "/version", "/metrics",
@@ -53,9 +54,12 @@ std::optional<Found> find(std::string_view path) {
     if (call.path == path) return Found{{call.route, {}}, call.methods};
   }
   if (path.starts_with(kMembersPrefix)) {
-    const std::string_view member = path.substr(kMembersPrefix.size());
+    std::string_view member = path.substr(kMembersPrefix.size());
+    const bool promote = member.ends_with(kPromoteSuffix);
+    if (promote) member.remove_suffix(kPromoteSuffix.size());
     if (!member.empty() && member.find('/') == std::string_view::npos) {
-      return Found{{Route::kMember, member}, kGet};
+      return promote ? Found{{Route::kPromote, member}, kPost}
+                     : Found{{Route::kMember, member}, kGet | kDelete};
     }
   }
   return std::nullopt;

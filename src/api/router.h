@@ -23,6 +23,7 @@ enum class Route : std::uint8_t {
   kCluster,
   kMembers,
   kMember,
+  kPromote,
   kTransfer,
   kStepdown,
   kDebug,

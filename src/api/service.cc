@@ -56,8 +56,11 @@ Handled dispatch(const Site& site, const Context& context) {
       return handle_metrics(site, context);
     case Route::kCluster:
     case Route::kMembers:
-    case Route::kMember:
       return handle_cluster(site, context);
+    case Route::kMember:
+      return context.is_read() ? handle_cluster(site, context) : handle_membership(site, context);
+    case Route::kPromote:
+      return handle_membership(site, context);
     case Route::kTransfer:
     case Route::kStepdown:
       return handle_transfer(site, context);
@@ -244,6 +247,7 @@ Step Service::State::step(Waiting& done, node::ClientResult result) {
   }
   if (const auto* refused = std::get_if<node::Refused>(&result)) {
     if (write) metrics.count_refused();
+    if (auto error = done.call->refused(site(), *refused)) return to_response(*error, headers);
     return to_response(error_of(*refused, asked, options.election_timeout_min), headers);
   }
   if (write) metrics.count_unknown();

@@ -88,6 +88,8 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kMembers:
     case CommandId::kHealth:
     case CommandId::kTransfer:
+    case CommandId::kMemberRemove:
+    case CommandId::kMemberPromote:
     case CommandId::kDescribeNode:
     case CommandId::kSnapshotSave:
     case CommandId::kExport:

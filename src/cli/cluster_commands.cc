@@ -1,4 +1,4 @@
-// status, members, health, transfer, describe node.
+// status, members, health, transfer, member ..., describe node.
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -225,6 +225,37 @@ int transfer(const Arguments& arguments, Client& client, const Output& output) {
   return exit;
 }
 
+std::string member_path(const Arguments& arguments) {
+  return "/cluster/members/" + http::percent_encode(arguments.words[0], false);
+}
+
+int remove_member(const Arguments& arguments, Client& client, const Output& output) {
+  const std::string target = member_path(arguments) + (arguments.has("--force") ? "?force" : "");
+  int exit = kExitDone;
+  const auto body = ask_cluster(
+      arguments, client,
+      {.method = "DELETE", .target = target, .body = {}, .changes = true, .takes_timeout = true},
+      output, exit);
+  if (!body) return exit;
+  const http::JsonValue* removed = body->field("removed");
+  const bool* was_there = removed == nullptr ? nullptr : removed->boolean();
+  output.out(was_there != nullptr && *was_there ? "removed\n" : "there is no such member\n");
+  return exit;
+}
+
+int promote_member(const Arguments& arguments, Client& client, const Output& output) {
+  int exit = kExitDone;
+  const auto body = ask_cluster(arguments, client,
+                                {.method = "POST",
+                                 .target = member_path(arguments) + "/promote",
+                                 .body = {},
+                                 .changes = true,
+                                 .takes_timeout = true},
+                                output, exit);
+  if (body) output.out(shown(body->field("role")) + "\n");
+  return exit;
+}
+
 std::string line(const http::JsonValue& body, std::string_view name) {
   const http::JsonValue* value = body.field(name);
   return std::string(name) + ": " + (value == nullptr ? "null" : spaced_json(*value)) + "\n";
@@ -270,6 +301,10 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
       return health(arguments, client, output);
     case CommandId::kTransfer:
       return transfer(arguments, client, output);
+    case CommandId::kMemberRemove:
+      return remove_member(arguments, client, output);
+    case CommandId::kMemberPromote:
+      return promote_member(arguments, client, output);
     case CommandId::kDescribeNode:
       return describe_node(arguments, client, output);
     case CommandId::kRun:

@@ -282,6 +282,8 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kMembers:
     case CommandId::kHealth:
     case CommandId::kTransfer:
+    case CommandId::kMemberRemove:
+    case CommandId::kMemberPromote:
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
     case CommandId::kDescribeNode:

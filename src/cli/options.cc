@@ -36,7 +36,7 @@ constexpr std::array<Flag, 28> kFlags = {{
     {"--json", "", "JSON instead of a table"},
     {"--dry-run", "", "only say what would be done"},
     {"--yes", "", "do not ask"},
-    {"--force", "", "also while a majority of the members answers"},
+    {"--force", "", "recover: although a majority answers; member remove: although too few would"},
     {"--help", "", "this text"},
     {"-h", "", ""},
     {"--version", "", "which raftd this is"},
@@ -122,6 +122,16 @@ const Command* find_command(std::string_view name) {
 }
 
 // Takes the command off the words.
+// "save|inspect|restore" of snapshot; empty: commands of this name have one word.
+std::string second_words(const std::string& name) {
+  std::string out;
+  for (const Command& command : commands()) {
+    if (!command.name.starts_with(name + " ")) continue;
+    out += (out.empty() ? "" : "|") + std::string(command.name.substr(name.size() + 1));
+  }
+  return out;
+}
+
 Status choose(Arguments& out) {
   if (out.words.empty()) {
     if (out.has("--version")) {
@@ -135,13 +145,10 @@ Status choose(Arguments& out) {
   }
   std::string name = out.words[0];
   std::size_t used = 1;
-  if (name == "describe" || name == "snapshot") {
+  if (const std::string seconds = second_words(name); !seconds.empty()) {
     const bool second = out.words.size() > 1;
     if (!second && out.help) return Done{};
-    if (!second) {
-      return usage(name == "describe" ? "describe what? raftd describe logs|metadata|node"
-                                      : "snapshot what? raftd snapshot save|inspect|restore");
-    }
+    if (!second) return usage(name + " what? raftd " + name + " " + seconds);
     name += " " + out.words[1];
     used = 2;
   }
@@ -226,6 +233,22 @@ std::vector<Command> cluster_commands() {
       {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
       {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
       {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
+      {CommandId::kMemberRemove,
+       "member remove",
+       "ID|NAME",
+       "take a member out of the cluster",
+       1,
+       1,
+       {"--force"},
+       true},
+      {CommandId::kMemberPromote,
+       "member promote",
+       "ID|NAME",
+       "make a voter of a learner",
+       1,
+       1,
+       {},
+       true},
   };
 }
 

@@ -22,6 +22,8 @@ enum class CommandId : std::uint8_t {
   kMembers,
   kHealth,
   kTransfer,
+  kMemberRemove,
+  kMemberPromote,
   kDescribeLogs,
   kDescribeMetadata,
   kDescribeNode,

@@ -103,7 +103,7 @@ Result<Replica::State::Led> Replica::State::lead(Instant now, WriteOp& op) {
     return Led{Forwarded::Appended{index, term}};
   }
   if (const auto* change = std::get_if<ChangeMembers>(&op)) {
-    TRY(const raft::Index index, core.change_members(now, change->target, change->based_on));
+    TRY(const raft::Index index, core.change_members(now, *change));
     return Led{Forwarded::Appended{index, term}};
   }
   const raft::NodeId target = std::get<Transfer>(op).target;

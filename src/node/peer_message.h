@@ -16,11 +16,7 @@ struct Propose {
 struct Transfer {
   raft::NodeId target;  // 0: whoever is furthest.
 };
-// See raft::Core::change_members().
-struct ChangeMembers {
-  raft::Configuration target;
-  raft::Index based_on;
-};
+using ChangeMembers = raft::MembershipChange;  // See raft::Core::change_members().
 using WriteOp = std::variant<Propose, Transfer, ChangeMembers>;
 
 // Unique over restarts of the sender, so that no answer matches a question of another life.

@@ -39,6 +39,13 @@ struct ConfigurationAt {
   Configuration configuration;
 };
 
+struct MembershipChange {
+  Configuration target;  // Not joint.
+  Index based_on;        // Of the configuration that the caller has seen.
+  // Even if no majority of the new voters answers: nothing is committed until one does.
+  bool forced = false;
+};
+
 // Names a snapshot's content: two files with the same id hold the same bytes.
 struct SnapshotId {
   Index last_index;  // What the log had done to the state.

@@ -413,9 +413,9 @@ Result<Index> Core::propose(Instant now, SharedBytes command) {
   state_->touch(now);
   return state_->propose(std::move(command));
 }
-Result<Index> Core::change_members(Instant now, const Configuration& target, Index based_on) {
+Result<Index> Core::change_members(Instant now, const MembershipChange& change) {
   state_->touch(now);
-  return state_->change_members(target, based_on);
+  return state_->change_members(change);
 }
 Status Core::transfer(Instant now, NodeId target) {
   state_->touch(now);

@@ -150,12 +150,12 @@ class Core {
   Result<Index> propose(Instant now, SharedBytes command);  // kNotLeader kBusy kTooBig kDiskFull
                                                             // kTransferring
   // Makes target the configuration, by way of a joint one. A new voter has to be a learner now, one
-  // that answers and has the log. based_on: the index of the configuration that the caller has
-  // seen. Gives the index of the joint entry; the change is over once the configuration entry
-  // after it is committed, whoever leads by then.
-  // kNotLeader kTransferring kDiskFull; kConflict: another one is in effect; kBusy: a change is
-  // under way, this term has committed nothing, or a learner is silent or behind; kBadInput.
-  Result<Index> change_members(Instant now, const Configuration& target, Index based_on);
+  // that answers and has the log. Gives the index of the joint entry; the change is over once the
+  // configuration entry after it is committed, whoever leads by then.
+  // kNotLeader kTransferring kDiskFull; kConflict: another one is in effect, or a change is under
+  // way; kBusy: a learner is silent or behind; kNotReady: this term has committed nothing, or too
+  // few of the new voters answer; kBadInput.
+  Result<Index> change_members(Instant now, const MembershipChange& change);
   // Hands leadership to target (a voter); nobody: to the voter with the highest match. Ends with
   // another RoleView, or with Output.transfer_failed after one election timeout.
   Status transfer(Instant now, NodeId target);  // kNotLeader kTransferring kBadInput

@@ -19,17 +19,24 @@ Status Core::State::may_change(const Leader& leader, Index based_on) const {
   if (disk_full) return Error{Errc::kDiskFull, "the leader's disk is full"};
   const ConfigurationAt& present = log.configuration();
   if (present.configuration.joint() || present.index > log.commit()) {
-    return Error{Errc::kBusy, strf("a change of members is under way since index %llu",
-                                   static_cast<unsigned long long>(present.index.value))};
+    return Error{Errc::kConflict, strf("a change of members is under way since index %llu",
+                                       static_cast<unsigned long long>(present.index.value))};
   }
   // What earlier terms left may hold a configuration that this node has not seen committed.
   if (!committed_in_own_term()) {
-    return Error{Errc::kBusy, "this leader has committed nothing in its term yet"};
+    return Error{Errc::kNotReady, "this leader has committed nothing in its term yet"};
   }
   if (present.index != based_on) {
     return Error{Errc::kConflict, "the members have been changed meanwhile"};
   }
   return Done{};
+}
+
+bool Core::State::answers(const Leader& leader, NodeId id) const {
+  if (id == config.self) return true;
+  const Progress* peer = leader.find(id);
+  const std::optional<Instant> heard = peer == nullptr ? std::nullopt : peer->last_contact();
+  return heard && now - *heard < config.election_timeout_min;
 }
 
 // Thesis 4.2.1: a server that has no log yet, or is not there, would keep what is proposed from
@@ -42,12 +49,11 @@ Status Core::State::may_become(const Leader& leader, const Configuration& target
     if (!contains(present.learners, voter)) {
       return Error{Errc::kBadInput, strf("member %llu is no learner yet", id)};
     }
-    const Progress* peer = leader.find(voter);
-    if (peer == nullptr) continue;  // This node: made a learner, and not handed over yet.
-    const std::optional<Instant> heard = peer->last_contact();
-    if (!heard || now - *heard >= config.election_timeout_min) {
+    if (!answers(leader, voter)) {
       return Error{Errc::kBusy, strf("member %llu does not answer", id)};
     }
+    const Progress* peer = leader.find(voter);
+    if (peer == nullptr) continue;  // This node: made a learner, and not handed over yet.
     if (peer->match() + limits::kPromotionLagMax < log.last()) {
       return Error{Errc::kBusy, strf("the log of member %llu is too far behind", id)};
     }
@@ -55,13 +61,18 @@ Status Core::State::may_become(const Leader& leader, const Configuration& target
   return Done{};
 }
 
-Result<Index> Core::State::change_members(const Configuration& target, Index based_on) {
+Result<Index> Core::State::change_members(const MembershipChange& change) {
   auto* leader = as<Leader>();
   if (!leader) return Error{Errc::kNotLeader, "this node is not the leader"};
-  TRY([[maybe_unused]] const Done allowed, may_change(*leader, based_on));
+  const Configuration& target = change.target;
+  TRY([[maybe_unused]] const Done allowed, may_change(*leader, change.based_on));
   TRY([[maybe_unused]] const Done correct, check(target));
   if (target.joint()) return Error{Errc::kBadInput, "configuration: it has outgoing voters"};
   TRY([[maybe_unused]] const Done able, may_become(*leader, target));
+  const auto heard = [&](NodeId voter) { return answers(*leader, voter) ? 1 : 0; };
+  if (!change.forced && quorum_value<int>(target, heard) == 0) {
+    return Error{Errc::kNotReady, "too few of the voters that would be left answer"};
+  }
   append_configuration(*leader, joint_of(configuration(), target));
   return log.last();
 }

@@ -224,8 +224,9 @@ struct Core::State {
   void on_timeout_now(const Message& message);
 
   // membership.cc
-  Result<Index> change_members(const Configuration& target, Index based_on);
+  Result<Index> change_members(const MembershipChange& change);
   Status may_change(const Leader& leader, Index based_on) const;
+  bool answers(const Leader& leader, NodeId id) const;
   Status may_become(const Leader& leader, const Configuration& target) const;
   void append_configuration(Leader& leader, const Configuration& next);
   bool joint_ends(const Leader& leader) const;

@@ -18,6 +18,9 @@
 namespace raftd::uv {
 namespace {
 
+// Election timeouts that the link to a member which was removed stays: a leader that goes hears in
+// them that its removal is committed, and hands over.
+constexpr int kFarewellTimeouts = 20;
 constexpr Duration kTrimInterval = std::chrono::seconds(1);
 constexpr std::uint64_t kPiecesLookMs = 2;  // While pieces wait and nothing else turns the loop.
 
@@ -52,6 +55,7 @@ wire::Hello PeerContext::own_hello(raft::NodeId expected) const {
   hello.incarnation = options.incarnation;
   hello.priority = options.priority;
   hello.settings_hash = options.settings_hash;
+  hello.configuration = configuration;
   return hello;
 }
 
@@ -74,7 +78,7 @@ void PeerContext::refuse(std::unique_ptr<PeerConnection> connection, const wire:
 struct PeerNetwork::State final : Doorkeeper {
   State(Loop& loop, const PeerOptions& options, const PeerDirectory& directory, Log& log,
         std::uint64_t network_seed)
-      : context{loop, options, directory, log, nullptr, {}, 0, std::nullopt, {}},
+      : context{loop, options, directory, log, nullptr, {}, 0, std::nullopt, {}, {}},
         seed(network_seed),
         pieces_wait(loop, this),
         listener(context, *this) {}
@@ -83,7 +87,8 @@ struct PeerNetwork::State final : Doorkeeper {
   PeerLink& link_to(raft::NodeId id);
   bool is_member(raft::NodeId id) const;
   void admit(std::unique_ptr<PeerConnection> connection, const wire::Hello& hello) override;
-  void drop_links(const raft::Configuration& configuration);
+  void note_leaving();
+  void drop_links(Instant now);
   void send_pieces(Instant now);
   bool send_piece_round(Instant now);
   void on_pieces_wait() noexcept {}  // The loop has turned: flush() comes.
@@ -93,6 +98,7 @@ struct PeerNetwork::State final : Doorkeeper {
   bool stopped = false;
   std::optional<raft::Configuration> configuration;
   std::map<raft::NodeId, std::unique_ptr<PeerLink>> links;
+  std::map<raft::NodeId, Instant> leaving;         // Links to members that were: until then.
   std::vector<std::unique_ptr<PeerLink>> removed;  // Emptied, and told of, by flush.
   std::vector<raft::NodeId> dropped;               // To be told of by flush. Sorted.
   Instant trimmed_at{};
@@ -123,8 +129,10 @@ bool PeerNetwork::State::is_member(raft::NodeId id) const {
 void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
                                const wire::Hello& hello) {
   const wire::Hello own = context.own_hello({});
-  const wire::Expectation expectation{
-      {}, is_member(hello.node_id), context.directory.published_instance(hello.node_id)};
+  const bool member = is_member(hello.node_id);
+  const wire::Expectation expectation{{},
+                                      wire::may_be_member(member, context.configuration, hello),
+                                      context.directory.published_instance(hello.node_id)};
   if (const auto refusal = wire::check_hello(own, hello, expectation)) {
     return context.refuse(std::move(connection), *refusal);
   }
@@ -136,7 +144,8 @@ void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
   if (const auto refusal = link.check_double(hello)) {
     return context.refuse(std::move(connection), *refusal);
   }
-  const bool knocks = configuration && !configuration->addresses.empty() &&
+  // Whom it does not know it cannot call back.
+  const bool knocks = configuration && !configuration->addresses.empty() && member &&
                       hello.node_id < context.options.identity.node_id;
   if (!knocks) return link.adopt(std::move(connection), hello);
   context.refuse(std::move(connection), {own.cluster_id, own.node_id, wire::Reason::kCallBack,
@@ -144,16 +153,25 @@ void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
   link.call_back(hello);
 }
 
-void PeerNetwork::State::drop_links(const raft::Configuration& now) {
-  if (now.addresses.empty()) return;
-  for (auto at = links.begin(); at != links.end();) {
-    if (is_member(at->first)) {
-      ++at;
-      continue;
+void PeerNetwork::State::note_leaving() {
+  const Instant until = peer_clock() + kFarewellTimeouts * context.options.election_timeout_min;
+  for (const auto& [id, link] : links) {
+    if (is_member(id)) {
+      leaving.erase(id);
+    } else {
+      leaving.try_emplace(id, until);
     }
-    removed.push_back(std::move(at->second));
-    at = links.erase(at);
   }
+}
+
+void PeerNetwork::State::drop_links(Instant now) {
+  std::erase_if(leaving, [&](const auto& each) {
+    if (now < each.second) return false;
+    const auto at = links.find(each.first);
+    removed.push_back(std::move(at->second));
+    links.erase(at);
+    return true;
+  });
 }
 
 // One piece to each receiver that can take one. False: nobody could, or the pace is reached.
@@ -211,7 +229,8 @@ void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
   State& s = *state_;
   if (s.stopped) return;
   s.configuration = configuration.configuration;
-  s.drop_links(*s.configuration);
+  s.context.configuration = configuration.index;
+  s.note_leaving();
   const bool known = !s.configuration->addresses.empty();
   for (const raft::MemberAddress& member :
        known ? s.configuration->addresses : s.context.options.listed) {
@@ -223,6 +242,7 @@ void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
 void PeerNetwork::flush(Instant now) {
   State& s = *state_;
   s.context.doomed.clear();
+  s.drop_links(now);
   const std::vector<std::unique_ptr<PeerLink>> removed = std::exchange(s.removed, {});
   for (const auto& link : removed) {
     const bool was_up = link->up();

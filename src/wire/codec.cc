@@ -204,9 +204,9 @@ void encode_forward(const node::Forward& m, Writer& w) {
                           w.id(m.id.incarnation).number(m.id.seq).id(op.target);
                         },
                         [&](const node::ChangeMembers& op) {
-                          w.begin(7, Type::kForwardChange, m.from, m.to);
+                          w.begin(8, Type::kForwardChange, m.from, m.to);
                           w.id(m.id.incarnation).number(m.id.seq).id(op.based_on);
-                          w.binary(raft::encode(op.target));
+                          w.binary(raft::encode(op.target)).flag(op.forced);
                         }},
              m.op);
 }
@@ -465,7 +465,9 @@ Decoded decode_forward(Type type, Route route, RowReader& row) {
   } else {
     ASSERT(type == Type::kForwardChange);
     const raft::Index based_on{row.number("configuration_index", 1, kPositionMax)};
-    message.op = node::ChangeMembers{read_configuration(row), based_on};
+    raft::Configuration target = read_configuration(row);
+    const bool forced = row.flag("forced");
+    message.op = node::ChangeMembers{std::move(target), based_on, forced};
   }
   return finish(row, "a Forward", std::move(message));
 }

@@ -57,6 +57,7 @@ Result<Handshake> read_hello(RowReader& row) {
   const std::uint64_t biased = row.number("priority", 0, 0xffffffff);
   hello.priority = static_cast<std::int32_t>(static_cast<std::int64_t>(biased) - kPriorityBias);
   hello.settings_hash = row.any("settings hash");
+  hello.configuration = {row.any("configuration index")};
   TRY([[maybe_unused]] const Done done, row.finish("a hello"));
   return Handshake(std::move(hello));
 }
@@ -125,7 +126,7 @@ void encode(const Hello& hello, Bytes& out) {
   const std::size_t begin = begin_frame(out);
   Sink sink{out};
   msgpack::packer<Sink> packer(sink);
-  packer.pack_array(10);
+  packer.pack_array(11);
   packer.pack_uint64(kHelloType);
   packer.pack_uint64(hello.version);
   pack_id(packer, hello.cluster_id);
@@ -136,6 +137,7 @@ void encode(const Hello& hello, Bytes& out) {
   packer.pack_uint64(hello.incarnation.value);
   packer.pack_uint64(static_cast<std::uint64_t>(hello.priority + kPriorityBias));
   packer.pack_uint64(hello.settings_hash);
+  packer.pack_uint64(hello.configuration.value);
   end_frame(out, begin);
 }
 

@@ -5,7 +5,8 @@
 // that has sent a refusal closes. The bodies are msgpack arrays as in wire/codec.h:
 //
 //   100  hello    version, cluster id (bin 16), cluster name (str), node id, expected peer id (0:
-//                 unknown), instance, incarnation, priority + 2^31, settings hash
+//                 unknown), instance, incarnation, priority + 2^31, settings hash, configuration
+//                 index
 //   101  refusal  version, cluster id (bin 16), refusing node id, reason, sentence (str)
 //   102  welcome
 //
@@ -41,6 +42,7 @@ struct Hello {
   raft::Incarnation incarnation;
   std::int32_t priority = 0;
   std::uint64_t settings_hash = 0;
+  raft::Index configuration;  // Where its newest one is in its log; 0: it has none.
 };
 
 // The numbers are on the wire.
@@ -85,13 +87,18 @@ bool is_handshake(ByteView body);
 // What the own node knows of whoever says hello.
 struct Expectation {
   raft::NodeId dialled;         // Whom the own node has dialled; 0: the other one has dialled.
-  bool member = false;          // The id is in the own configuration, or that is empty.
+  bool member = false;          // See may_be_member().
   std::uint64_t published = 0;  // The instance that the member has published; 0: none yet.
 };
 
 // Why the own node must not talk to the other one; nullopt: it may.
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation);
+// Who is in the own configuration is one; and whoever has a newer one may be: this node was away
+// while the members changed, and it is told by members that it does not know.
+inline bool may_be_member(bool in_own, raft::Index own, const Hello& theirs) {
+  return in_own || !own || theirs.configuration > own;
+}
 Refusal refuse_version(const Hello& own, std::uint64_t version);
 
 // Whose first bytes are these, if they are not kMagic?

@@ -225,7 +225,9 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, directory, size=3, proxied=False, extra="", client="", election_timeout_ms=ELECTION_TIMEOUT_MS):
+    def __init__(self, directory, size=3, proxied=False, extra="", client="", learners=(),
+                 election_timeout_ms=ELECTION_TIMEOUT_MS):
+        self.learners = learners
         self.dir, self.extra, self.client, self.election_timeout_ms = directory, extra, client, election_timeout_ms
         ports = free_ports(3 * size)
         self.nodes = [Node(self, i + 1, ports[i], ports[size + i]) for i in range(size)]
@@ -239,7 +241,8 @@ class Cluster:
 
     def config_text(self, node):
         members = ",\n".join(
-            f'  {{ id = {n.id}, peer = "127.0.0.1:{self.advertised[n.id]}", client = "http://127.0.0.1:{n.http_port}" }}'
+            f'  {{ id = {n.id}, peer = "127.0.0.1:{self.advertised[n.id]}", client = "http://127.0.0.1:{n.http_port}"'
+            + (', role = "learner" }' if n.id in self.learners else " }")
             for n in self.nodes)
         return f"""id = {node.id}
 data_dir = "{node.data_dir}"

@@ -327,7 +327,7 @@ TEST_CASE("4.3: a read is confirmed, and a leader kept, by both majorities only"
   solo.lead();
   solo.accept(4, 2, 1);
   solo.accept(5, 2, 1);
-  REQUIRE(solo.core().change_members(solo.now, make_configuration({1, 4, 5}), {1}));
+  REQUIRE(solo.core().change_members(solo.now, {make_configuration({1, 4, 5}), {1}, true}));
   REQUIRE(solo.core().read(solo.now, 1));
   solo.node.pump(solo.now);
   solo.accept(2, 2, 2);

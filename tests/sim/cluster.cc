@@ -141,6 +141,7 @@ void Cluster::start(std::size_t node) {
   n.inbox.clear();
   n.doubts_seen = n.reloads_seen = 0;
   n.pump_scheduled = false;
+  n.link_ends.clear();
   n.replica = std::make_unique<node::Replica>(
       core, storage::JournalOptions{n.identity, options_.segment_bytes, options_.segment_bytes, 0},
       std::move(recovered), n.rng.next(), local(n), node::Outside{n, n.disk, n, *n.machine, n.log},
@@ -358,8 +359,14 @@ void Cluster::check_retires(std::size_t node, raft::Index commit) {
   }
 }
 
+bool Cluster::linked(std::size_t node, std::size_t peer) const {
+  return nodes_[node]->has_link(peer) && nodes_[peer]->has_link(node);
+}
+
 void Cluster::deliver(std::size_t to, node::PeerMessage message) {
   trace(to, 5, message.index());
+  const raft::NodeId from = std::visit([](const auto& body) { return body.from; }, message);
+  if (!linked(to, from.value - 1)) return;
   happen(to, [m = std::move(message)](node::Replica& replica, Instant now) mutable {
     replica.on_message(now, std::move(m));
   });

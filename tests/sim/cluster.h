@@ -131,7 +131,7 @@ class Cluster final : private Peers {
   bool stray_spread() const { return coverage_.strays_spread > 0; }
   // Asks this node: the voters and learners that it knows to become these, each as bits. A voter
   // that is no member yet becomes a learner first. False: it does not run.
-  bool change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners,
+  bool change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners, bool forced,
                       Duration timeout, Answer answer);
   // Of the newest configuration that is committed. A node that is none is owed nothing.
   bool is_member(std::size_t node) const;
@@ -176,6 +176,7 @@ class Cluster final : private Peers {
   void resume(std::size_t node);
   void check(std::size_t node);
   void check_bounds(std::size_t node, const node::ReplicaMarks& now);
+  bool linked(std::size_t node, std::size_t peer) const;
   void check_retires(std::size_t node, raft::Index commit);
   void count_snapshots(const node::ReplicaStatus& status);
   void check_doubt(std::size_t node, const node::ReplicaStatus& status);

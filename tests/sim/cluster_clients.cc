@@ -71,7 +71,7 @@ node::ClientResult Cluster::trusted(std::size_t node, node::ClientResult result)
 }
 
 bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners,
-                             Duration timeout, Answer answer) {
+                             bool forced, Duration timeout, Answer answer) {
   if (!running(node)) return false;
   members_change_ = true;
   const raft::ConfigurationAt present = nodes_[node]->replica->configuration();
@@ -87,7 +87,7 @@ bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64
   ++coverage_.changes_asked;
   const auto leads = leader();
   const bool leaves = leads && !std::ranges::binary_search(target.voters, id_of(*leads));
-  node::ChangeMembers change{std::move(target), present.index};
+  node::ChangeMembers change{std::move(target), present.index, forced};
   submit(node, node::Write{std::move(change)}, timeout,
          [this, leaves, answer = std::move(answer)](std::optional<node::ClientResult> result) {
            if (!result || std::holds_alternative<node::Unknown>(*result)) {

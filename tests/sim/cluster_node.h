@@ -13,6 +13,8 @@ namespace raftd::sim {
 
 constexpr std::uint64_t kDigestEvery = 64;  // Entries: a digest reads the whole store.
 
+constexpr int kFarewellTimeouts = 20;  // As in uv/peer_network.cc.
+
 // Of one node. The busiest runs send a tenth of that.
 constexpr std::uint64_t kMessagesPerSecondMax = 100'000;
 
@@ -198,6 +200,7 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
     cluster.trace(index, 1, to.value * 16 + message.index());
     if (const auto* raft = std::get_if<raft::Message>(&message)) cluster.logs_.sends(index, *raft);
     count_message();
+    if (!cluster.linked(index, to.value - 1)) return cluster.dropped(index, to.value - 1);
     cluster.network_.send(index, to.value - 1, std::move(message));
   }
   // A storm, messages that only cause each other, shows in how many leave in a second.
@@ -210,6 +213,27 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   }
   void members(const raft::ConfigurationAt& configuration) override {
     cluster.logs_.quorums().in_effect(index, configuration);
+    if (cluster.members_change_) note_links(raft::members_of(configuration.configuration));
+  }
+  // As uv::PeerNetwork does it: the link to whom is removed stays for a while, and after a start
+  // there is none.
+  void note_links(const std::vector<raft::NodeId>& members) {
+    const Instant now = cluster.schedule_.now();
+    const bool started = link_ends.empty();
+    link_ends.resize(cluster.size(), Instant::never());
+    for (std::size_t peer = 0; peer < cluster.size(); ++peer) {
+      if (std::ranges::binary_search(members, id_of(peer))) {
+        link_ends[peer] = Instant::never();
+      } else if (link_ends[peer] == Instant::never()) {
+        link_ends[peer] = started ? now : now + kFarewellTimeouts * cluster.options_.election;
+      }
+    }
+  }
+  bool has_link(std::size_t peer) const {
+    if (!replica) return true;
+    if (link_ends.empty() || cluster.schedule_.now() < link_ends[peer]) return true;
+    const auto& other = cluster.nodes_[peer]->replica;  // May know more (wire::may_be_member).
+    return other && other->configuration().index > replica->configuration().index;
   }
   void complete(node::ClientToken token, node::ClientResult result) override {
     cluster.complete(index, token, std::move(result));
@@ -248,6 +272,7 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
   Instant resumed{};
   Instant alone_since = Instant::never();     // By its clock: it leads and hears no majority.
   Instant retiring_since = Instant::never();  // The same: it leads and is no voter any more.
+  std::vector<Instant> link_ends;             // By peer, in this life, once members change.
   std::int64_t sent_in = 0;                   // The second of which the next one speaks.
   std::uint64_t sent = 0;                     // Messages.
   std::deque<Event> inbox;                    // While it is paused.

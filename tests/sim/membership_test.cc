@@ -19,9 +19,9 @@ constexpr std::uint64_t bits(std::initializer_list<std::size_t> nodes) {
 }
 
 std::shared_ptr<Cluster::Asked> change(Playground& p, std::size_t node, std::uint64_t voters,
-                                       std::uint64_t learners = 0) {
+                                       std::uint64_t learners = 0, bool forced = false) {
   auto asked = std::make_shared<Cluster::Asked>();
-  p.cluster.change_members(node, voters, learners, seconds(9), [asked](auto result) {
+  p.cluster.change_members(node, voters, learners, forced, seconds(9), [asked](auto result) {
     asked->answered = true;
     asked->result = std::move(result);
   });
@@ -87,12 +87,12 @@ TEST_CASE("one change at a time: a second one is refused, and so is one that saw
   p.cluster.run_for(milliseconds(20));
   const auto second = change(p, p.leader, bits({p.leader, p.follower}));
   REQUIRE(p.await(second));
-  CHECK(refused(*second) == Errc::kBusy);
+  CHECK(refused(*second) == Errc::kConflict);
   p.cluster.network().heal();
   REQUIRE(p.await(first));
   REQUIRE(p.await_leader());
   const std::size_t leader = *p.cluster.leader();
-  node::ChangeMembers stale{configuration(p, leader), {1}};
+  node::ChangeMembers stale{configuration(p, leader), {1}, false};
   const auto late = std::make_shared<Cluster::Asked>();
   p.cluster.submit(leader, node::Write{stale}, seconds(2), [late](auto result) {
     late->answered = true;
@@ -157,6 +157,21 @@ TEST_CASE("a node that was removed and does not know it disturbs nobody") {
   CHECK(p.cluster.leader() == p.leader);
   CHECK(p.cluster.status(p.leader).role.term == term);
   CHECK(p.cluster.status(third).role.term == term);
+}
+
+TEST_CASE("[F65] the removal of a live node that leaves no quorum that answers is refused") {
+  Playground p(calm(3));
+  const std::size_t third = 3 - p.leader - p.follower;
+  p.cluster.kill(third, false);
+  p.cluster.run_for(seconds(1));
+  const auto refusal = change(p, p.leader, bits({p.leader, third}));
+  REQUIRE(p.await(refusal));
+  CHECK(refused(*refusal) == Errc::kNotReady);
+  CHECK(done(*p.put(p.leader, "k", "x")));
+  changed(p, p.leader, bits({p.leader, p.follower}));  // The dead one.
+  const auto forced = change(p, p.leader, bits({p.leader, p.follower, third}));
+  REQUIRE(p.await(forced));
+  CHECK(done(*forced));  // As a learner.
 }
 
 TEST_CASE("members that break a rule are refused before anybody is asked") {

@@ -108,7 +108,8 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
   } else if (fault.kind == FaultKind::kStray) {
     fault.how == 0 ? cluster_.stray(node) : cluster_.rot_memory(node);
   } else if (fault.kind == FaultKind::kChangeMembers) {
-    cluster_.change_members(node, fault.with, fault.how, seconds(3), [](const auto&) {});
+    const bool forced = fault.with % 2 == 0;
+    cluster_.change_members(node, fault.with, fault.how, forced, seconds(3), [](const auto&) {});
   }
 }
 

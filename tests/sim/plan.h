@@ -29,7 +29,8 @@ enum class FaultKind : std::uint8_t {
   kStuckDisk,
   kDamage,         // how: Cluster::Damage.
   kStray,          // Once in a run. how: 0: it applies another value; 1: its memory rots.
-  kChangeMembers,  // The node is asked to. with: the voters; how: the learners; as bits.
+  kChangeMembers,  // The node is asked to; forced where with is even. with: the voters; how: the
+                   // learners; as bits.
 };
 
 enum class Shape : std::uint8_t {

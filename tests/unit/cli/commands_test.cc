@@ -220,6 +220,20 @@ TEST_CASE("members and transfer print a table and the new leader") {
   CHECK(run_one({"transfer"}, 409, R"({"message":"node 3 is a learner"})").status == kExitNo);
 }
 
+TEST_CASE("member remove and promote say what became of it") {
+  const Ran removed = run_one({"member", "remove", "n 3"}, 200, R"({"removed":true})");
+  CHECK(removed.out == "removed\n");
+  CHECK(removed.asked[0] == "DELETE /cluster/members/n%203");
+  const Ran absent = run_one({"member", "remove", "9", "--force"}, 200, R"({"removed":false})");
+  CHECK(absent.out == "there is no such member\n");
+  CHECK(absent.asked[0] == "DELETE /cluster/members/9?force");
+  const Ran promoted = run_one({"member", "promote", "4"}, 200, R"({"id":4,"role":"voter"})");
+  CHECK(promoted.out == "voter\n");
+  CHECK(promoted.asked[0] == "POST /cluster/members/4/promote");
+  const Ran pending = run_one({"member", "remove", "3"}, 409, R"({"message":"under way"})");
+  CHECK(pending.status == kExitNo);
+}
+
 TEST_CASE("describe node prints blocks with plain numbers, names in order of the alphabet") {
   const char* const body =
       R"({"node_id":1,"leader_id":1,"term":1,"storage":{"hard_state":{"term":1,)"

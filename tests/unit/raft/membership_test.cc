@@ -6,9 +6,9 @@
 namespace raftd::raft::testing {
 namespace {
 
-Result<Index> change(Solo& solo, const Configuration& target) {
+Result<Index> change(Solo& solo, const Configuration& target, bool forced = true) {
   const Index based_on = solo.core().configuration().index;
-  const auto changed = solo.core().change_members(solo.now, target, based_on);
+  const auto changed = solo.core().change_members(solo.now, {target, based_on, forced});
   solo.node.pump(solo.now);
   return changed;
 }
@@ -78,7 +78,7 @@ TEST_CASE("a change that cannot be made now is refused with the reason, and chan
 
   Solo solo = leading_with_learner();
   const Configuration before = in_effect(solo);
-  CHECK(refusal(solo.core().change_members(solo.now, three(), {7})) == Errc::kConflict);
+  CHECK(refusal(solo.core().change_members(solo.now, {three(), {7}, true})) == Errc::kConflict);
   CHECK(refusal(change(solo, make_configuration({1, 2, 3, 5}))) == Errc::kBadInput);
   CHECK(refusal(change(solo, Configuration{})) == Errc::kBadInput);
   CHECK(refusal(change(solo, make_configuration({1, 2}, {1, 2, 3}))) == Errc::kBadInput);
@@ -98,11 +98,11 @@ TEST_CASE("a change that cannot be made now is refused with the reason, and chan
 TEST_CASE("a second change waits until the first one is over, not only until it is joint") {
   Solo solo = leading_with_learner();
   REQUIRE(change(solo, make_configuration({1, 2, 3, 4})));
-  CHECK(refusal(change(solo, three())) == Errc::kBusy);
+  CHECK(refusal(change(solo, three())) == Errc::kConflict);
   solo.accept(2, 3);
   solo.accept(3, 3);
   CHECK(!in_effect(solo).joint());
-  CHECK(refusal(change(solo, three())) == Errc::kBusy);  // The last entry is not committed.
+  CHECK(refusal(change(solo, three())) == Errc::kConflict);  // The last entry is not committed.
   solo.accept(2, 4);
   solo.accept(3, 4);
   CHECK(change(solo, three()));
@@ -112,7 +112,7 @@ TEST_CASE("a leader that has committed nothing in its term takes no change of me
   Solo solo(first_start(three()));
   solo.append(2, 2, 1, 1, {noop(2, 2)}, 2);  // The present configuration is committed.
   solo.win_election();
-  CHECK(refusal(change(solo, make_configuration({1, 2}))) == Errc::kBusy);
+  CHECK(refusal(change(solo, make_configuration({1, 2}))) == Errc::kNotReady);
   solo.accept(2, 3);
   CHECK(change(solo, make_configuration({1, 2})));
 }
@@ -125,6 +125,16 @@ TEST_CASE("a learner whose log is far behind does not become a voter") {
   CHECK(refusal(change(solo, make_configuration({1, 2, 3, 4}))) == Errc::kBusy);
   solo.accept(4, 2);
   CHECK(change(solo, make_configuration({1, 2, 3, 4})));
+}
+
+TEST_CASE("[F65] too few voters that answer would be left: refused, unless it is forced") {
+  Solo solo = leading_with_learner();
+  solo.wait(60ms);
+  solo.accept(2, 2);
+  solo.wait(60ms);  // 3 and 4 are not heard any more.
+  REQUIRE(solo.role() == Role::kLeader);
+  CHECK(refusal(change(solo, make_configuration({1, 3}), false)) == Errc::kNotReady);
+  CHECK(change(solo, make_configuration({1, 3}), true));
 }
 
 TEST_CASE("a leader that goes does not count itself, and hands over when it is not in it") {

@@ -63,7 +63,7 @@ void change_members(Cluster& cluster) {
     if (!cluster.nodes.contains(id) && !cluster.down.contains(id)) cluster.start(id, {});
   }
   const Configuration target = make_configuration(voters, {}, learners);
-  if (core.change_members(cluster.now, target, present.index)) ++cluster.changes;
+  if (core.change_members(cluster.now, {target, present.index, true})) ++cluster.changes;
   cluster.settle(leader);
 }
 

@@ -108,13 +108,22 @@ TEST_CASE("[F75] an id that is no member is refused; without a configuration it 
   Alone alone;
   CHECK(alone.refusal_of(hello_of(options_of(8))).reason == wire::Reason::kNotMember);
   World world;
+  // Node 7 was away while 9 was added: it learns of that from 9.
+  TestNode& away = world.add(options_of(7));
+  away.listen();
+  away.network->members(configuration_of({{7, away.address}, {1, "127.0.0.1:1"}}));
+  TestNode& added = world.add(options_of(9));
+  raft::ConfigurationAt newer = configuration_of({{7, away.address}, {9, "127.0.0.1:1"}});
+  newer.index = newer.index.next();
+  added.network->members(newer);
+  REQUIRE(world.until([&] { return away.up[9] && added.up[7]; }));
   TestNode& joining = world.add(options_of(5));
   joining.listen();
-  TestNode& nine = world.add(options_of(9));
-  nine.network->members(configuration_of({{5, joining.address}, {9, "127.0.0.1:1"}}));
-  REQUIRE(world.until([&] { return joining.up[9] && nine.up[5]; }));
-  joining.send_number(9, 3);
-  REQUIRE(world.until([&] { return nine.messages.size() == 1; }));
+  TestNode& eight = world.add(options_of(8));
+  eight.network->members(configuration_of({{5, joining.address}, {8, "127.0.0.1:1"}}));
+  REQUIRE(world.until([&] { return joining.up[8] && eight.up[5]; }));
+  joining.send_number(8, 3);
+  REQUIRE(world.until([&] { return eight.messages.size() == 1; }));
 }
 
 TEST_CASE("an empty disk under a known id: the node is told to end, whichever side dials") {

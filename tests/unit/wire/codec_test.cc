@@ -72,7 +72,7 @@ raft::SnapshotMeta some_snapshot() {
 
 constexpr std::size_t kSomeConfigurationBytes = 29;
 node::ChangeMembers some_change() {
-  return {some_snapshot().configuration.configuration, {9}};
+  return {some_snapshot().configuration.configuration, {9}, true};
 }
 
 struct Golden {
@@ -106,9 +106,9 @@ std::vector<Golden> golden() {
        "96090201cffedcba9876543210cd012cc40931323334353637386b"},
       {Forward{{2}, {1}, id, node::Transfer{{3}}}, "960a0201cffedcba9876543210cd012c03"},
       {Forward{{2}, {1}, id, some_change()},
-       "97120201cffedcba9876543210cd012c09"
+       "98120201cffedcba9876543210cd012c09"
        "c41d010001000001000001000000000000000100000000000000"
-       "0300613a31"},
+       "0300613a31c3"},
       {Forwarded{{1}, {2}, id, Forwarded::Appended{{1001}, {7}}},
        "970b0102cffedcba9876543210cd012ccd03e907"},
       {Forwarded{{1}, {2}, id, Forwarded::Begun{}}, "950c0102cffedcba9876543210cd012c"},
@@ -234,7 +234,7 @@ TEST_CASE("[F75] a configuration that is none is refused") {
   CHECK(refusal_of_message(with(bytes)) == refused);
   Bytes change;
   encode(PeerMessage{Forward{{2}, {1}, {}, some_change()}}, change);
-  change[change.size() - kSomeConfigurationBytes] ^= std::byte{1};
+  change[change.size() - 1 - kSomeConfigurationBytes] ^= std::byte{1};
   CHECK(refusal_of(change) == "a Forward has a configuration that breaks a rule of configurations");
 }
 

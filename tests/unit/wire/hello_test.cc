@@ -44,8 +44,9 @@ Reason reason_of(const std::optional<Refusal>& refusal) {
 TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are read back") {
   Hello hello = hello_of(2);
   hello.expected = {1};
+  hello.configuration = {9};
   CHECK(to_hex(body_of(hello).bytes) ==
-        "9a6401c410000102030405060708090a0b0c0d0e0fa572616674640201cd03eacd07d2ce7fffffff05");
+        "9b6401c410000102030405060708090a0b0c0d0e0fa572616674640201cd03eacd07d2ce7fffffff0509");
   const auto decoded = decode_handshake(body_of(hello));
   REQUIRE(decoded);
   const Hello& read = std::get<Hello>(*decoded);
@@ -57,6 +58,7 @@ TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are
   CHECK(read.incarnation.value == 2002);
   CHECK(read.priority == -1);
   CHECK(read.settings_hash == 5);
+  CHECK(read.configuration.value == 9);
 
   const Refusal refusal{hello.cluster_id, {2}, Reason::kInstance, "no"};
   CHECK(to_hex(body_of(refusal).bytes) == "966501c410000102030405060708090a0b0c0d0e0f0207a26e6f");
@@ -69,6 +71,16 @@ TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are
   const auto welcome = decode_handshake(body_of(Welcome{}));
   REQUIRE(welcome);
   CHECK(std::holds_alternative<Welcome>(*welcome));
+}
+
+TEST_CASE("who has a newer configuration may be a member that this node has not heard of") {
+  Hello theirs = hello_of(2);
+  theirs.configuration = {9};
+  CHECK(may_be_member(true, {20}, theirs));
+  CHECK(may_be_member(false, {8}, theirs));
+  CHECK(may_be_member(false, {}, theirs));
+  CHECK_FALSE(may_be_member(false, {9}, theirs));
+  CHECK_FALSE(may_be_member(false, {20}, theirs));
 }
 
 TEST_CASE("the largest hello and the longest refusal fit in what is read before a hello") {
