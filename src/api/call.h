@@ -71,7 +71,7 @@ class Call {
   virtual Asked asked() const = 0;
   virtual Step on_done(const Site& site, RequestId request, node::Done done) = 0;
   // Why, in the words of this call; nullopt: in those of every call.
-  virtual std::optional<ApiError> refused(const Site&, const node::Refused&) const {
+  virtual std::optional<ApiError> refusal_of(const Site&, const node::Refused&) const {
     return std::nullopt;
   }
 };

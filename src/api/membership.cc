@@ -58,7 +58,7 @@ class ChangeCall : public Call {
     return node::Write{std::move(change)};
   }
 
-  std::optional<ApiError> refused(const Site& site, const node::Refused& why) const final {
+  std::optional<ApiError> refusal_of(const Site& site, const node::Refused& why) const final {
     if (!changing_) return std::nullopt;
     if (why.error.code == Errc::kConflict) {
       return change_pending(site, begun_, "the members are being changed, or just were");

@@ -247,7 +247,7 @@ Step Service::State::step(Waiting& done, node::ClientResult result) {
   }
   if (const auto* refused = std::get_if<node::Refused>(&result)) {
     if (write) metrics.count_refused();
-    if (auto error = done.call->refused(site(), *refused)) return to_response(*error, headers);
+    if (auto error = done.call->refusal_of(site(), *refused)) return to_response(*error, headers);
     return to_response(error_of(*refused, asked, options.election_timeout_min), headers);
   }
   if (write) metrics.count_unknown();
