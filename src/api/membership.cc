@@ -11,6 +11,7 @@
 
 #include "api/answer.h"
 #include "api/members.h"
+#include "api/native_kv.h"
 #include "api/read_options.h"
 #include "http/uri.h"
 
@@ -39,7 +40,7 @@ class ChangeCall : public Call {
   Step on_done(const Site& site, RequestId, node::Done done) final {
     if (changing_) {
       http::Response response = answer(site, done.index);
-      if (done.forwarded) add_header(response.fields, "Raftd-Forwarded", site.options.self.value);
+      add_forwarded(response.fields, site, done);
       return response;
     }
     const node::ReplicaStatus status = site.backend.status(begun_);

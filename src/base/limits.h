@@ -89,6 +89,9 @@ inline constexpr std::size_t kPeerQueueBytesMax = 16 * kMiB;         // Then mes
 // dropped. They wait while as much is between this kernel and the peer's, where nothing overtakes.
 inline constexpr std::size_t kPeerPiecesMax = 2 * kSnapshotWireInFlightMax;
 inline constexpr std::size_t kPeerPieceUnackedBytesMax = 256 * kKiB;
+// Election timeouts for which the link to a member that was removed stays: a leader that goes hears
+// in them that its removal is committed, and hands over.
+inline constexpr int kFarewellTimeouts = 20;
 inline constexpr std::size_t kPeerStrangersMax = 64;  // Connections before their hello.
 
 // State hashes. Small, so that also a cluster that writes little compares its states soon; all of

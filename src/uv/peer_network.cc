@@ -18,9 +18,6 @@
 namespace raftd::uv {
 namespace {
 
-// Election timeouts that the link to a member which was removed stays: a leader that goes hears in
-// them that its removal is committed, and hands over.
-constexpr int kFarewellTimeouts = 20;
 constexpr Duration kTrimInterval = std::chrono::seconds(1);
 constexpr std::uint64_t kPiecesLookMs = 2;  // While pieces wait and nothing else turns the loop.
 
@@ -130,9 +127,8 @@ void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
                                const wire::Hello& hello) {
   const wire::Hello own = context.own_hello({});
   const bool member = is_member(hello.node_id);
-  const wire::Expectation expectation{{},
-                                      wire::may_be_member(member, context.configuration, hello),
-                                      context.directory.published_instance(hello.node_id)};
+  const wire::Expectation expectation{
+      {}, member, context.directory.published_instance(hello.node_id)};
   if (const auto refusal = wire::check_hello(own, hello, expectation)) {
     return context.refuse(std::move(connection), *refusal);
   }
@@ -154,7 +150,8 @@ void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
 }
 
 void PeerNetwork::State::note_leaving() {
-  const Instant until = peer_clock() + kFarewellTimeouts * context.options.election_timeout_min;
+  const Instant until =
+      peer_clock() + limits::kFarewellTimeouts * context.options.election_timeout_min;
   for (const auto& [id, link] : links) {
     if (is_member(id)) {
       leaving.erase(id);
@@ -168,6 +165,7 @@ void PeerNetwork::State::drop_links(Instant now) {
   std::erase_if(leaving, [&](const auto& each) {
     if (now < each.second) return false;
     const auto at = links.find(each.first);
+    ASSERT(at != links.end());
     removed.push_back(std::move(at->second));
     links.erase(at);
     return true;

@@ -212,7 +212,7 @@ std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
   if (theirs.expected && theirs.expected != own.node_id) {
     return refuse(Reason::kWrongNode, wrong_node_sentence(theirs.expected, own.node_id));
   }
-  if (!expectation.member) {
+  if (!expectation.member && theirs.configuration <= own.configuration) {
     return refuse(Reason::kNotMember,
                   strf("node %llu is not a member, as node %llu knows it; add it first",
                        ull(theirs.node_id.value), ull(own.node_id.value)));

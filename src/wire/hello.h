@@ -87,18 +87,15 @@ bool is_handshake(ByteView body);
 // What the own node knows of whoever says hello.
 struct Expectation {
   raft::NodeId dialled;         // Whom the own node has dialled; 0: the other one has dialled.
-  bool member = false;          // See may_be_member().
+  bool member = false;          // The id is in the own configuration, or that is empty.
   std::uint64_t published = 0;  // The instance that the member has published; 0: none yet.
 };
 
-// Why the own node must not talk to the other one; nullopt: it may.
+// Why the own node must not talk to the other one; nullopt: it may. Whoever has a newer
+// configuration may be a member: this node was away while the members changed, and those that it
+// does not know are who tells it.
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation);
-// Who is in the own configuration is one; and whoever has a newer one may be: this node was away
-// while the members changed, and it is told by members that it does not know.
-inline bool may_be_member(bool in_own, raft::Index own, const Hello& theirs) {
-  return in_own || !own || theirs.configuration > own;
-}
 Refusal refuse_version(const Hello& own, std::uint64_t version);
 
 // Whose first bytes are these, if they are not kMagic?

@@ -67,7 +67,7 @@ def test_five_become_three_become_one_and_writes_go_on(tmp_path):
         cluster.close()
 
 
-def test_a_removal_that_would_leave_no_majority_that_answers_is_refused_unless_forced(tmp_path):
+def test_a_removal_that_would_leave_no_majority_that_answers_is_refused(tmp_path):
     cluster = Cluster(tmp_path).start()
     try:
         leader = cluster.wait_leader()

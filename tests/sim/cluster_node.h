@@ -13,8 +13,6 @@ namespace raftd::sim {
 
 constexpr std::uint64_t kDigestEvery = 64;  // Entries: a digest reads the whole store.
 
-constexpr int kFarewellTimeouts = 20;  // As in uv/peer_network.cc.
-
 // Of one node. The busiest runs send a tenth of that.
 constexpr std::uint64_t kMessagesPerSecondMax = 100'000;
 
@@ -225,14 +223,15 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
       if (std::ranges::binary_search(members, id_of(peer))) {
         link_ends[peer] = Instant::never();
       } else if (link_ends[peer] == Instant::never()) {
-        link_ends[peer] = started ? now : now + kFarewellTimeouts * cluster.options_.election;
+        link_ends[peer] =
+            started ? now : now + limits::kFarewellTimeouts * cluster.options_.election;
       }
     }
   }
   bool has_link(std::size_t peer) const {
     if (!replica) return true;
     if (link_ends.empty() || cluster.schedule_.now() < link_ends[peer]) return true;
-    const auto& other = cluster.nodes_[peer]->replica;  // May know more (wire::may_be_member).
+    const auto& other = cluster.nodes_[peer]->replica;  // May know more (wire::check_hello).
     return other && other->configuration().index > replica->configuration().index;
   }
   void complete(node::ClientToken token, node::ClientResult result) override {

@@ -169,9 +169,23 @@ TEST_CASE("[F65] the removal of a live node that leaves no quorum that answers i
   CHECK(refused(*refusal) == Errc::kNotReady);
   CHECK(done(*p.put(p.leader, "k", "x")));
   changed(p, p.leader, bits({p.leader, p.follower}));  // The dead one.
-  const auto forced = change(p, p.leader, bits({p.leader, p.follower, third}));
+}
+
+TEST_CASE("[F65] forced, such a removal stops all writes until those that are left answer") {
+  Playground p(calm(3));
+  const std::size_t third = 3 - p.leader - p.follower;
+  p.cluster.kill(third, false);
+  p.cluster.run_for(seconds(1));
+  const auto forced = change(p, p.leader, bits({p.leader, third}), 0, true);
+  p.cluster.run_for(milliseconds(100));
+  CHECK_FALSE(forced->answered);
+  const auto write = p.cluster.put(p.leader, "k", "x", milliseconds(500));
+  REQUIRE(p.await(write));
+  CHECK(unknown(*write));
+  p.cluster.start(third);
   REQUIRE(p.await(forced));
-  CHECK(done(*forced));  // As a learner.
+  REQUIRE(done(*forced));
+  CHECK(p.get(p.leader, "k") == "x");
 }
 
 TEST_CASE("members that break a rule are refused before anybody is asked") {

@@ -232,6 +232,8 @@ TEST_CASE("[F75] a configuration that is none is refused") {
   CHECK(refusal_of_message(with(Bytes(100, std::byte{0xff}))) == refused);
   bytes.push_back(std::byte{0});
   CHECK(refusal_of_message(with(bytes)) == refused);
+  bytes.resize(bytes.size() / 2);
+  CHECK(refusal_of_message(with(bytes)) == refused);
   Bytes change;
   encode(PeerMessage{Forward{{2}, {1}, {}, some_change()}}, change);
   change[change.size() - 1 - kSomeConfigurationBytes] ^= std::byte{1};

@@ -74,13 +74,17 @@ TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are
 }
 
 TEST_CASE("who has a newer configuration may be a member that this node has not heard of") {
+  const Expectation stranger{{}, false, 0};
+  Hello own = hello_of(1);
   Hello theirs = hello_of(2);
   theirs.configuration = {9};
-  CHECK(may_be_member(true, {20}, theirs));
-  CHECK(may_be_member(false, {8}, theirs));
-  CHECK(may_be_member(false, {}, theirs));
-  CHECK_FALSE(may_be_member(false, {9}, theirs));
-  CHECK_FALSE(may_be_member(false, {20}, theirs));
+  own.configuration = {8};
+  CHECK_FALSE(check_hello(own, theirs, stranger));
+  own.configuration = {9};
+  CHECK(reason_of(check_hello(own, theirs, stranger)) == Reason::kNotMember);
+  own.configuration = {20};
+  CHECK(reason_of(check_hello(own, theirs, stranger)) == Reason::kNotMember);
+  CHECK_FALSE(check_hello(own, theirs, {{}, true, 0}));
 }
 
 TEST_CASE("the largest hello and the longest refusal fit in what is read before a hello") {
