@@ -15,7 +15,8 @@ inline constexpr std::size_t kMiB = 1024 * kKiB;
 inline constexpr std::size_t kVotersMax = 9;
 inline constexpr std::size_t kLearnersMax = 8;
 inline constexpr std::size_t kMembersMax = 2 * kVotersMax + kLearnersMax;
-inline constexpr std::uint64_t kPromotionLagMax = 1024;  // Entries that a new voter may lack.
+inline constexpr std::uint64_t kPromotionLagMax = 1024;       // Entries that a new voter may lack.
+inline constexpr std::chrono::seconds kPromotionPatience{5};  // How long it has to keep up before.
 inline constexpr std::size_t kAddressBytesMax = 256;
 inline constexpr std::size_t kNameBytesMax = 64;
 inline constexpr std::size_t kConfigurationBytesMax =
@@ -28,6 +29,8 @@ inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, e
 inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
 inline constexpr std::size_t kTidyVersionsPerSliceMax = 512;   // Freed at once: 1 us each.
+inline constexpr std::size_t kTicketsMax = 64;                 // Also of members on their way in.
+inline constexpr std::uint64_t kTicketTtlMsMax = 24ULL * 3600 * 1000;
 inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
 inline constexpr std::size_t kSnapshotKeysPerSliceMax = 4096;  // Visited by a writer.
 

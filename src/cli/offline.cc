@@ -109,8 +109,10 @@ ReadSnapshot read_snapshot_file(const std::string& path, kv::Store& store) {
   return read;
 }
 
-storage::BodySlices slices_of(kv::Store& store, std::unique_ptr<machine::SnapshotWriter>& writer) {
-  store.forget_members();
+storage::BodySlices slices_of(kv::Store& store, const raft::Configuration& first,
+                              std::unique_ptr<machine::SnapshotWriter>& writer) {
+  const std::vector<raft::NodeId> members = raft::members_of(first);
+  store.forget_members(members.empty() ? 0 : members.back().value);
   writer = store.snapshot();
   return [&writer](Bytes& out) { return writer->write_slice(out, limits::kSnapshotSliceBytes); };
 }

@@ -53,6 +53,8 @@ ReadSnapshot read_snapshot_file(const std::string& path, kv::Store& store);
 
 // The state of the store as the beginning of a cluster. Precondition: nobody writes to it. The
 // members that published themselves are those of another cluster: they are forgotten.
-storage::BodySlices slices_of(kv::Store& store, std::unique_ptr<machine::SnapshotWriter>& writer);
+// first: the members that it begins with.
+storage::BodySlices slices_of(kv::Store& store, const raft::Configuration& first,
+                              std::unique_ptr<machine::SnapshotWriter>& writer);
 
 }  // namespace raftd::cli

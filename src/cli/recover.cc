@@ -242,7 +242,8 @@ int recover_old(const Arguments& arguments, const config::Config& config, const 
   const storage::Founding founding = founding_of(config, *old, store);
   storage::PosixFiles files(config.data_dir, true);
   std::unique_ptr<machine::SnapshotWriter> writer;
-  const storage::BodySlices body = slices_of(store, writer);
+  const storage::BodySlices body =
+      slices_of(store, founding.cut.configuration.configuration, writer);
   storage::write_founding(files, founding, body);
   return finished(config.data_dir, output);
 }

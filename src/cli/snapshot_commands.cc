@@ -168,7 +168,8 @@ Status found(const Target& target, kv::Store& store) {
   storage::PosixFiles files(target.path, true);
   TRY([[maybe_unused]] const Done prepared, prepare(target, files));
   std::unique_ptr<machine::SnapshotWriter> writer;
-  const storage::BodySlices body = slices_of(store, writer);
+  const storage::BodySlices body =
+      slices_of(store, target.founding.cut.configuration.configuration, writer);
   storage::write_founding(files, target.founding, body);
   TRY([[maybe_unused]] const std::string aside, storage::finish_founding(target.path));
   return Done{};

@@ -7,6 +7,10 @@
 // | 3    | DeletePrefix  | prefix bin, limit                                |
 // | 4    | PublishMember | id, instance, name bin, client bin, version bin  |
 // | 5    | Compact       | revision                                         |
+// | 6    | ReserveMember | token hash bin, name bin, voter, replaces, ttl   |
+// | 7    | ClaimMember   | id, token hash bin, instance, name bin, client   |
+// |      |               | bin, voter, replaces, ttl                        |
+// | 8    | DropTickets   | id                                               |
 #include "kv/command.h"
 
 #include <array>
@@ -21,7 +25,7 @@ namespace raftd::kv {
 namespace {
 
 constexpr std::uint64_t kVersion = 1;
-constexpr std::size_t kFieldsMax = 7;
+constexpr std::size_t kFieldsMax = 10;
 
 enum class Kind : std::uint8_t {
   kPut = 1,
@@ -29,6 +33,9 @@ enum class Kind : std::uint8_t {
   kDeletePrefix = 3,
   kPublishMember = 4,
   kCompact = 5,
+  kReserveMember = 6,
+  kClaimMember = 7,
+  kDropTickets = 8,
 };
 
 // What the packer writes to: one buffer that is grown once.
@@ -138,10 +145,20 @@ class Reader {
     good_ = good_ && value.size() <= bytes_max;
     return value;
   }
+  std::uint64_t number_within(std::uint64_t max) {
+    const std::uint64_t value = number();
+    good_ = good_ && value <= max;
+    return value;
+  }
   std::uint64_t node_id() {
-    const std::uint64_t id = number();
-    good_ = good_ && id >= 1 && id <= limits::kNodeIdMax;
+    const std::uint64_t id = number_within(limits::kNodeIdMax);
+    good_ = good_ && id >= 1;
     return id;
+  }
+  std::string_view token_hash(bool may_be_empty) {
+    const std::string_view hash = text();
+    good_ = good_ && (hash.size() == kTokenHashBytes || (may_be_empty && hash.empty()));
+    return hash;
   }
   bool good_and_done() const { return good_ && at_ == fields_.count; }
 
@@ -194,6 +211,55 @@ void write(Bytes& out, const Compact& compact) {
   writer.number(compact.revision);
 }
 
+void write(Bytes& out, const ReserveMember& reserve) {
+  Writer writer(out, Kind::kReserveMember, 5);
+  writer.text(reserve.token_hash);
+  writer.text(reserve.name);
+  writer.number(reserve.voter ? 1 : 0);
+  writer.number(reserve.replaces);
+  writer.number(reserve.ttl_ms);
+}
+
+void write(Bytes& out, const ClaimMember& claim) {
+  Writer writer(out, Kind::kClaimMember, 8);
+  writer.number(claim.id);
+  writer.text(claim.token_hash);
+  writer.number(claim.instance);
+  writer.text(claim.name);
+  writer.text(claim.client);
+  writer.number(claim.voter ? 1 : 0);
+  writer.number(claim.replaces);
+  writer.number(claim.ttl_ms);
+}
+
+void write(Bytes& out, const DropTickets& drop) {
+  Writer writer(out, Kind::kDropTickets, 1);
+  writer.number(drop.id);
+}
+
+ReserveMember read_reserve(Reader& reader) {
+  ReserveMember reserve;
+  reserve.token_hash = reader.token_hash(false);
+  reserve.name = reader.text_within(limits::kNameBytesMax);
+  reserve.voter = reader.flag();
+  reserve.replaces = reader.number_within(limits::kNodeIdMax);
+  reserve.ttl_ms = reader.number_within(limits::kTicketTtlMsMax);
+  return reserve;
+}
+
+ClaimMember read_claim(Reader& reader) {
+  ClaimMember claim;
+  claim.id = reader.node_id();
+  claim.token_hash = reader.token_hash(true);
+  claim.instance = reader.number();
+  claim.name = reader.text_within(limits::kNameBytesMax);
+  claim.client = reader.text_within(limits::kAddressBytesMax);
+  claim.voter = reader.flag();
+  claim.replaces = reader.number_within(limits::kNodeIdMax);
+  claim.ttl_ms = reader.number_within(limits::kTicketTtlMsMax);
+  return claim;
+}
+
 Result<Command> read(Kind kind, Reader& reader) {
   Command command;
   switch (kind) {
@@ -234,6 +300,15 @@ Result<Command> read(Kind kind, Reader& reader) {
     case Kind::kCompact:
       command = Compact{reader.number()};
       break;
+    case Kind::kReserveMember:
+      command = read_reserve(reader);
+      break;
+    case Kind::kClaimMember:
+      command = read_claim(reader);
+      break;
+    case Kind::kDropTickets:
+      command = DropTickets{reader.number_within(limits::kNodeIdMax)};
+      break;
   }
   if (!reader.good_and_done()) {
     return Error{Errc::kBadInput, strf("a command of kind %d has other fields than it should, or "
@@ -264,7 +339,7 @@ Result<Command> decode(ByteView command) noexcept {
   const std::uint64_t version = reader.number();
   const std::uint64_t kind = reader.number();
   if (version != kVersion || kind < static_cast<std::uint64_t>(Kind::kPut) ||
-      kind > static_cast<std::uint64_t>(Kind::kCompact)) {
+      kind > static_cast<std::uint64_t>(Kind::kDropTickets)) {
     return Error{
         Errc::kUnsupported,
         strf("a command of version %llu and kind %llu, which this version of raftd does "

@@ -11,6 +11,8 @@
 
 namespace raftd::kv {
 
+inline constexpr std::size_t kTokenHashBytes = 32;
+
 // When a write of one key takes effect. Checked at apply, so that nothing can come in between.
 struct Condition {
   enum class Kind : std::uint8_t {
@@ -52,7 +54,32 @@ struct PublishMember {
 struct Compact {
   std::uint64_t revision = 0;
 };
-using Command = std::variant<Put, Delete, DeletePrefix, PublishMember, Compact>;
+// A member id that nobody has had is kept for whoever comes with the token.
+struct ReserveMember {
+  std::string_view token_hash;  // SHA-256 of the token.
+  std::string_view name;        // Empty: it has none yet.
+  bool voter = true;            // Once it has caught up; else it stays a learner.
+  std::uint64_t replaces = 0;   // Who leaves when it becomes a voter; 0: nobody.
+  std::uint64_t ttl_ms = 0;     // Of cluster time.
+};
+// A node wants to become the member: with a ticket, or, without a token, under an id that nobody
+// has had. Afterwards the id belongs to this instance, and the members may be changed.
+struct ClaimMember {
+  std::uint64_t id = 0;
+  std::string_view token_hash;  // Empty: without a ticket.
+  std::uint64_t instance = 0;   // Of its data directory; 0: not known.
+  std::string_view name;        // Empty: the ticket's.
+  std::string_view client;
+  bool voter = true;           // False: a learner, whatever the ticket says.
+  std::uint64_t replaces = 0;  // 0: as the ticket says.
+  std::uint64_t ttl_ms = 0;    // Without a ticket: when the claim lapses if no change follows.
+};
+// A ticket that nobody may use any more.
+struct DropTickets {
+  std::uint64_t id = 0;  // 0: all that have expired.
+};
+using Command = std::variant<Put, Delete, DeletePrefix, PublishMember, Compact, ReserveMember,
+                             ClaimMember, DropTickets>;
 
 Bytes encode(const Command& command);               // kStampBytes zeros, then the command.
 Result<Command> decode(ByteView command) noexcept;  // Without the stamp. kBadInput, kUnsupported.

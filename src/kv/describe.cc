@@ -114,6 +114,26 @@ void write(Line& line, const Compact& compact) {
   line.number("revision", compact.revision);
 }
 
+void write(Line& line, const ReserveMember& reserve) {
+  line.bytes("name", reserve.name);
+  line.word("role", reserve.voter ? "voter" : "learner");
+  if (reserve.replaces != 0) line.number("replaces", reserve.replaces);
+  line.number("ttl_ms", reserve.ttl_ms);
+}
+
+void write(Line& line, const ClaimMember& claim) {
+  line.number("id", claim.id);
+  line.word("instance", strf("%016llx", static_cast<unsigned long long>(claim.instance)).c_str());
+  line.bytes("name", claim.name);
+  line.bytes("client", claim.client);
+  line.word("role", claim.voter ? "voter" : "learner");
+  if (claim.replaces != 0) line.number("replaces", claim.replaces);
+}
+
+void write(Line& line, const DropTickets& drop) {
+  if (drop.id != 0) line.number("id", drop.id);
+}
+
 const char* name_of(const Put&) {
   return "Put";
 }
@@ -128,6 +148,15 @@ const char* name_of(const PublishMember&) {
 }
 const char* name_of(const Compact&) {
   return "Compact";
+}
+const char* name_of(const ReserveMember&) {
+  return "ReserveMember";
+}
+const char* name_of(const ClaimMember&) {
+  return "ClaimMember";
+}
+const char* name_of(const DropTickets&) {
+  return "DropTickets";
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ bool Store::State::tidy_slice() {
 }
 
 std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
+  const auto expiry = state_->next_expiry();
+  if (expiry && *expiry <= now) return encode(DropTickets{});
   const Revision target = state_->compaction_target(now);
   if (target <= state_->stats.compact_revision) return std::nullopt;
   return encode(Compact{target});
@@ -93,8 +95,10 @@ std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
 std::optional<machine::ClusterTime> Store::next_chore() const {
   const State& s = *state_;
   if (s.compaction_target({0}) > s.stats.compact_revision) return machine::ClusterTime{0};
-  if (s.times.empty()) return std::nullopt;
-  return due(s.times.front().last, s.history.age_ms);
+  const auto expiry = s.next_expiry();
+  if (s.times.empty()) return expiry;
+  const machine::ClusterTime old = due(s.times.front().last, s.history.age_ms);
+  return expiry ? std::min(*expiry, old) : old;
 }
 
 bool Store::tidy_slice() {

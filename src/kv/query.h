@@ -84,12 +84,46 @@ struct RangeReply final : machine::Reply {
   bool page_full = false;
 };
 
+// Of ReserveMember, ClaimMember, DropTickets.
+struct MemberReply final : machine::Reply {
+  enum class Result : std::uint8_t {
+    kDone,
+    kBadTicket,   // Unknown, of another token, used by somebody else, or expired.
+    kIdUsed,      // Somebody has or had it, or it is reserved.
+    kNameTaken,   // By a member, or a ticket.
+    kTooMany,     // Tickets, or members, or no id is left.
+  };
+  Result result = Result::kDone;
+  std::uint64_t id = 0;
+  bool voter = true;  // As it will be.
+  machine::ClusterTime expires;
+  std::uint64_t dropped = 0;  // Tickets.
+};
+
 struct PublishedMember {
   std::uint64_t id = 0;
   std::uint64_t instance = 0;
   std::string name;
   std::string client;
   std::string version;
+};
+
+// A member on its way in.
+struct Ticket {
+  enum class Stage : std::uint8_t {
+    kOpen = 0,        // Nobody has used it.
+    kClaimed = 1,     // By instance; the change of members is to come.
+    kCatchingUp = 2,  // A learner that shall vote.
+  };
+  std::uint64_t id = 0;
+  Stage stage = Stage::kOpen;
+  std::string token_hash;  // Empty: it was claimed without a ticket.
+  std::string name;
+  bool voter = true;
+  std::uint64_t replaces = 0;
+  std::uint64_t instance = 0;    // Who has claimed it.
+  machine::ClusterTime expires;  // Does not count once it is catching up.
+  bool operator==(const Ticket&) const = default;
 };
 
 struct StoreStats {

@@ -9,6 +9,9 @@
 //                 u16 key bytes, u32 value bytes, u64 mod, create, version; key; value
 //            't'  a time mark: u64 first, last, revision
 //            'm'  a published member: u64 id, instance; u16 and text: name, client, version
+//            'i'  the largest id that a member had or a ticket reserves: u64
+//            'p'  a ticket: u64 id, replaces, instance, expires; u8 stage, voter; u16 and text:
+//                 hash of the token, name
 //            'h'  the state's hash: u64; all files have it but those of the first builds
 //            'e'  the end: u64 number of the records before
 #include <algorithm>
@@ -24,13 +27,20 @@ namespace {
 constexpr std::size_t kHeadBytes = 32;
 constexpr std::size_t kItemBytes = 31;  // Of its record, without key and value.
 constexpr std::size_t kMarkBytes = 25;
+constexpr std::size_t kMaxIdBytes = 9;
+constexpr std::size_t kTicketBytes = 35;  // Without its texts.
 constexpr std::size_t kHashBytes = 9;
 constexpr std::size_t kEndBytes = 9;
-constexpr std::size_t kTextBytesMax = limits::kKeyBytesMax;  // Of a published member.
+constexpr std::size_t kTextBytesMax = limits::kKeyBytesMax;  // Of a member or a ticket.
 
 void append_text(Bytes& out, std::string_view text) {
   const ByteView bytes = as_bytes(text);
   out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+void append_text_field(Bytes& out, std::string_view text) {
+  append_le(out, static_cast<std::uint16_t>(text.size()));
+  append_text(out, text);
 }
 
 void append_item(Bytes& out, char kind, std::string_view key, const Version& version) {
@@ -49,10 +59,20 @@ void append_member(Bytes& out, const PublishedMember& member) {
   out.push_back(std::byte{'m'});
   append_le(out, member.id);
   append_le(out, member.instance);
-  for (const std::string* text : {&member.name, &member.client, &member.version}) {
-    append_le(out, static_cast<std::uint16_t>(text->size()));
-    append_text(out, *text);
+  for (const std::string* text : {&member.name, &member.client, &member.version})
+    append_text_field(out, *text);
+}
+
+void append_ticket(Bytes& out, const Ticket& ticket) {
+  out.push_back(std::byte{'p'});
+  for (const std::uint64_t word :
+       {ticket.id, ticket.replaces, ticket.instance, ticket.expires.value}) {
+    append_le(out, word);
   }
+  out.push_back(static_cast<std::byte>(ticket.stage));
+  out.push_back(static_cast<std::byte>(ticket.voter));
+  append_text_field(out, ticket.token_hash);
+  append_text_field(out, ticket.name);
 }
 
 Error corrupt(std::string why) {
@@ -68,6 +88,8 @@ class Store::Writer final : public machine::SnapshotWriter {
         stats_(state.stats),
         times_(state.times),
         members_(state.members),
+        tickets_(state.tickets),
+        max_id_(state.max_id),
         hash_(state.content_hash()),
         change_(state.changes_dropped) {
     state_.held.push_back(stats_.compact_revision);
@@ -128,7 +150,17 @@ class Store::Writer final : public machine::SnapshotWriter {
       append_member(out, member);
       sum_ += hash_of(member);
     }
-    records_ += times_.size() + members_.size();
+    records_ += times_.size() + members_.size() + tickets_.size();
+    if (max_id_ != 0) {
+      out.push_back(std::byte{'i'});
+      append_le(out, max_id_);
+      ++records_;
+    }
+    for (const Ticket& ticket : tickets_) {
+      append_ticket(out, ticket);
+      sum_ += hash_of(ticket);
+    }
+    sum_ += hash_of_max_id(max_id_);
   }
 
   // False: there are no more. Keys come and go between slices, so the place is a key.
@@ -172,6 +204,8 @@ class Store::Writer final : public machine::SnapshotWriter {
   const StoreStats stats_;
   const std::deque<TimeMark> times_;
   const std::vector<PublishedMember> members_;
+  const std::vector<Ticket> tickets_;
+  const std::uint64_t max_id_;
   const std::uint64_t hash_;  // Of the state at the cut.
   std::uint64_t sum_ = 0;     // Of what has been written.
   Part part_ = Part::kHead;
@@ -238,6 +272,10 @@ class Store::Reader final : public machine::RestoreReader {
       taken = take_mark(bytes);
     } else if (kind == 'm') {
       taken = take_member(bytes);
+    } else if (kind == 'i') {
+      taken = take_max_id(bytes);
+    } else if (kind == 'p') {
+      taken = take_ticket(bytes);
     } else if (kind == 'h') {
       taken = take_hash(bytes);
     } else if (kind == 'e') {
@@ -360,15 +398,8 @@ class Store::Reader final : public machine::RestoreReader {
     member.id = load_le<std::uint64_t>(bytes, 1);
     member.instance = load_le<std::uint64_t>(bytes, 9);
     std::size_t at = 17;
-    for (std::string* text : {&member.name, &member.client, &member.version}) {
-      if (bytes.size() < at + 2) return std::size_t{0};
-      const std::size_t size = load_le<std::uint16_t>(bytes, at);
-      at += 2;
-      if (size > kTextBytesMax) return corrupt("a published member's text is too long");
-      if (bytes.size() < at + size) return std::size_t{0};
-      *text = as_text(bytes.subspan(at, size));
-      at += size;
-    }
+    TRY(const bool whole, take_texts(bytes, at, {&member.name, &member.client, &member.version}));
+    if (!whole) return std::size_t{0};
     auto& members = next_->members;
     const bool ascending = members.empty() || members.back().id < member.id;
     if (!ascending || members.size() == limits::kPublishedMembersMax) {
@@ -377,6 +408,59 @@ class Store::Reader final : public machine::RestoreReader {
     next_->hash_sum += hash_of(member);
     members.push_back(std::move(member));
     return at;
+  }
+
+  Result<std::size_t> take_max_id(ByteView bytes) {
+    if (bytes.size() < kMaxIdBytes) return std::size_t{0};
+    const auto id = load_le<std::uint64_t>(bytes, 1);
+    if (id == 0 || id > limits::kNodeIdMax || next_->max_id != 0) {
+      return corrupt("the largest id is there twice, or impossible");
+    }
+    next_->raise_max_id(id);
+    return kMaxIdBytes;
+  }
+
+  Result<std::size_t> take_ticket(ByteView bytes) {
+    if (bytes.size() < kTicketBytes) return std::size_t{0};
+    Ticket ticket;
+    ticket.id = load_le<std::uint64_t>(bytes, 1);
+    ticket.replaces = load_le<std::uint64_t>(bytes, 9);
+    ticket.instance = load_le<std::uint64_t>(bytes, 17);
+    ticket.expires = {load_le<std::uint64_t>(bytes, 25)};
+    const auto stage = std::to_integer<std::uint8_t>(bytes[33]);
+    const auto voter = std::to_integer<std::uint8_t>(bytes[34]);
+    if (stage > static_cast<std::uint8_t>(Ticket::Stage::kCatchingUp) || voter > 1) {
+      return corrupt("a ticket of a stage that there is not");
+    }
+    ticket.stage = static_cast<Ticket::Stage>(stage);
+    ticket.voter = voter == 1;
+    std::size_t at = kTicketBytes;
+    TRY(const bool whole, take_texts(bytes, at, {&ticket.token_hash, &ticket.name}));
+    if (!whole) return std::size_t{0};
+    const auto& tickets = next_->tickets;
+    const bool ascending = tickets.empty() || tickets.back().id < ticket.id;
+    const bool hashed = ticket.token_hash.empty() || ticket.token_hash.size() == kTokenHashBytes;
+    if (!ascending || !hashed || ticket.id == 0 || ticket.id > next_->max_id ||
+        tickets.size() == limits::kTicketsMax) {
+      return corrupt("the tickets are out of order, too many, or impossible");
+    }
+    next_->add_ticket(std::move(ticket));
+    return at;
+  }
+
+  // False: they are not all there.
+  static Result<bool> take_texts(ByteView bytes, std::size_t& at,
+                                 std::initializer_list<std::string*> texts) {
+    for (std::string* text : texts) {
+      if (bytes.size() < at + 2) return false;
+      const std::size_t size = load_le<std::uint16_t>(bytes, at);
+      at += 2;
+      if (size > kTextBytesMax) return corrupt("a text of a member or a ticket is too long");
+      if (bytes.size() < at + size) return false;
+      *text = as_text(bytes.subspan(at, size));
+      at += size;
+    }
+    return true;
   }
 
   Result<std::size_t> take_hash(ByteView bytes) {

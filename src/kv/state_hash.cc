@@ -1,7 +1,7 @@
 // One number for the whole state, kept with every write: the sum of the hashes of all items that a
 // snapshot would hold (each key as it was when history began, every change since, the time marks,
-// the published members), mixed with the counts. A sum takes items in any order and gives them
-// back, so that a write costs what its own bytes cost.
+// the published members, the tickets), mixed with the counts. A sum takes items in any order and
+// gives them back, so that a write costs what its own bytes cost.
 //
 // Which versions belong to the state depends on the compacted revision alone, not on what has been
 // freed: a version ends with the next change of its key (a tombstone with its own), and is
@@ -16,7 +16,7 @@ namespace raftd::kv {
 namespace {
 
 // Apart, so that no item of one kind counts as one of another.
-enum Kind : std::uint64_t { kVersion = 1, kTimeMark, kMember, kContent, kTime };
+enum Kind : std::uint64_t { kVersion = 1, kTimeMark, kMember, kContent, kTime, kTicket, kMaxId };
 
 class Words {
  public:
@@ -50,6 +50,18 @@ std::uint64_t hash_of(const PublishedMember& member) {
   return words.add(member.name).add(member.client).add(member.version).value();
 }
 
+std::uint64_t hash_of(const Ticket& ticket) {
+  Words words(kTicket);
+  words.add(ticket.id).add(static_cast<std::uint64_t>(ticket.stage)).add(ticket.token_hash);
+  words.add(ticket.name).add(ticket.voter ? 1 : 0).add(ticket.replaces).add(ticket.instance);
+  return words.add(ticket.expires.value).value();
+}
+
+// A store that has never heard of members has none.
+std::uint64_t hash_of_max_id(std::uint64_t id) {
+  return id == 0 ? 0 : Words(kMaxId).add(id).value();
+}
+
 std::uint64_t content_hash(const StoreStats& stats, std::uint64_t sum) {
   Words words(kContent);
   words.add(stats.revision).add(stats.compact_revision).add(stats.keys).add(stats.bytes);
@@ -79,7 +91,9 @@ std::uint64_t Store::State::computed_sum() const {
     sum += hash_of(mark);
   for (const PublishedMember& member : members)
     sum += hash_of(member);
-  return sum;
+  for (const Ticket& ticket : tickets)
+    sum += hash_of(ticket);
+  return sum + hash_of_max_id(max_id);
 }
 
 std::uint64_t Store::state_hash() const {

@@ -55,6 +55,7 @@ machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted
   ASSERT_CMP(applied.time, >=, s.now);
   s.applied = applied.index;
   s.now = applied.time;
+  if (applied.configuration != nullptr) s.configure(*applied.configuration);
   if (applied.command.empty()) return {};  // A no-op or a configuration.
   const Result<Command> command = decode(applied.command);
   if (!command) {
@@ -76,6 +77,7 @@ machine::Outcome Store::apply_slice() {
 
 machine::Outcome Store::State::apply(const Command& command, bool reply_wanted) {
   WriteReply reply;
+  std::optional<MemberReply> member;
   if (const auto* del = std::get_if<DeletePrefix>(&command)) {
     deleting = Deleting();
     deleting->prefix = del->prefix;
@@ -90,10 +92,17 @@ machine::Outcome Store::State::apply(const Command& command, bool reply_wanted) 
                  [&](const DeletePrefix&) {},
                  [&](const PublishMember& body) { reply = publish(body); },
                  [&](const Compact& body) { reply = compact(body); },
+                 [&](const ReserveMember& body) { member = reserve(body); },
+                 [&](const ClaimMember& body) { member = claim(body); },
+                 [&](const DropTickets& body) { member = drop(body); },
              },
              command);
   machine::Outcome outcome;
   if (!reply_wanted) return outcome;
+  if (member) {
+    outcome.reply = std::make_unique<MemberReply>(*std::move(member));
+    return outcome;
+  }
   reply.revision = stats.revision;
   outcome.reply = std::make_unique<WriteReply>(std::move(reply));
   return outcome;
@@ -236,24 +245,6 @@ machine::Outcome Store::State::delete_slice() {
   return outcome;
 }
 
-WriteReply Store::State::publish(const PublishMember& member) {
-  PublishedMember published{member.id, member.instance, std::string(member.name),
-                            std::string(member.client), std::string(member.version)};
-  const auto at = std::ranges::lower_bound(members, member.id, {}, &PublishedMember::id);
-  const bool known = at != members.end() && at->id == member.id;
-  if (!known && members.size() == limits::kPublishedMembersMax) {
-    return bad_command("too many members have published themselves");
-  }
-  hash_sum += hash_of(published);
-  if (known) {
-    hash_sum -= hash_of(*at);
-    *at = std::move(published);
-  } else {
-    members.insert(at, std::move(published));
-  }
-  return {};
-}
-
 WriteReply Store::State::compact(const Compact& compact) {
   if (compact.revision > stats.revision) return bad_command("a compaction of the future");
   stats.compact_revision = std::max(stats.compact_revision, compact.revision);
@@ -272,22 +263,12 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query) const 
   return state_->range(*range);
 }
 
-void Store::forget_members() {
-  for (const PublishedMember& member : state_->members)
-    state_->hash_sum -= hash_of(member);
-  state_->members.clear();
-}
-
 void Store::set_history_limits(const HistoryLimits& history) {
   state_->history = history;
 }
 
 StoreStats Store::stats() const {
   return state_->stats;
-}
-
-const std::vector<PublishedMember>& Store::members() const {
-  return state_->members;
 }
 
 // What a reader may see: it does not depend on how far tidy_slice() has come.
@@ -323,6 +304,9 @@ std::uint64_t Store::digest() const {
     digest.add(member.client);
     digest.add(member.version);
   }
+  for (const Ticket& ticket : s.tickets)
+    digest.add(hash_of(ticket));
+  digest.add(s.max_id);
   return digest.value();
 }
 
@@ -350,6 +334,8 @@ void Store::check_invariants() const {
   ASSERT_CMP(weight, ==, s.stats.history_bytes);
   ASSERT_CMP(s.stats.compact_revision, <=, s.stats.revision);
   ASSERT_CMP(s.hash_sum, ==, s.computed_sum());
+  for (const Ticket& ticket : s.tickets)
+    ASSERT_CMP(ticket.id, <=, s.max_id);
   Revision before = 0;
   for (const State::Change& change : s.changes) {
     ASSERT_CMP(change.revision, >=, before);

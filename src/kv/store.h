@@ -26,6 +26,7 @@ class Store final : public machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query& query) const override;
   std::optional<Bytes> chore(machine::ClusterTime now) const override;
   std::optional<machine::ClusterTime> next_chore() const override;
+  const std::vector<machine::Promotion>& promotions() const override;
   static constexpr std::string_view kName = "kv/1";
   std::string_view name() const override { return kName; }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override;
@@ -33,11 +34,14 @@ class Store final : public machine::StateMachine {
   std::uint64_t state_hash() const override;
   bool tidy_slice() override;
 
-  // For the state of another cluster: who published what there means nothing here.
-  void forget_members();
+  // For the state of another cluster: who was a member there means nothing here. max_id: the
+  // largest of the members that it begins with here.
+  void forget_members(std::uint64_t max_id);
   void set_history_limits(const HistoryLimits& history);
   StoreStats stats() const;
   const std::vector<PublishedMember>& members() const;  // By id.
+  const std::vector<Ticket>& tickets() const;           // By id.
+  std::uint64_t max_id() const;                         // No larger id was ever had or reserved.
   std::uint64_t digest() const;  // Of everything replicated; equal at equal applied index. Slow.
 
   void check_invariants() const;  // Slow.

@@ -1,6 +1,6 @@
 // What a store consists of. Included by the store's own files alone: store.cc (apply), range.cc
-// (queries), history.cc (dropping old versions), snapshot.cc (the state as bytes and back),
-// state_hash.cc (one number for all of it).
+// (queries), history.cc (dropping old versions), membership.cc (who is and was a member),
+// snapshot.cc (the state as bytes and back), state_hash.cc (one number for all of it).
 #pragma once
 
 #include <deque>
@@ -25,6 +25,8 @@ struct TimeMark {
 std::uint64_t hash_of(std::string_view key, const Version& version);
 std::uint64_t hash_of(const TimeMark& mark);
 std::uint64_t hash_of(const PublishedMember& member);
+std::uint64_t hash_of(const Ticket& ticket);
+std::uint64_t hash_of_max_id(std::uint64_t id);
 // Of a whole state but for the time: sum is that of its items.
 std::uint64_t content_hash(const StoreStats& stats, std::uint64_t sum);
 
@@ -35,7 +37,6 @@ struct Store::State {
   machine::Outcome apply(const Command& command, bool reply_wanted);
   WriteReply put(const Put& put, bool reply_wanted);
   WriteReply remove(const Delete& del, bool reply_wanted);
-  WriteReply publish(const PublishMember& member);
   WriteReply compact(const Compact& compact);
   machine::Outcome delete_slice();
   bool refused(const Condition& condition, const Version* present, WriteReply& reply) const;
@@ -44,6 +45,23 @@ struct Store::State {
   // range.cc
   std::unique_ptr<machine::Reply> get(const GetQuery& query) const;
   std::unique_ptr<machine::Reply> range(const RangeQuery& query) const;
+
+  // membership.cc
+  WriteReply publish(const PublishMember& member);
+  MemberReply reserve(const ReserveMember& reserve);
+  MemberReply claim(const ClaimMember& claim);
+  MemberReply drop(const DropTickets& drop);
+  void configure(const raft::Configuration& configuration);
+  bool name_taken(std::string_view name, std::uint64_t id, std::uint64_t replaces) const;
+  Ticket* find_ticket(std::uint64_t id);
+  void change_ticket(Ticket& ticket, const Ticket& after);
+  void add_ticket(Ticket ticket);
+  template <class Predicate>
+  std::uint64_t erase_tickets(const Predicate& unwanted);
+  void put_member(PublishedMember member);
+  void raise_max_id(std::uint64_t id);
+  std::optional<machine::ClusterTime> next_expiry() const;
+  void note_promotions();
 
   // history.cc
   void note_revision();  // stats.revision was raised.
@@ -83,6 +101,9 @@ struct Store::State {
   std::deque<TimeMark> times;         // Of revisions above compact_revision.
   std::optional<Deleting> deleting;
   std::vector<PublishedMember> members;
+  std::vector<Ticket> tickets;                 // By id.
+  std::uint64_t max_id = 0;                    // Of all that were ever used or reserved.
+  std::vector<machine::Promotion> promotions;  // What the tickets say.
   StoreStats stats;
   // The sum of the hashes of all that a snapshot would hold, and what it loses as history moves on.
   std::uint64_t hash_sum = 0;

@@ -5,9 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
-#include "raft/types.h"
+#include "raft/configuration.h"
 
 namespace raftd::machine {
 
@@ -24,6 +25,14 @@ struct Applied {
   raft::Term term;
   ClusterTime time;  // Never less than at the entry before.
   ByteView command;  // Without the stamp. Empty for a no-op or configuration entry.
+  const raft::Configuration* configuration = nullptr;  // Of a configuration entry. May be joint.
+};
+
+// A learner that becomes a voter once it has caught up.
+struct Promotion {
+  raft::NodeId learner;
+  raft::NodeId replaces;  // Leaves in the same change; 0: nobody does.
+  bool operator==(const Promotion&) const = default;
 };
 
 // Questions and answers stay inside the process; each front end and machine share their types.
@@ -93,6 +102,9 @@ class StateMachine {
   virtual std::optional<Bytes> chore(ClusterTime now) const = 0;
   // When chore() will next have something if nothing is applied meanwhile.
   virtual std::optional<ClusterTime> next_chore() const = 0;
+
+  // Learners that its state says shall vote. Asked on the leader; cheap.
+  virtual const std::vector<Promotion>& promotions() const = 0;
 
   // Equal wherever the same entries were applied, with or without a snapshot in between; of another
   // state most probably another one. Cheap. Precondition: no entry is applied in part.

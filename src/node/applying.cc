@@ -39,13 +39,9 @@ bool Replica::State::apply_front(Instant now) {
   if (slicing) {
     outcome = outside.machine.apply_slice();
   } else {
-    machine::Applied next{entry.index, entry.term, clock.applied(), {}};
-    const ByteView payload = entry.payload.bytes;
-    if (entry.kind == raft::EntryKind::kCommand && payload.size() >= machine::kStampBytes) {
-      next.time = clock.apply({load_le<std::uint64_t>(payload)});
-      next.command = payload.subspan(machine::kStampBytes);
-    }
-    outcome = outside.machine.apply(next, writes.wanted(entry.index, entry.term));
+    raft::Configuration room;
+    outcome =
+        outside.machine.apply(to_apply(entry, clock, room), writes.wanted(entry.index, entry.term));
   }
   slicing = !outcome.finished;
   if (slicing) return false;

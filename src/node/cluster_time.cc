@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/endian.h"
 
 namespace raftd::node {
 namespace {
@@ -31,6 +32,22 @@ machine::ClusterTime ClusterClock::apply(machine::ClusterTime stamp) {
 machine::ClusterTime ClusterClock::reading() const {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(reading_);
   return {static_cast<std::uint64_t>(ms.count())};
+}
+
+machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock,
+                          raft::Configuration& room) {
+  machine::Applied next{entry.index, entry.term, clock.applied(), {}};
+  const ByteView payload = entry.payload.bytes;
+  if (entry.kind == raft::EntryKind::kCommand && payload.size() >= machine::kStampBytes) {
+    next.time = clock.apply({load_le<std::uint64_t>(payload)});
+    next.command = payload.subspan(machine::kStampBytes);
+  } else if (entry.kind == raft::EntryKind::kConfiguration) {
+    auto configuration = raft::decode_configuration(payload);
+    ASSERT(configuration);  // The core has read it before it was committed.
+    room = *std::move(configuration);
+    next.configuration = &room;
+  }
+  return next;
 }
 
 }  // namespace raftd::node

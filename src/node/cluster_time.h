@@ -30,4 +30,8 @@ class ClusterClock {
   machine::ClusterTime applied_;
 };
 
+// A committed entry as the machine is given it; its stamp moves the clock. room: for a
+// configuration, it outlives what is returned.
+machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock, raft::Configuration& room);
+
 }  // namespace raftd::node

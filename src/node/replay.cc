@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/endian.h"
 #include "base/text.h"
 #include "node/cluster_time.h"
 
@@ -21,13 +20,8 @@ bool follows(const raft::Durable& durable, const raft::SnapshotId& snapshot) {
 }
 
 void apply(const raft::Entry& entry, ClusterClock& clock, machine::StateMachine& machine) {
-  machine::Applied next{entry.index, entry.term, clock.applied(), {}};
-  const ByteView payload = entry.payload.bytes;
-  if (entry.kind == raft::EntryKind::kCommand && payload.size() >= machine::kStampBytes) {
-    next.time = clock.apply({load_le<std::uint64_t>(payload)});
-    next.command = payload.subspan(machine::kStampBytes);
-  }
-  machine::Outcome outcome = machine.apply(next, false);
+  raft::Configuration room;
+  machine::Outcome outcome = machine.apply(to_apply(entry, clock, room), false);
   while (!outcome.finished)
     outcome = machine.apply_slice();
 }

@@ -191,6 +191,7 @@ void Replica::pump(Instant now) {
   s.scan_deadlines(now);
   s.ask_again(now);
   s.propose_chore(now);
+  s.promote_learners(now);
 
   // An answer to a Forward goes before the message that commits what it is about.
   s.send_outbox();
@@ -249,6 +250,7 @@ Instant Replica::next_wakeup() const {
   const State& s = *state_;
   Instant wakeup = std::min(s.core.next_deadline(), s.lanes.next_wakeup());
   wakeup = std::min(wakeup, s.snapshot_wakeup());
+  wakeup = std::min(wakeup, s.promotion_wakeup());
   wakeup = std::min(wakeup, s.writes.next_scan());
   wakeup = std::min(wakeup, s.reads.next_wakeup());
   wakeup = std::min(wakeup, s.forwards.next_scan());
@@ -312,6 +314,7 @@ void Replica::State::change_role(const raft::RoleView& after) {
   }
   if (after.term != before.term || after.role != before.role) {
     leading = false;
+    caught_up.clear();
     chore_at = {};
     transferring = false;
   }

@@ -1,5 +1,6 @@
 // What a replica consists of. Included by the replica's own files alone: replica.cc (the order of
 // everything), clients.cc (requests and their answers), applying.cc (committed entries),
+// promoting.cc (learners that become voters),
 // snapshotting.cc (snapshots and what they make superfluous), snapshot_clients.cc (those that
 // clients ask for), comparing.cc (whether the state is that of the others).
 #pragma once
@@ -63,6 +64,11 @@ struct Replica::State {
   bool apply_front(Instant now);
   void applied_entry(Instant now, const raft::Entry& entry, std::unique_ptr<machine::Reply> reply);
   void propose_chore(Instant now);
+
+  // promoting.cc
+  void promote_learners(Instant now);
+  bool promote(Instant now, const machine::Promotion& wanted);
+  Instant promotion_wakeup() const;
 
   // snapshotting.cc
   bool on_snapshot_disk(Instant now, const storage::DiskResult& result);
@@ -153,6 +159,12 @@ struct Replica::State {
   bool tidy_more = false;
   raft::Index chore_at;  // The outstanding chore; 0: none.
   bool leading = false;  // And an entry of the own term is applied.
+  struct CaughtUp {
+    raft::NodeId learner;
+    Instant since;
+  };
+  std::vector<CaughtUp> caught_up;  // Learners that shall vote, and do not lag.
+  Instant promotion_look_at{};
 
   raft::RoleView role;
   bool members_told = false;

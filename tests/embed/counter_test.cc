@@ -37,6 +37,7 @@ class Counter final : public machine::StateMachine {
   std::unique_ptr<machine::Reply> query(const machine::Query&) const override {
     return std::make_unique<Sum>(sum_);
   }
+  const std::vector<machine::Promotion>& promotions() const override { return nobody_; }
   // Its snapshot is the sum.
   class Writer final : public machine::SnapshotWriter {
    public:
@@ -83,6 +84,7 @@ class Counter final : public machine::StateMachine {
 
  private:
   std::uint64_t sum_ = 0;
+  std::vector<machine::Promotion> nobody_;
 };
 
 Bytes add(std::uint64_t number) {

@@ -20,6 +20,7 @@ const std::vector<Command>& samples() {
   static const std::string binary("\0\xff key", 6);
   static const std::string big(limits::kKeyBytesMax, 'k');
   static const std::string value(100'000, 'v');
+  static const std::string hash(kTokenHashBytes, '\xff');
   static const std::vector<Command> all = {
       Put{"a", "1", {}, false},
       Put{binary, binary, {Kind::kModIs, UINT64_MAX}, true},
@@ -31,6 +32,12 @@ const std::vector<Command>& samples() {
       DeletePrefix{"app/", UINT64_MAX},
       PublishMember{limits::kNodeIdMax, UINT64_MAX, "one", "http://10.0.0.1:2379", "1.0"},
       Compact{UINT64_MAX},
+      ReserveMember{hash, "n4", true, 3, limits::kTicketTtlMsMax},
+      ReserveMember{hash, "", false, 0, 0},
+      ClaimMember{4, hash, UINT64_MAX, "n4", "http://h", true, limits::kNodeIdMax, 0},
+      ClaimMember{limits::kNodeIdMax, "", 0, "", "", false, 0, 1000},
+      DropTickets{0},
+      DropTickets{limits::kNodeIdMax},
   };
   return all;
 }
@@ -131,7 +138,7 @@ TEST_CASE("huge length prefixes in a few bytes, nesting and other types are refu
 }
 
 TEST_CASE("a version or kind of command that this version does not know is unsupported") {
-  for (const std::string_view text : {"\x93\x02\x05\x01", "\x93\x01\x06\x01"}) {
+  for (const std::string_view text : {"\x93\x02\x05\x01", "\x93\x01\x09\x01"}) {
     const auto command = decode_text(text);
     REQUIRE_FALSE(command);
     CHECK(command.error().code == Errc::kUnsupported);
@@ -143,6 +150,7 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
   const std::string long_key(limits::kKeyBytesMax + 1, 'k');
   const std::string long_name(limits::kNameBytesMax + 1, 'n');
   const std::string long_client(limits::kAddressBytesMax + 1, 'c');
+  const std::string hash(kTokenHashBytes, 'h');
   const std::vector<Command> bad = {
       Put{"", "1", {}, false},
       Put{long_key, "1", {}, false},
@@ -157,6 +165,18 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
       PublishMember{1, 1, long_name, "c", "v"},
       PublishMember{1, 1, "n", long_client, "v"},
       PublishMember{1, 1, "n", "c", long_name},
+      ReserveMember{"", "n4", true, 0, 0},
+      ReserveMember{hash.substr(1), "n4", true, 0, 0},
+      ReserveMember{hash, long_name, true, 0, 0},
+      ReserveMember{hash, "n4", true, limits::kNodeIdMax + 1, 0},
+      ReserveMember{hash, "n4", true, 0, limits::kTicketTtlMsMax + 1},
+      ClaimMember{0, hash, 1, "n", "c", true, 0, 0},
+      ClaimMember{1, hash + "x", 1, "n", "c", true, 0, 0},
+      ClaimMember{1, hash, 1, long_name, "c", true, 0, 0},
+      ClaimMember{1, hash, 1, "n", long_client, true, 0, 0},
+      ClaimMember{1, hash, 1, "n", "c", true, limits::kNodeIdMax + 1, 0},
+      ClaimMember{1, hash, 1, "n", "c", true, 0, limits::kTicketTtlMsMax + 1},
+      DropTickets{limits::kNodeIdMax + 1},
   };
   for (const Command& command : bad) {
     const auto decoded = decode(unstamped(command));

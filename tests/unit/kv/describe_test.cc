@@ -16,6 +16,13 @@ TEST_CASE("a command is one line that names its fields") {
   CHECK(describe(DeletePrefix{"", 0}, false, false) == R"(DeletePrefix { prefix: "" })");
   CHECK(describe(DeletePrefix{"a/", 5}, false, false) ==
         R"(DeletePrefix { prefix: "a/", limit: 5 })");
+  CHECK(describe(ClaimMember{4, "", 0xab, "n4", "http://h:1", false, 3, 0}, false, false) ==
+        R"(ClaimMember { id: 4, instance: 00000000000000ab, name: "n4", client: "http://h:1", )"
+        R"(role: learner, replaces: 3 })");
+  CHECK(describe(ReserveMember{std::string(kTokenHashBytes, 'a'), "n4", true, 3, 5}, false,
+                 false) == R"(ReserveMember { name: "n4", role: voter, replaces: 3, ttl_ms: 5 })");
+  CHECK(describe(DropTickets{}, false, false) == "DropTickets { }");
+  CHECK(describe(DropTickets{4}, false, false) == "DropTickets { id: 4 }");
   CHECK(describe(PublishMember{1, 0xab, "n1", "http://h:1", "0.1"}, false, false) ==
         R"(PublishMember { id: 1, instance: 00000000000000ab, name: "n1", client: "http://h:1", )"
         R"(version: "0.1" })");

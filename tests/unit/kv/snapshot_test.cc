@@ -199,7 +199,7 @@ TEST_CASE("members that published themselves can be forgotten, and nothing else 
   Fed fed;
   fed.put("a", "1");
   fed.apply(PublishMember{1, 77, "n1", "http://a", "1"});
-  fed.store.forget_members();
+  fed.store.forget_members(0);
   CHECK(fed.store.members().empty());
   CHECK(fed.get("a").item.value == "1");
   Fed restored;

@@ -106,6 +106,16 @@ TEST_CASE("states that differ in anything that is replicated have other hashes")
         fed.apply(PublishMember{1, 2, "nh", "ttp://a", "1"});
       },
       [](Fed& fed) {
+        fed.start(ReserveMember{std::string(kTokenHashBytes, 'a'), "", true, 0, 5});
+      },
+      [](Fed& fed) {
+        fed.start(ReserveMember{std::string(kTokenHashBytes, 'b'), "", true, 0, 5});
+      },
+      [](Fed& fed) {
+        fed.start(ReserveMember{std::string(kTokenHashBytes, 'a'), "", true, 0, 5});
+        fed.start(DropTickets{1});
+      },
+      [](Fed& fed) {
         fed.time = 1001;
         fed.put("c", "1");
       },
