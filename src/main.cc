@@ -226,6 +226,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
   out.service = {.self = identity.node_id,
                  .name = name,
                  .cluster_id = cli::cluster_text(identity.cluster_id),
+                 .cluster_name = config.cluster.name,
                  .client_url = config.client.advertise,
                  .version = cli::kVersion,
                  .etcd_version = config.etcd.version,

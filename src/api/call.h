@@ -106,6 +106,8 @@ Handled handle_metrics(const Site& site, const Context& context);
 Handled handle_cluster(const Site& site, const Context& context);
 Handled handle_transfer(const Site& site, const Context& context);
 Handled handle_membership(const Site& site, const Context& context);
+Handled handle_join(const Site& site, const Context& context);
+Handled handle_tickets(const Site& site, const Context& context);
 Handled handle_debug(const Site& site, const Context& context);
 Handled handle_snapshot(const Site& site, const Context& context);
 

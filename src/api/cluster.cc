@@ -3,6 +3,7 @@
 
 #include "api/answer.h"
 #include "api/members.h"
+#include "api/membership.h"
 #include "api/native_kv.h"
 #include "base/text.h"
 #include "http/json.h"
@@ -44,7 +45,7 @@ class ClusterCall final : public Call {
                     const std::vector<MemberView>& members) const {
     std::string json = "{";
     if (route_ == Route::kCluster) {
-      std::uint64_t max_id = 0;
+      std::uint64_t max_id = site.store.max_id();
       for (const MemberView& member : members)
         max_id = std::max(max_id, member.id.value);
       add_member(json, "cluster_id", site.options.cluster_id);
@@ -62,7 +63,7 @@ class ClusterCall final : public Call {
       add_member_json(json, member, false);
     }
     json += ']';
-    if (route_ == Route::kCluster) json += ",\"tickets\":[]";
+    if (route_ == Route::kCluster) add_tickets(json, site, begun_);
     json += '}';
     return json;
   }

@@ -11,12 +11,12 @@
 
 #include "api/answer.h"
 #include "api/members.h"
+#include "api/membership.h"
 #include "api/native_kv.h"
 #include "api/read_options.h"
 #include "http/uri.h"
 
 namespace raftd::api {
-namespace {
 
 ApiError refusal(const char* code, std::string message) {
   ApiError error = bad_request(std::move(message));
@@ -30,6 +30,8 @@ ApiError change_pending(const Site& site, Instant now, std::string message) {
   add_member(error.extra, "index", site.backend.status(now).configuration.index.value);
   return error;
 }
+
+namespace {
 
 class ChangeCall : public Call {
  public:

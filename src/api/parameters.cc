@@ -10,16 +10,16 @@ namespace raftd::api {
 namespace {
 
 constexpr std::array<std::string_view, kParams> kNames{
-    "all",      "cas",   "consistency", "count",        "cursor",       "delimiter", "dry_run",
-    "exclude",  "force", "format",      "if",           "key64",        "keys",      "limit",
-    "limits",   "list",  "max_stale",   "meta",         "min_revision", "prefix",    "prev",
-    "redirect", "rev",   "reverse",     "serializable", "timeout",      "to"};
+    "all",     "cas",      "consistency", "count", "cursor",       "delimiter", "dry_run",
+    "exclude", "force",    "format",      "if",    "key64",        "keys",      "limit",
+    "limits",  "list",     "max_stale",   "meta",  "min_revision", "name",      "prefix",
+    "prev",    "redirect", "replaces",    "rev",   "reverse",      "role",      "serializable",
+    "timeout", "to",       "ttl",         "voter"};
 
 // Of the contract, but of a later release: to ignore them would turn a conditional, expiring or
 // waiting request into a plain one.
-constexpr std::string_view kLaterNames[] = {"after",      "filter", "incr",   "init",
-                                            "keep_lease", "lease",  "strict", "touch",
-                                            "ttl",        "wait",   "watch"};
+constexpr std::string_view kLaterNames[] = {"after", "filter", "incr",  "init", "keep_lease",
+                                            "lease", "strict", "touch", "wait", "watch"};
 
 std::optional<Param> find_param(std::string_view name) {
   for (std::size_t i = 0; i < kParams; ++i) {

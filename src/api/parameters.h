@@ -37,16 +37,21 @@ enum class Param : std::uint8_t {
   kMaxStale,
   kMeta,
   kMinRevision,
+  kName,
   kPrefix,
   kPrev,
   kRedirect,
+  kReplaces,
   kRev,
   kReverse,
+  kRole,
   kSerializable,
   kTimeout,
   kTo,
+  kTtl,
+  kVoter,
 };
-inline constexpr std::size_t kParams = static_cast<std::size_t>(Param::kTo) + 1;
+inline constexpr std::size_t kParams = static_cast<std::size_t>(Param::kVoter) + 1;
 
 std::string_view param_name(Param param);
 
@@ -66,9 +71,9 @@ class ParamSet {
   std::optional<Param> first_not_in(ParamSet other) const;
 
  private:
-  static_assert(kParams <= 32);
-  static constexpr std::uint32_t bit(Param param) { return 1U << static_cast<unsigned>(param); }
-  std::uint32_t bits_ = 0;
+  static_assert(kParams <= 64);
+  static constexpr std::uint64_t bit(Param param) { return 1ULL << static_cast<unsigned>(param); }
+  std::uint64_t bits_ = 0;
 };
 
 inline constexpr ParamSet kCommonParams{Param::kTimeout, Param::kRedirect};

@@ -27,7 +27,8 @@ constexpr Call kCalls[] = {
     {"/version", Route::kVersion, kGet},
     {"/metrics", Route::kMetrics, kGet},
     {"/cluster", Route::kCluster, kGet},
-    {"/cluster/members", Route::kMembers, kGet},
+    {"/cluster/members", Route::kMembers, kGet | kPost},
+    {"/cluster/tickets", Route::kTickets, kGet | kPost},
     {"/cluster/transfer", Route::kTransfer, kPost},
     {"/cluster/stepdown", Route::kStepdown, kPost},
     {"/admin/debug", Route::kDebug, kGet},
@@ -36,6 +37,7 @@ constexpr Call kCalls[] = {
 };
 constexpr unsigned kAllMethods = kGet | kPut | kPost | kDelete;
 constexpr std::string_view kMembersPrefix = "/cluster/members/";
+constexpr std::string_view kTicketsPrefix = "/cluster/tickets/";
 constexpr std::string_view kPromoteSuffix = "/promote";
 
 constexpr std::array<const char*, kRoots> kRootNames{"/",        "/kv",     "/status",  "/livez",
@@ -59,7 +61,13 @@ std::optional<Found> find(std::string_view path) {
     if (promote) member.remove_suffix(kPromoteSuffix.size());
     if (!member.empty() && member.find('/') == std::string_view::npos) {
       return promote ? Found{{Route::kPromote, member}, kPost}
-                     : Found{{Route::kMember, member}, kGet | kDelete};
+                     : Found{{Route::kMember, member}, kGet | kPut | kDelete};
+    }
+  }
+  if (path.starts_with(kTicketsPrefix)) {
+    const std::string_view ticket = path.substr(kTicketsPrefix.size());
+    if (!ticket.empty() && ticket.find('/') == std::string_view::npos) {
+      return Found{{Route::kTicket, ticket}, kDelete};
     }
   }
   return std::nullopt;

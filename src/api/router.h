@@ -24,6 +24,8 @@ enum class Route : std::uint8_t {
   kMembers,
   kMember,
   kPromote,
+  kTickets,
+  kTicket,
   kTransfer,
   kStepdown,
   kDebug,

@@ -55,12 +55,18 @@ Handled dispatch(const Site& site, const Context& context) {
     case Route::kMetrics:
       return handle_metrics(site, context);
     case Route::kCluster:
-    case Route::kMembers:
       return handle_cluster(site, context);
+    case Route::kMembers:
+      return context.is_read() ? handle_cluster(site, context) : handle_join(site, context);
     case Route::kMember:
-      return context.is_read() ? handle_cluster(site, context) : handle_membership(site, context);
+      if (context.is_read()) return handle_cluster(site, context);
+      return context.request.method == http::Method::kPut ? handle_join(site, context)
+                                                          : handle_membership(site, context);
     case Route::kPromote:
       return handle_membership(site, context);
+    case Route::kTickets:
+    case Route::kTicket:
+      return handle_tickets(site, context);
     case Route::kTransfer:
     case Route::kStepdown:
       return handle_transfer(site, context);

@@ -38,6 +38,7 @@ struct ServiceOptions {
   raft::NodeId self;
   std::string name;
   std::string cluster_id;  // 16 hex digits.
+  std::string cluster_name;
   std::string client_url;  // Advertised.
   std::string version;     // raftd's.
   std::string etcd_version;

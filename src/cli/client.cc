@@ -31,8 +31,8 @@ bool parse_endpoint(std::string_view text, Endpoint& endpoint) {
   const std::string_view scheme = "http://";
   std::string_view rest = text;
   if (rest.starts_with(scheme)) {
-    if (!config::parse_url(rest, endpoint.address)) return false;
-  } else if (!config::parse_address(rest, true, endpoint.address)) {
+    if (!parse_url(rest, endpoint.address)) return false;
+  } else if (!parse_address(rest, true, endpoint.address)) {
     return false;
   }
   endpoint.url = endpoint.address.is_unix() ? endpoint.address.text()
@@ -112,7 +112,7 @@ std::string Client::request_text(const Endpoint& endpoint, const Question& quest
     target += (target.find('?') == std::string::npos ? "?" : "&");
     target += strf("timeout=%lldms", static_cast<long long>(ms.count()));
   }
-  const config::Address& address = endpoint.address;
+  const Address& address = endpoint.address;
   std::string text = question.method + " " + target +
                      " HTTP/1.1\r\nHost: " + (address.is_unix() ? "localhost" : address.text()) +
                      "\r\nConnection: close\r\nUser-Agent: raftd\r\n";

@@ -15,7 +15,7 @@ namespace raftd::cli {
 
 struct Endpoint {
   std::string url;  // As in messages: http://127.0.0.1:2379, unix:/run/x
-  config::Address address;
+  Address address;
 };
 
 // A comma-separated list of http://HOST:PORT, HOST:PORT, unix:PATH. kBadInput: the sentence.

@@ -135,18 +135,17 @@ void SocketTransport::pause(Duration duration) {
   std::this_thread::sleep_for(duration);
 }
 
-Exchange SocketTransport::exchange(const config::Address& address, std::string_view request,
+Exchange SocketTransport::exchange(const Address& address, std::string_view request,
                                    Instant deadline) {
   return connect_and(address, deadline, {request, deadline, {}, nullptr});
 }
 
-Exchange SocketTransport::download(const config::Address& address, std::string_view request,
+Exchange SocketTransport::download(const Address& address, std::string_view request,
                                    Instant deadline, Duration patience, const BodySink& sink) {
   return connect_and(address, deadline, {request, deadline, patience, &sink});
 }
 
-Exchange SocketTransport::connect_and(const config::Address& address, Instant deadline,
-                                      const Talk& talk) {
+Exchange SocketTransport::connect_and(const Address& address, Instant deadline, const Talk& talk) {
   const Instant connect_deadline = std::min(deadline, now() + kConnectTimeout);
   Exchange failed;
   if (address.is_unix()) {

@@ -9,14 +9,13 @@ class SocketTransport final : public Transport {
  public:
   Instant now() override;
   void pause(Duration duration) override;
-  Exchange exchange(const config::Address& address, std::string_view request,
-                    Instant deadline) override;
-  Exchange download(const config::Address& address, std::string_view request, Instant deadline,
+  Exchange exchange(const Address& address, std::string_view request, Instant deadline) override;
+  Exchange download(const Address& address, std::string_view request, Instant deadline,
                     Duration patience, const BodySink& sink) override;
 
  private:
   struct Talk;
-  Exchange connect_and(const config::Address& address, Instant deadline, const Talk& talk);
+  Exchange connect_and(const Address& address, Instant deadline, const Talk& talk);
 };
 
 }  // namespace raftd::cli

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/address.h"
 #include "base/time.h"
 #include "cli/response_reader.h"
-#include "config/address.h"
 
 namespace raftd::cli {
 
@@ -27,12 +27,11 @@ class Transport {
   virtual Instant now() = 0;
   virtual void pause(Duration duration) = 0;
   // request is the whole text of one. Returns at the deadline at the latest.
-  virtual Exchange exchange(const config::Address& address, std::string_view request,
-                            Instant deadline) = 0;
+  virtual Exchange exchange(const Address& address, std::string_view request, Instant deadline) = 0;
   // The same, and the body of a 200 goes to sink. Whenever a piece of it has come, the deadline is
   // patience from then, if that is later.
-  virtual Exchange download(const config::Address& address, std::string_view request,
-                            Instant deadline, Duration patience, const BodySink& sink) = 0;
+  virtual Exchange download(const Address& address, std::string_view request, Instant deadline,
+                            Duration patience, const BodySink& sink) = 0;
 };
 
 }  // namespace raftd::cli

@@ -5,8 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "base/address.h"
 #include "base/text.h"
-#include "config/address.h"
 #include "config/members.h"
 #include "config/units.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/address.h"
 #include "base/text.h"
-#include "config/address.h"
 
 namespace raftd::config {
 namespace {
@@ -106,16 +106,6 @@ Place place_of_field(const Value& entry, const std::string& field) {
 }
 
 }  // namespace
-
-bool is_label(const std::string& text) {
-  return !text.empty() && text.size() <= limits::kNameBytesMax && is_utf8(text) &&
-         std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
-bool is_member_name(const std::string& text) {
-  return is_label(text) && text.find_first_not_of("0123456789") != std::string::npos;
-}
 
 std::string node_name(const Config& config) {
   if (!config.name.empty()) return config.name;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "config/address.h"
+#include "base/address.h"
 #include "config/units.h"
 #include "config/value.h"
 

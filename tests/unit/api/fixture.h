@@ -63,6 +63,7 @@ inline ServiceOptions usual_options() {
   options.self = {1};
   options.name = "n1";
   options.cluster_id = "8f1c0a93d2be7745";
+  options.cluster_name = "test";
   options.client_url = "http://10.0.0.1:2379";
   options.version = "1.0.0";
   options.etcd_version = "3.6.0";

@@ -15,7 +15,7 @@ namespace raftd::cli {
 class FakeTransport final : public Transport {
  public:
   struct Asked {
-    config::Address address;
+    Address address;
     std::string request;
   };
   std::vector<Asked> asked;
@@ -59,8 +59,8 @@ class FakeTransport final : public Transport {
     ++pauses;
     now_ = now_ + duration;
   }
-  Exchange download(const config::Address& address, std::string_view request, Instant deadline,
-                    Duration, const BodySink& sink) override {
+  Exchange download(const Address& address, std::string_view request, Instant deadline, Duration,
+                    const BodySink& sink) override {
     Exchange got = exchange(address, request, deadline);
     if (got.stage == Exchange::Stage::kAnswered && got.answer.status == 200) {
       const Status taken = sink(got.answer.body);
@@ -69,7 +69,7 @@ class FakeTransport final : public Transport {
     }
     return got;
   }
-  Exchange exchange(const config::Address& address, std::string_view request, Instant) override {
+  Exchange exchange(const Address& address, std::string_view request, Instant) override {
     asked.push_back({address, std::string(request)});
     if (endless_) return always_;
     REQUIRE_MESSAGE(!script_.empty(), "a question that the script does not expect");

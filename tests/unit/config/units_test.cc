@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "config/address.h"
+#include "base/address.h"
 #include "config/keys.h"
 
 namespace raftd::config {

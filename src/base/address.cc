@@ -1,4 +1,4 @@
-#include "config/address.h"
+#include "base/address.h"
 
 #include <algorithm>
 #include <cctype>
@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 
-namespace raftd::config {
+namespace raftd {
 namespace {
 
 constexpr std::size_t kUnixPathBytesMax = 107;  // sockaddr_un, with its NUL.
@@ -99,4 +99,14 @@ bool parse_url(std::string_view text, Address& address) {
   return false;
 }
 
-}  // namespace raftd::config
+bool is_label(const std::string& text) {
+  return !text.empty() && text.size() <= limits::kNameBytesMax && is_utf8(text) &&
+         std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool is_member_name(const std::string& text) {
+  return is_label(text) && text.find_first_not_of("0123456789") != std::string::npos;
+}
+
+}  // namespace raftd

@@ -1,11 +1,11 @@
-// Addresses as people write them: HOST:PORT, [::1]:PORT, unix:PATH, http://HOST:PORT.
+// Addresses and names as people write them: HOST:PORT, [::1]:PORT, unix:PATH, http://HOST:PORT.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace raftd::config {
+namespace raftd {
 
 struct Address {
   std::string host;        // Without brackets; empty: a Unix socket.
@@ -25,4 +25,7 @@ bool parse_address(std::string_view text, bool unix_allowed, Address& address);
 // http://HOST:PORT or https://HOST:PORT, with at most one slash after it.
 bool parse_url(std::string_view text, Address& address);
 
-}  // namespace raftd::config
+bool is_label(const std::string& text);        // 1 to 64 bytes, UTF-8, no control bytes.
+bool is_member_name(const std::string& text);  // A label that is not only digits.
+
+}  // namespace raftd
