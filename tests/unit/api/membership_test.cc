@@ -110,7 +110,7 @@ TEST_CASE("a change of members takes no other parameters, no condition and no fi
   CHECK(f.now("DELETE", "/cluster/members/3", {{"if-match", "*"}}).status == 400);
   CHECK(f.now("DELETE", "/cluster/members/%zz").status == 400);
   CHECK(f.now("POST", "/cluster/members/4/promote", {}, "{\"a\":1}").status == 400);
-  CHECK(f.now("PUT", "/cluster/members/4").status == 405);
+  CHECK(f.now("PUT", "/cluster/members/4/promote").status == 405);
   CHECK(f.now("GET", "/cluster/members/4/promote").status == 405);
   CHECK(f.now("POST", "/cluster/members//promote").status == 404);
   f.follow(0);

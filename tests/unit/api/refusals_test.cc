@@ -171,7 +171,7 @@ TEST_CASE("an unknown, repeated, misread or later parameter is refused by name")
     CHECK(contains(response.body, "\"outcome\":\"none\""));
   }
   for (const char* later :
-       {"ttl=15s", "lease=1", "keep_lease", "incr=1", "incr", "touch", "wait=3s", "after=4"}) {
+       {"lease=1", "keep_lease", "incr=1", "incr", "touch", "wait=3s", "after=4"}) {
     CAPTURE(later);
     for (const char* method : {"GET", "PUT", "POST", "DELETE"}) {
       const auto response = f.now(method, std::string("/kv/a?") + later);
@@ -179,6 +179,7 @@ TEST_CASE("an unknown, repeated, misread or later parameter is refused by name")
       CHECK(contains(response.body, "is not in this release"));
     }
   }
+  CHECK(contains(f.now("PUT", "/kv/a?ttl=15s", {}, "v").body, "takes no parameter ttl"));
   CHECK(contains(f.now("GET", "/status?watch").body, "watch is not in this release"));
   for (const char* bad : {"/kv/a?=1", "/kv/a?%zz", "/kv/a?cas=%4", "/kv/a?a b"}) {
     CAPTURE(bad);
