@@ -24,8 +24,10 @@ Cluster::Cluster(std::uint64_t seed, const Options& options, TraceSink trace)
       options_(options),
       trace_sink_(std::move(trace)),
       rng_(seed),
-      logs_(options.nodes),
+      logs_(options.nodes, options.spares),
       network_(schedule_, options, rng_.next(), *this) {
+  ASSERT_CMP(options.spares, <, options.nodes);
+  members_change_ = options.spares > 0;
   oracle_.watch(logs_);
   for (std::size_t i = 0; i < options.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(*this, i, rng_.next()));

@@ -59,6 +59,9 @@ struct Coverage {
   std::uint64_t changes_done = 0;
   std::uint64_t changes_unknown = 0;
   std::uint64_t leaders_removed = 0;
+  std::uint64_t tickets_asked = 0;
+  std::uint64_t claims_done = 0;
+  std::uint64_t claims_refused = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
   std::uint64_t writes_refused = 0;
@@ -133,6 +136,9 @@ class Cluster final : private Peers {
   // that is no member yet becomes a learner first. False: it does not run.
   bool change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners, bool forced,
                       Duration timeout, Answer answer);
+  // The same, for any members. Precondition: it runs.
+  void change_members(std::size_t node, node::ChangeMembers change, Duration timeout,
+                      Answer answer);
   // Of the newest configuration that is committed. A node that is none is owed nothing.
   bool is_member(std::size_t node) const;
   // Whether enough nodes are such, by that configuration.

@@ -73,7 +73,6 @@ node::ClientResult Cluster::trusted(std::size_t node, node::ClientResult result)
 bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64_t learners,
                              bool forced, Duration timeout, Answer answer) {
   if (!running(node)) return false;
-  members_change_ = true;
   const raft::ConfigurationAt present = nodes_[node]->replica->configuration();
   const std::vector<raft::NodeId> members = raft::members_of(present.configuration);
   raft::Configuration target;
@@ -84,10 +83,16 @@ bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64
     (votes && known ? target.voters : target.learners).push_back(id_of(i));
     target.addresses.push_back({id_of(i), strf("node%zu:2380", i + 1)});
   }
+  change_members(node, {std::move(target), present.index, forced}, timeout, std::move(answer));
+  return true;
+}
+
+void Cluster::change_members(std::size_t node, node::ChangeMembers change, Duration timeout,
+                             Answer answer) {
+  members_change_ = true;
   ++coverage_.changes_asked;
   const auto leads = leader();
-  const bool leaves = leads && !std::ranges::binary_search(target.voters, id_of(*leads));
-  node::ChangeMembers change{std::move(target), present.index, forced};
+  const bool leaves = leads && !std::ranges::binary_search(change.target.voters, id_of(*leads));
   submit(node, node::Write{std::move(change)}, timeout,
          [this, leaves, answer = std::move(answer)](std::optional<node::ClientResult> result) {
            if (!result || std::holds_alternative<node::Unknown>(*result)) {
@@ -98,7 +103,6 @@ bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64
            }
            answer(std::move(result));
          });
-  return true;
 }
 
 bool Cluster::is_member(std::size_t node) const {

@@ -5,11 +5,13 @@
 
 namespace raftd::sim {
 
-// The first start: the first frame holds the configuration, the same on every node.
+// The first start: the first frame holds the configuration, the same on every node; a node that is
+// to join has none.
 void Cluster::format_disk(std::size_t node) {
   Node& n = *nodes_[node];
   raft::Configuration members;
-  for (std::size_t i = 0; i < options_.nodes; ++i) {
+  const std::size_t first = options_.nodes - options_.spares;
+  for (std::size_t i = 0; i < first; ++i) {
     members.voters.push_back(id_of(i));
     members.addresses.push_back({id_of(i), strf("node%zu:2380", i + 1)});
   }
@@ -25,9 +27,13 @@ void Cluster::format_disk(std::size_t node) {
   };
   run(journal.prepare_next_segment().value());
   raft::PersistBatch batch;
-  batch.hard_state = raft::HardState{{1}, {}};
-  batch.entries.push_back(
-      {{1}, {1}, raft::EntryKind::kConfiguration, share(raft::encode(members))});
+  if (node < first) {
+    batch.hard_state = raft::HardState{{1}, {}};
+    batch.entries.push_back(
+        {{1}, {1}, raft::EntryKind::kConfiguration, share(raft::encode(members))});
+  } else {
+    batch.hard_state = raft::HardState{};
+  }
   run(journal.begin(batch));
 }
 

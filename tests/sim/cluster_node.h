@@ -50,6 +50,7 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   }
   std::optional<Bytes> chore(machine::ClusterTime now) const override { return store_.chore(now); }
   std::optional<machine::ClusterTime> next_chore() const override { return store_.next_chore(); }
+  const std::vector<machine::Promotion>& promotions() const override { return store_.promotions(); }
   std::uint64_t state_hash() const override { return store_.state_hash(); }
   bool tidy_slice() override { return store_.tidy_slice(); }
 

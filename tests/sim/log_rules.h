@@ -16,7 +16,9 @@ namespace raftd::sim {
 class LogRules {
  public:
   // At first each of them is a voter.
-  explicit LogRules(std::size_t nodes) : disks_(nodes), quorums_(nodes), acked_(nodes) {}
+  // The last ones, the spares, are no members at first.
+  LogRules(std::size_t nodes, std::size_t spares)
+      : disks_(nodes), quorums_(nodes, spares), acked_(nodes) {}
 
   // The disk outlives this.
   void attach(std::size_t node, const DiskLog& disk) { disks_[node] = &disk; }

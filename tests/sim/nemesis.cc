@@ -69,6 +69,7 @@ void Nemesis::happen(const Fault& fault) {
     case FaultKind::kTransfer:
     case FaultKind::kStray:
     case FaultKind::kChangeMembers:
+    case FaultKind::kJoin:
       return happen_to_process(fault, node);
     case FaultKind::kPartition:
     case FaultKind::kReset:
@@ -110,6 +111,8 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
   } else if (fault.kind == FaultKind::kChangeMembers) {
     const bool forced = fault.with % 2 == 0;
     cluster_.change_members(node, fault.with, fault.how, forced, seconds(3), [](const auto&) {});
+  } else if (fault.kind == FaultKind::kJoin) {
+    joining_.join(node, fault.with);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sim/cluster.h"
+#include "sim/joining.h"
 #include "sim/plan.h"
 
 namespace raftd::sim {
@@ -9,10 +10,11 @@ namespace raftd::sim {
 class Nemesis {
  public:
   Nemesis(Cluster& cluster, Plan plan, Cluster::TraceSink trace = {})
-      : cluster_(cluster), plan_(std::move(plan)), trace_(std::move(trace)) {}
+      : cluster_(cluster), plan_(std::move(plan)), trace_(std::move(trace)), joining_(cluster) {}
 
   void start();
   void stop();  // Nothing begins any more; whoever is down stays so.
+  const Joining& joining() const { return joining_; }
 
  private:
   void happen(const Fault& fault);
@@ -29,6 +31,7 @@ class Nemesis {
   Cluster& cluster_;
   Plan plan_;
   Cluster::TraceSink trace_;
+  Joining joining_;
   bool stopped_ = false;
 };
 

@@ -156,6 +156,8 @@ void change_members(Rng& rng, Options& options) {
   options.crash_every = maybe(rng, 70, milliseconds(300), seconds(4));
   options.partition_every = maybe(rng, 70, milliseconds(200), seconds(4));
   options.transfer_every = maybe(rng, 40, milliseconds(300), seconds(4));
+  options.spares = rng.below(options.nodes);
+  options.join_every = maybe(rng, 60, milliseconds(200), seconds(4));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace raftd::sim {
 
 struct Options {
   std::size_t nodes = 3;
+  std::size_t spares = 0;                      // Of these: the last ones are no members at first.
   Duration chaos = std::chrono::seconds(20);   // Faults happen.
   Duration settle = std::chrono::seconds(30);  // They have stopped; all must be well by then.
 
@@ -86,6 +87,7 @@ struct Options {
   Duration damage_every{};
   Duration stray_every{};
   Duration change_members_every{};
+  Duration join_every{};
   std::uint64_t aim_at_leader_percent = 50;
 
   bool operator==(const Options&) const = default;
@@ -98,7 +100,7 @@ enum class Profile : std::uint8_t {
   kDisk,
   kReads,
   kBeyond,  // Damage to more disks than can be survived: no progress is expected, nothing wrong.
-  kMembership,  // Nodes are removed and come back, as voters and as learners.
+  kMembership,  // Nodes join, are removed and come back, as voters and as learners.
 };
 inline constexpr std::string_view kProfileNames[] = {"swarm", "lite",   "disk",
                                                      "reads", "beyond", "membership"};

@@ -65,6 +65,9 @@ void draw_rest(Rng& rng, const Options& options, Fault& fault) {
       fault.with = rng.below(1ULL << options.nodes);
       fault.how = rng.below(1ULL << options.nodes);
       break;
+    case FaultKind::kJoin:
+      fault.with = rng.below(1ULL << 20);
+      break;
   }
 }
 
@@ -93,6 +96,7 @@ const std::vector<FaultInfo>& fault_kinds() {
       {F::kDamage, "damage", &O::damage_every, {}, {}},
       {F::kStray, "stray", &O::stray_every, {}, {}},
       {F::kChangeMembers, "change-members", &O::change_members_every, {}, {}},
+      {F::kJoin, "join", &O::join_every, {}, {}},
   };
   return kinds;
 }

@@ -31,6 +31,7 @@ enum class FaultKind : std::uint8_t {
   kStray,          // Once in a run. how: 0: it applies another value; 1: its memory rots.
   kChangeMembers,  // The node is asked to; forced where with is even. with: the voters; how: the
                    // learners; as bits.
+  kJoin,           // A machine joins by way of the node; with: what decides how.
 };
 
 enum class Shape : std::uint8_t {

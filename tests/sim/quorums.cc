@@ -4,8 +4,8 @@
 
 namespace raftd::sim {
 
-Quorums::Quorums(std::size_t nodes) : own_(nodes) {
-  for (std::size_t i = 0; i < nodes; ++i)
+Quorums::Quorums(std::size_t nodes, std::size_t spares) : own_(nodes) {
+  for (std::size_t i = 0; i < nodes - spares; ++i)
     committed_.configuration.voters.push_back({i + 1});
   std::ranges::fill(own_, committed_);
 }

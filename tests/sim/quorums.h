@@ -13,8 +13,8 @@ namespace raftd::sim {
 
 class Quorums {
  public:
-  // Before anything else is said: each node is a voter.
-  explicit Quorums(std::size_t nodes);
+  // Before anything else is said: each node is a voter, but for the last ones, the spares.
+  explicit Quorums(std::size_t nodes, std::size_t spares = 0);
 
   // In effect on this node.
   void in_effect(std::size_t node, const raft::ConfigurationAt& at);

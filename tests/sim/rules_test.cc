@@ -63,7 +63,7 @@ class Disks {
   }
 
   DiskLog logs[3];
-  LogRules rules{3};
+  LogRules rules{3, 0};
 
  private:
   struct Observer final : LogObserver {

@@ -120,6 +120,10 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   }
   workload.stop();
   notice_strays(cluster);
+  const auto promoted = [&] { return !nemesis.joining().promotions_wait(); };
+  if (!cluster.run_until(promoted, cluster.options().settle)) {
+    throw Violation("liveness: a learner does not become a voter" + state_of(cluster));
+  }
   const auto quiet = [&] { return workload.idle() && converged(cluster, cluster.oracle().last()); };
   if (!cluster.run_until(quiet, cluster.options().settle)) {
     throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));

@@ -40,6 +40,7 @@ const std::vector<OptionInfo>& option_table() {
   using O = Options;
   static const std::vector<OptionInfo> table = {
       {"nodes", &O::nodes, 1, 9},
+      {"spares", &O::spares, 0, 8},
       {"chaos", &O::chaos, kMillisecond, kHour},
       {"settle", &O::settle, 1000 * kMillisecond, kHour},
       {"heartbeat", &O::heartbeat, kMillisecond, kHour},
@@ -272,6 +273,7 @@ std::optional<Script> with_default(Script script, std::size_t option) {
         const Options defaults;
         if (script.options.*member == defaults.*member) return std::nullopt;
         script.options.*member = defaults.*member;
+        script.options.spares = std::min(script.options.spares, script.options.nodes - 1);
         return std::move(script);
       },
       option_table()[option].field);
@@ -297,6 +299,9 @@ Result<Script> parse_script(const std::string& name, std::string_view text) {
   }
   if (script.options.election <= script.options.heartbeat) {
     return error(line, "election has to be longer than heartbeat");
+  }
+  if (script.options.spares >= script.options.nodes) {
+    return error(line, "spares have to be fewer than nodes");
   }
   std::ranges::stable_sort(script.plan, {}, &Fault::at);
   return script;

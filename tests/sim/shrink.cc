@@ -102,6 +102,7 @@ class Shrinker {
     for (std::size_t nodes = 1; nodes < best_.script.options.nodes; ++nodes) {
       Script smaller = best_.script;
       smaller.options.nodes = nodes;
+      smaller.options.spares = std::min(smaller.options.spares, nodes - 1);
       any |= attempt(std::move(smaller));
     }
     return any;
