@@ -212,6 +212,20 @@ TEST_CASE("after a crash before IDENTITY the same ticket is used, from the same 
   CHECK(scene.identity().instance == kept.instance);
 }
 
+TEST_CASE("a crash between the log and IDENTITY is a join begun again, under the same name") {
+  Scene scene;
+  scene.join_once();
+  const std::uint64_t instance = scene.identity().instance;
+  scene.config.name = "later";  // The cluster compares what it is told with what it was told.
+  std::filesystem::remove(scene.config.data_dir + "/IDENTITY");
+  scene.net.answer(200, kTaken);
+  const Ran ran = scene.run();
+  CHECK(ran.joined.run);
+  CHECK(ran.joined.name == "n4");
+  CHECK(ran.last_body.find("\"name\":\"n4\"") != std::string::npos);
+  CHECK(scene.identity().instance == instance);
+}
+
 TEST_CASE("a kept ticket that is not taken any more is replaced by another, once") {
   for (const char* error : {"bad_ticket", "id_used"}) {
     Scene scene;

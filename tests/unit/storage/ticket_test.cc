@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "storage/inspect.h"
 #include "unit/storage/log_driver.h"
 #include "unit/storage/temporary_directory.h"
 
@@ -85,6 +86,9 @@ TEST_CASE("the log of a node that joins has term 0, no entry and no members") {
   REQUIRE(*identity);
   CHECK((*identity)->node_id == kJoiner);
   CHECK((*identity)->instance == 99);
+  const auto inspection = inspect(disk, {});
+  REQUIRE(inspection);
+  CHECK(inspection->findings.empty());
 }
 
 TEST_CASE("[RF-8] a join cut short anywhere keeps its ticket, and is begun again or is a node") {
