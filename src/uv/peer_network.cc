@@ -247,11 +247,10 @@ void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
     if (member.id == s.context.options.identity.node_id) return;
     s.link_to(member.id).set_address(member.peer);
   };
-  const bool newcomer = s.is_newcomer();
-  for (const raft::MemberAddress& member : s.configuration->addresses) {
-    if (!newcomer || !s.is_listed(member.id)) dial(member);
-  }
-  if (!newcomer) return;
+  for (const raft::MemberAddress& member : s.configuration->addresses)
+    dial(member);
+  if (!s.is_newcomer()) return;
+  // Their addresses are newer than those in the log.
   for (const raft::MemberAddress& member : s.context.options.listed)
     dial(member);
 }
