@@ -3,6 +3,7 @@ cluster knows it as a learner from its first configuration."""
 
 import http.server
 import json
+import re
 import subprocess
 import threading
 
@@ -48,8 +49,8 @@ class Joiner:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.config = directory / "joiner.toml"
         text = self.cluster.config_text(self.node)
-        members = text.index("members = [")
-        self.config.write_text(text[text.index("\n") + 1 : members] + text[text.index("]\n", text.index("\n]", members)) + 2 :])
+        without_members = re.sub(r"members = \[\n.*?\n\]\n", "", text, flags=re.DOTALL)
+        self.config.write_text(re.sub(r"\Aid = 4\n", "", without_members))
 
     def make_ticket(self, cluster_id):
         self.server.ticket = {
