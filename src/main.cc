@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "cli/cli.h"
 #include "cli/offline.h"
+#include "cli/ticket.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "storage/data_dir.h"
@@ -191,6 +192,17 @@ std::uint64_t settings_hash() {
   return digest128(settings).low;
 }
 
+// Whom the node dials while its log does not name it: those of the ticket with which it joined, or
+// those of the file. Precondition: the data directory has not been opened, which removes a ticket
+// that has done its work.
+std::vector<raft::MemberAddress> listed_peers(const config::Config& config, Log& log) {
+  Result<std::vector<raft::MemberAddress>> members = cli::ticket_members(config.data_dir);
+  if (!members) log.warn("%s: %s", config.data_dir.c_str(), members.error().message.c_str());
+  if (members && !members->empty()) return *std::move(members);
+  if (config.cluster.members.empty()) return {};
+  return cli::first_configuration(config).addresses;
+}
+
 uv::NodeOptions node_options(const config::Config& config, const storage::Opened& opened,
                              Rng& entropy, raft::Incarnation incarnation) {
   const storage::Identity& identity = opened.identity;
@@ -222,7 +234,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
               .settings_hash = settings_hash(),
               .election_timeout_min = config.raft.election_timeout,
               .connect_timeout = config.raft.election_timeout,
-              .listed = cli::first_configuration(config).addresses};
+              .listed = {}};
   out.service = {.self = identity.node_id,
                  .name = name,
                  .cluster_id = cli::cluster_text(identity.cluster_id),
@@ -304,6 +316,7 @@ int run_node(const config::Sources& sources) {
   open.progress = [&](const storage::RecoveryProgress& at) {
     progress.on_read(uv::monotonic_now(), at);
   };
+  std::vector<raft::MemberAddress> listed = listed_peers(config, log);
   Result<storage::Opened> opened = storage::open_data_dir(open);
   if (!opened) {
     const bool corrupt = opened.error().code == Errc::kCorrupt;
@@ -317,6 +330,7 @@ int run_node(const config::Sources& sources) {
   take_state(sink, opened->recovered, log);
 
   uv::NodeOptions options = node_options(config, *opened, entropy, incarnation);
+  options.peer.listed = std::move(listed);
   if (options.service.config_differs) {
     log.warn(
         "the members in the file differ from those in the log; the log decides "

@@ -72,7 +72,10 @@ Parsed execute(const Arguments& arguments, const Output& output) {
   const Command& command = *arguments.command;
   switch (command.id) {
     case CommandId::kRun:
+      if (arguments.has("--join")) return join_command(arguments, sources_of(arguments), output);
       return {sources_of(arguments), kExitDone};
+    case CommandId::kJoin:
+      return join_command(arguments, sources_of(arguments), output);
     case CommandId::kCheckConfig:
       return {std::nullopt,
               check_config({arguments.words[0], arguments.values("--set"), raftd_variables(), {}},
@@ -88,6 +91,7 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kMembers:
     case CommandId::kHealth:
     case CommandId::kTransfer:
+    case CommandId::kMemberAdd:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
     case CommandId::kDescribeNode:

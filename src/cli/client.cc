@@ -64,6 +64,10 @@ std::string error_message(const HttpAnswer& answer) {
   return percent_escape(message.empty() ? strf("HTTP status %d", answer.status) : message);
 }
 
+std::string error_code(const HttpAnswer& answer) {
+  return error_field(answer, "error");
+}
+
 std::string error_outcome(const HttpAnswer& answer) {
   return error_field(answer, "outcome");
 }

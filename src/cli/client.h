@@ -74,6 +74,7 @@ class Client {
 
 // Of an error's JSON; empty if it has none.
 std::string error_message(const HttpAnswer& answer);
+std::string error_code(const HttpAnswer& answer);
 std::string error_outcome(const HttpAnswer& answer);
 
 }  // namespace raftd::cli

@@ -12,15 +12,19 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/join.h"
 #include "cli/recover.h"
 #include "cli/sockets.h"
+#include "config/members.h"
 #include "config/units.h"
+#include "config/value.h"
 
 namespace raftd::cli {
 namespace {
 
 constexpr const char* kDefaultEndpoint = "http://127.0.0.1:2379";
 constexpr const char* kDefaultTimeout = "5s";
+constexpr const char* kJoinTimeout = "30s";  // Another change of members may have to end first.
 constexpr std::size_t kInputBytesMax = 16 * limits::kMiB;  // More than any node takes.
 constexpr std::size_t kTokenBytesMax = 4 * limits::kKiB;
 
@@ -67,15 +71,44 @@ Result<std::string> token_of(const Arguments& arguments) {
   return token;
 }
 
+// What is said of a new member.
+Status check_member_flags(const Arguments& arguments) {
+  const auto refuse = [&](const char* flag, const char* expected) {
+    return Error{Errc::kBadInput, strf("%s: found %s (expected %s)", flag,
+                                       percent_escape(arguments.value(flag)).c_str(), expected)};
+  };
+  std::uint64_t id = 0;
+  if (arguments.has("--replaces") &&
+      (!parse_u64(arguments.value("--replaces"), id) || id < 1 || id > limits::kNodeIdMax)) {
+    return refuse("--replaces", "the id of a member");
+  }
+  if (arguments.has("--name") && !config::is_member_name(arguments.value("--name"))) {
+    return refuse("--name", "1 to 64 bytes of text that are not all digits");
+  }
+  std::chrono::milliseconds ttl{};
+  if (arguments.has("--ttl") && !config::parse_duration(arguments.value("--ttl"), ttl)) {
+    return refuse("--ttl", "a duration such as 10m");
+  }
+  return Done{};
+}
+
+std::string endpoints_of(const Arguments& arguments) {
+  const CommandId id = arguments.command->id;
+  if (id == CommandId::kDescribeNode || id == CommandId::kJoin) return arguments.words[0];
+  if (id == CommandId::kRun) return arguments.value("--join");
+  if (arguments.has("--endpoints")) return arguments.value("--endpoints");
+  const std::string endpoints = variable("RAFTD_ENDPOINTS");
+  return endpoints.empty() ? kDefaultEndpoint : endpoints;
+}
+
 Result<Client::Options> client_options(const Arguments& arguments) {
   Client::Options options;
-  std::string endpoints = variable("RAFTD_ENDPOINTS");
-  if (endpoints.empty()) endpoints = kDefaultEndpoint;
-  if (arguments.has("--endpoints")) endpoints = arguments.value("--endpoints");
-  if (arguments.command->id == CommandId::kDescribeNode) endpoints = arguments.words[0];
-  TRY(options.endpoints, parse_endpoints(endpoints));
+  TRY([[maybe_unused]] const Done checked, check_member_flags(arguments));
+  TRY(options.endpoints, parse_endpoints(endpoints_of(arguments)));
   TRY(options.token, token_of(arguments));
-  const std::string timeout = arguments.value("--timeout", kDefaultTimeout);
+  const bool joins =
+      arguments.command->id == CommandId::kJoin || arguments.command->id == CommandId::kRun;
+  const std::string timeout = arguments.value("--timeout", joins ? kJoinTimeout : kDefaultTimeout);
   std::chrono::milliseconds duration{};
   constexpr std::chrono::hours kTimeoutMax{24};
   if (!config::parse_duration(timeout, duration) || duration.count() == 0 ||
@@ -129,6 +162,29 @@ int client_command(const Arguments& arguments, const Output& output) {
   SocketTransport transport;
   Client client(std::move(*options), transport);
   return ask_and_print(arguments, client, read_standard_input, output);
+}
+
+Parsed join_command(const Arguments& arguments, config::Sources sources, const Output& output) {
+  Result<Client::Options> options = client_options(arguments);
+  if (!options) {
+    output.error(options.error().message);
+    return {std::nullopt, kExitUsage};
+  }
+  const Result<config::Loaded> loaded = config::load(sources);
+  if (!loaded) {
+    output.error(loaded.error().message);
+    return {std::nullopt, kExitConfig};
+  }
+  SocketTransport transport;
+  const config::Config& config = loaded->config;
+  const Joined joined =
+      join_directory(arguments, config, {transport, *options, read_standard_input}, output);
+  if (!joined.run) return {std::nullopt, joined.exit_status};
+  // The cluster knows the member by this name, and the node tells its own.
+  if (!joined.name.empty() && joined.name != config.name) {
+    sources.set.push_back("name=" + config::toml_quote(joined.name));
+  }
+  return {std::move(sources), kExitDone};
 }
 
 int recover_command(const Arguments& arguments, const config::Sources& sources,

@@ -177,7 +177,7 @@ std::optional<http::JsonValue> ask_cluster(const Arguments& arguments, Client& c
     return std::nullopt;
   }
   const HttpAnswer& http = (*answer).http;
-  if (http.status != 200) {
+  if (http.status / 100 != 2) {
     exit = refused(http, output);
     return std::nullopt;
   }
@@ -227,6 +227,70 @@ int transfer(const Arguments& arguments, Client& client, const Output& output) {
 
 std::string member_path(const Arguments& arguments) {
   return "/cluster/members/" + http::percent_encode(arguments.words[0], false);
+}
+
+int wrong_add(const std::string& sentence, const Output& output) {
+  output.error("member add: " + sentence + "; raftd member add --help");
+  return kExitUsage;
+}
+
+int make_ticket(const Arguments& arguments, Client& client, const Output& output) {
+  if (!arguments.words.empty() || arguments.has("--peer") || arguments.has("--client")) {
+    return wrong_add("a ticket has no id and no addresses yet", output);
+  }
+  std::string query;
+  const auto add = [&](const char* name, const std::string& value) {
+    query += (query.empty() ? "?" : "&") + (name + ("=" + http::percent_encode(value, false)));
+  };
+  if (arguments.has("--name")) add("name", arguments.value("--name"));
+  if (arguments.has("--learner")) add("role", "learner");
+  if (arguments.has("--replaces")) add("replaces", arguments.value("--replaces"));
+  if (arguments.has("--ttl")) add("ttl", arguments.value("--ttl"));
+  const Result<Answer> answer = client.ask({.method = "POST",
+                                            .target = "/cluster/tickets" + query,
+                                            .body = {},
+                                            .changes = true,
+                                            .takes_timeout = true});
+  if (!answer) return not_asked(answer.error(), output);
+  if (answer->http.status / 100 != 2) return refused(answer->http, output);
+  output.out(std::string(without_newline(answer->http.body)) + "\n");
+  return kExitDone;
+}
+
+int add_member(const Arguments& arguments, Client& client, const Output& output) {
+  if (arguments.has("--ticket")) return make_ticket(arguments, client, output);
+  std::uint64_t id = 0;
+  if (arguments.words.empty()) return wrong_add("--ticket or an id is needed", output);
+  if (!parse_u64(arguments.words[0], id) || id < 1 || id > limits::kNodeIdMax) {
+    return wrong_add(percent_escape(arguments.words[0]) + " is no id", output);
+  }
+  if (!arguments.has("--peer") || !arguments.has("--client")) {
+    return wrong_add("--peer and --client are needed", output);
+  }
+  if (arguments.has("--ttl")) return wrong_add("--ttl is for a ticket", output);
+  std::string body;
+  http::JsonWriter writer(body);
+  writer.begin_object();
+  if (arguments.has("--name")) writer.field("name", std::string_view(arguments.value("--name")));
+  writer.field("peer", std::string_view(arguments.value("--peer")));
+  writer.field("client", std::string_view(arguments.value("--client")));
+  writer.field("role", arguments.has("--learner") ? "learner" : "voter");
+  if (arguments.has("--replaces")) {
+    std::uint64_t replaces = 0;
+    ASSERT(parse_u64(arguments.value("--replaces"), replaces));
+    writer.field("replaces", replaces);
+  }
+  writer.end_object();
+  int exit = kExitDone;
+  const auto answer = ask_cluster(arguments, client,
+                                  {.method = "PUT",
+                                   .target = member_path(arguments),
+                                   .body = std::move(body),
+                                   .changes = true,
+                                   .takes_timeout = true},
+                                  output, exit);
+  if (answer) output.out(shown(answer->field("role")) + "\n");
+  return exit;
 }
 
 int remove_member(const Arguments& arguments, Client& client, const Output& output) {
@@ -301,6 +365,8 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
       return health(arguments, client, output);
     case CommandId::kTransfer:
       return transfer(arguments, client, output);
+    case CommandId::kMemberAdd:
+      return add_member(arguments, client, output);
     case CommandId::kMemberRemove:
       return remove_member(arguments, client, output);
     case CommandId::kMemberPromote:
@@ -320,6 +386,7 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
     case CommandId::kSnapshotRestore:
     case CommandId::kRecover:
     case CommandId::kRepair:
+    case CommandId::kJoin:
     case CommandId::kExport:
     case CommandId::kImport:
     case CommandId::kVersion:

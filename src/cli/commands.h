@@ -1,6 +1,7 @@
 // What the subcommands do. Each takes the checked arguments and gives the exit status.
 #pragma once
 
+#include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -31,6 +32,9 @@ int snapshot_command(const Arguments& arguments, const config::Sources& sources,
 int recover_command(const Arguments& arguments, const config::Sources& sources,
                     const Output& output);
 int repair_command(const config::Sources& sources, const Output& output);
+
+// join, and run with --join: the node is to be run afterwards, unless an exit status is given.
+Parsed join_command(const Arguments& arguments, config::Sources sources, const Output& output);
 
 // With the client given, too.
 int save_command(const Arguments& arguments, Client& client, const Output& output);

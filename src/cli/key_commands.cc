@@ -282,6 +282,7 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kMembers:
     case CommandId::kHealth:
     case CommandId::kTransfer:
+    case CommandId::kMemberAdd:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
     case CommandId::kDescribeLogs:
@@ -292,6 +293,7 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kSnapshotRestore:
     case CommandId::kRecover:
     case CommandId::kRepair:
+    case CommandId::kJoin:
     case CommandId::kExport:
     case CommandId::kImport:
     case CommandId::kVersion:

@@ -9,13 +9,13 @@
 namespace raftd::cli {
 namespace {
 
-constexpr std::array<Flag, 28> kFlags = {{
+constexpr std::array<Flag, 37> kFlags = {{
     {"--config", "FILE", "the configuration file"},
     {"--set", "KEY=VALUE", "override one key of the file; may be repeated", true},
     {"--endpoints", "URL,URL,...",
      "nodes to ask, in turn: http://HOST:PORT, HOST:PORT or unix:PATH (default: RAFTD_ENDPOINTS, "
      "else http://127.0.0.1:2379)"},
-    {"--timeout", "DURATION", "for the whole command (default: 5s)"},
+    {"--timeout", "DURATION", "for the whole command (default: 5s; join: 30s)"},
     {"--output", "table|json", "json: the body of the answer, one line"},
     {"--token-file", "FILE", "bearer token (default: the token in RAFTD_TOKEN)"},
     {"--rev", "N", "read at this revision"},
@@ -37,6 +37,15 @@ constexpr std::array<Flag, 28> kFlags = {{
     {"--dry-run", "", "only say what would be done"},
     {"--yes", "", "do not ask"},
     {"--force", "", "recover: although a majority answers; member remove: although too few would"},
+    {"--join", "URL", "join the cluster of this node first, if that has not happened yet"},
+    {"--ticket", "", "make a ticket for raftd join, and print it", false, "member"},
+    {"--ticket", "FILE|-", "the ticket to join with; -: from standard input (default: ask URL)"},
+    {"--ttl", "DURATION", "how long the ticket is good (default: 10m)"},
+    {"--name", "NAME", "what the new member is called (default: name of the file, else n<id>)"},
+    {"--learner", "", "the new member stays a learner"},
+    {"--replaces", "ID", "the member that goes when the new one is a voter"},
+    {"--peer", "HOST:PORT", "where the other members reach the new one"},
+    {"--client", "URL", "where clients reach the new member"},
     {"--help", "", "this text"},
     {"-h", "", ""},
     {"--version", "", "which raftd this is"},
@@ -45,9 +54,11 @@ constexpr std::array<Flag, 28> kFlags = {{
 constexpr std::array<std::string_view, 4> kClientFlags = {"--endpoints", "--timeout", "--output",
                                                           "--token-file"};
 
-const Flag* find_flag(std::string_view name) {
-  const auto found =
-      std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) { return f.name == name; });
+// first_word: of the command, as far as it is known.
+const Flag* find_flag(std::string_view name, std::string_view first_word) {
+  const auto found = std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) {
+    return f.name == name && (f.of.empty() || f.of == first_word);
+  });
   return found == kFlags.end() || name.empty() ? nullptr : &*found;
 }
 
@@ -97,7 +108,8 @@ Status split(const std::vector<std::string>& typed, Arguments& out) {
       continue;
     }
     const std::size_t equals = word.find('=');
-    const Flag* flag = find_flag(std::string_view(word).substr(0, equals));
+    const std::string_view first_word = out.words.empty() ? "" : std::string_view(out.words[0]);
+    const Flag* flag = find_flag(std::string_view(word).substr(0, equals), first_word);
     if (flag == nullptr) return unknown_flag(std::string_view(word).substr(0, equals));
     const std::string name(flag->name);
     if (out.has(name) && !flag->repeats) return usage(name + " is given twice");
@@ -158,10 +170,10 @@ Status choose(Arguments& out) {
   return Done{};
 }
 
-std::string flag_lines(const std::vector<std::string_view>& names) {
+std::string flag_lines(const std::vector<std::string_view>& names, std::string_view command) {
   std::string out;
   for (const std::string_view name : names) {
-    const Flag* flag = find_flag(name);
+    const Flag* flag = find_flag(name, command.substr(0, command.find(' ')));
     ASSERT(flag != nullptr);
     std::string left = "  " + std::string(flag->name);
     if (!flag->value.empty()) left += " " + std::string(flag->value);
@@ -178,7 +190,15 @@ std::vector<Command> node_commands() {
        "run a node in the foreground; \"run\" may be left out",
        0,
        0,
-       {"--config", "--set"}},
+       {"--config", "--set", "--join"}},
+      {CommandId::kJoin,
+       "join",
+       "URL",
+       "make this machine a member of the cluster at URL, and run it",
+       1,
+       1,
+       {"--config", "--set", "--ticket", "--name", "--learner", "--replaces", "--timeout",
+        "--token-file"}},
       {CommandId::kCheckConfig,
        "check-config",
        "FILE",
@@ -233,6 +253,14 @@ std::vector<Command> cluster_commands() {
       {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
       {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
       {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
+      {CommandId::kMemberAdd,
+       "member add",
+       "[ID]",
+       "a ticket for a new member, or with ID the new member itself",
+       0,
+       1,
+       {"--ticket", "--ttl", "--peer", "--client", "--name", "--learner", "--replaces"},
+       true},
       {CommandId::kMemberRemove,
        "member remove",
        "ID|NAME",
@@ -390,7 +418,7 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& typed) {
                  " is one argument too many");
   }
   const bool needs_config = command.id == CommandId::kRun || command.id == CommandId::kRecover ||
-                            command.id == CommandId::kRepair ||
+                            command.id == CommandId::kRepair || command.id == CommandId::kJoin ||
                             command.id == CommandId::kSnapshotRestore;
   if (needs_config && !out.has("--config")) return usage(name + " needs --config FILE");
   return out;
@@ -415,7 +443,7 @@ std::string help_text(const Command& command) {
   std::vector<std::string_view> flags = command.flags;
   if (command.is_client) flags.insert(flags.end(), kClientFlags.begin(), kClientFlags.end());
   flags.push_back("--help");
-  return out + "\n" + flag_lines(flags);
+  return out + "\n" + flag_lines(flags, command.name);
 }
 
 }  // namespace raftd::cli

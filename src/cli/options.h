@@ -22,6 +22,7 @@ enum class CommandId : std::uint8_t {
   kMembers,
   kHealth,
   kTransfer,
+  kMemberAdd,
   kMemberRemove,
   kMemberPromote,
   kDescribeLogs,
@@ -32,6 +33,7 @@ enum class CommandId : std::uint8_t {
   kSnapshotRestore,
   kRecover,
   kRepair,
+  kJoin,
   kExport,
   kImport,
   kVersion,
@@ -42,6 +44,7 @@ struct Flag {
   std::string_view value;  // What stands for its value in help; empty: it takes none.
   std::string_view help;
   bool repeats = false;
+  std::string_view of = {};  // The first word of the commands that it is for; empty: of any.
 };
 
 struct Command {

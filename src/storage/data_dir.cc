@@ -71,6 +71,12 @@ DiskPlan plan_of(std::vector<DiskOp> ops, bool may_lack_space) {
 Result<Identity> start_first(const OpenOptions& options, DirectoryReader& reader,
                              PosixFiles& files) {
   TRY(std::vector<DiskOp> leftovers, clear_unfinished_start(reader));
+  TRY(const std::optional<Bytes> ticket, read_ticket(reader));
+  if (ticket) {
+    return Error{Errc::kConflict,
+                 "TICKET: this node was joining a cluster and is not a member yet; run raftd join "
+                 "again to finish, or empty the directory"};
+  }
   raft::NodeId node_id = options.node_id;
   if (!node_id && options.first_configuration &&
       options.first_configuration->addresses.size() == 1) {
@@ -89,8 +95,8 @@ Result<Identity> start_first(const OpenOptions& options, DirectoryReader& reader
   return identity;
 }
 
-Error in_directory(const OpenOptions& options, const Error& error) {
-  return {error.code, strf("start: recover %s: %s", options.path.c_str(), error.message.c_str())};
+Error in_directory(const std::string& path, const Error& error) {
+  return {error.code, strf("start: recover %s: %s", path.c_str(), error.message.c_str())};
 }
 
 }  // namespace
@@ -112,6 +118,13 @@ ClusterId make_cluster_id(std::string_view name, ByteView origin) {
 
 bool is_cluster_name(const ClusterId& id, std::string_view name) {
   return load_le<std::uint64_t>(std::as_bytes(std::span(id)), 8) == digest_of_name(name);
+}
+
+ClusterId joined_cluster_id(std::string_view name, std::span<const std::uint8_t, 8> first_half) {
+  ClusterId id{};
+  std::copy(first_half.begin(), first_half.end(), id.begin());
+  store_le(std::as_writable_bytes(std::span(id)), 8, digest_of_name(name));
+  return id;
 }
 
 Bytes encode(const Identity& identity) {
@@ -145,7 +158,7 @@ Result<std::vector<DiskOp>> clear_unfinished_start(DirectoryReader& directory) {
   TRY(const std::vector<FileName> names, directory.list());
   std::vector<DiskOp> ops;
   for (const FileName& name : names) {
-    if (name == format::kLockName || name == "lost+found") continue;
+    if (name == format::kLockName || name == format::kTicketName || name == "lost+found") continue;
     if (name.starts_with(format::kFoundingName)) {
       return Error{Errc::kBadInput,
                    strf("%s: raftd snapshot restore was not finished; run it again, or empty the "
@@ -184,14 +197,16 @@ std::vector<DiskOp> first_start_ops(const FirstStart& start) {
   format::append_segment_header(bytes, header);
 
   format::RecordHeader record{};
-  record.term = 1;
+  record.term = start.configuration ? 1 : 0;
   record.kind = static_cast<std::uint8_t>(format::RecordKind::kHardState);
   format::FrameWriter first(bytes, {incarnation.value, kFirstSegment, 1});
   first.add(record, {});
-  record.index = 1;
-  record.kind = static_cast<std::uint8_t>(format::RecordKind::kEntry);
-  record.entry_kind = static_cast<std::uint8_t>(raft::EntryKind::kConfiguration);
-  first.add(record, raft::encode(start.configuration));
+  if (start.configuration) {
+    record.index = 1;
+    record.kind = static_cast<std::uint8_t>(format::RecordKind::kEntry);
+    record.entry_kind = static_cast<std::uint8_t>(raft::EntryKind::kConfiguration);
+    first.add(record, raft::encode(*start.configuration));
+  }
   first.finish();
 
   record.kind = static_cast<std::uint8_t>(format::RecordKind::kClean);
@@ -212,32 +227,63 @@ std::vector<DiskOp> first_start_ops(const FirstStart& start) {
   };
 }
 
-Result<Opened> open_data_dir(const OpenOptions& options) {
-  TRY([[maybe_unused]] const Done made, make_directory(options.path));
-  TRY(const auto reader, PosixDirectoryReader::open(options.path));
-  TRY(const std::vector<FileName> names, reader->list());
+std::vector<DiskOp> ticket_ops(Bytes text) {
+  ASSERT(!text.empty());
+  ASSERT_CMP(text.size(), <=, kTicketBytesMax);
+  const FileName ticket(format::kTicketName);
+  const FileName unfinished = ticket + std::string(format::kUnfinishedSuffix);
+  return {
+      RemoveFile{unfinished},
+      CreateFile{unfinished, 0},
+      WriteFile{unfinished, 0, share(std::move(text))},
+      SyncFile{unfinished},
+      RenameFile{unfinished, ticket},
+      SyncDirectory{},
+  };
+}
+
+Result<std::optional<Bytes>> read_ticket(DirectoryReader& directory) {
+  const FileName name(format::kTicketName);
+  TRY(const std::vector<FileName> names, directory.list());
+  if (std::find(names.begin(), names.end(), name) == names.end()) return std::optional<Bytes>{};
+  TRY(Bytes bytes, directory.read(name, 0, kTicketBytesMax + 1));
+  if (bytes.empty() || bytes.size() > kTicketBytesMax) {
+    return Error{Errc::kCorrupt, strf("TICKET: it has %zu bytes or more, expected 1 to %zu",
+                                      bytes.size(), kTicketBytesMax)};
+  }
+  return std::optional(std::move(bytes));
+}
+
+Status check_before_lock(DirectoryReader& directory, const std::string& path) {
+  TRY(const std::vector<FileName> names, directory.list());
   if (founding_begun(names)) {
     return Error{Errc::kConflict,
                  strf("data directory %s is being made the beginning of a new cluster by raftd "
                       "recover or raftd snapshot restore; run the same command again to finish",
-                      options.path.c_str())};
+                      path.c_str())};
   }
-  const bool never_locked = std::find(names.begin(), names.end(), format::kLockName) == names.end();
-  const bool has_identity =
-      std::find(names.begin(), names.end(), format::kIdentityName) != names.end();
-  if (never_locked && !has_identity) {  // Somebody's home directory is not even locked.
-    const auto ours = clear_unfinished_start(*reader);
-    if (!ours) return in_directory(options, ours.error());
-  }
+  const auto contains = [&](std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (contains(format::kLockName) || contains(format::kIdentityName)) return Done{};
+  const auto ours = clear_unfinished_start(directory);
+  if (!ours) return in_directory(path, ours.error());
+  return Done{};
+}
+
+Result<Opened> open_data_dir(const OpenOptions& options) {
+  TRY([[maybe_unused]] const Done made, make_directory(options.path));
+  TRY(const auto reader, PosixDirectoryReader::open(options.path));
+  TRY([[maybe_unused]] const Done usable, check_before_lock(*reader, options.path));
   TRY(DirectoryLock lock, DirectoryLock::take(options.path));
   PosixFiles files(options.path, options.sync);
   auto found = read_identity(*reader);
-  if (!found) return in_directory(options, found.error());
+  if (!found) return in_directory(options.path, found.error());
   const bool first_start = !*found;
   Identity identity;
   if (first_start) {
     auto started = start_first(options, *reader, files);
-    if (!started) return in_directory(options, started.error());
+    if (!started) return in_directory(options.path, started.error());
     identity = *started;
   } else {
     identity = **found;
@@ -254,7 +300,7 @@ Result<Opened> open_data_dir(const OpenOptions& options) {
   TRY(const auto log_reader, PosixDirectoryReader::open(options.path));
   ReadAhead ahead(*log_reader);
   auto recovered = recover(ahead, recover_options);
-  if (!recovered) return in_directory(options, recovered.error());
+  if (!recovered) return in_directory(options.path, recovered.error());
   files.run(plan_of(std::move(recovered->set_aside), true));
   files.run(plan_of(std::move(recovered->repairs), false));
   recovered->set_aside.clear();

@@ -34,6 +34,7 @@ struct Listing {
   std::vector<FileName> unfinished;
   std::uint64_t reserve_bytes = 0;
   bool reserve = false;
+  bool ticket = false;
 };
 
 Result<Listing> list(DirectoryReader& directory) {
@@ -43,6 +44,10 @@ Result<Listing> list(DirectoryReader& directory) {
     if (name == format::kLockName || name == format::kIdentityName || name == "lost+found" ||
         name == format::kRepairName || format::is_damaged_name(name) ||
         format::is_before_name(name)) {
+      continue;
+    }
+    if (name == format::kTicketName) {
+      listing.ticket = true;
       continue;
     }
     if (format::is_unfinished_name(name) || format::is_incoming_name(name)) {
@@ -525,6 +530,10 @@ Result<Recovered> Recovery::run() {
   recovered_.durable = replay_.take_durable();
   recovered_.durable.snapshot = snapshot;
   recovered_.durable.promised = promised;
+  // It needs no sync: the next start would do it again.
+  if (listing_.ticket && names_member(recovered_.durable, options_.identity.node_id)) {
+    recovered_.repairs.emplace_back(RemoveFile{FileName(format::kTicketName)});
+  }
   recovered_.snapshots = listing_.snapshots;
   position.snapshot_index = joint_.snapshot;
   if (snapshot && snapshot->id.last_index >= joint_.snapshot) {
@@ -535,6 +544,15 @@ Result<Recovered> Recovery::run() {
 }
 
 }  // namespace
+
+bool names_member(const raft::Durable& durable, raft::NodeId id) {
+  const auto names = [&](const raft::ConfigurationAt& at) {
+    return std::any_of(at.configuration.addresses.begin(), at.configuration.addresses.end(),
+                       [&](const raft::MemberAddress& member) { return member.id == id; });
+  };
+  return std::any_of(durable.configurations.begin(), durable.configurations.end(), names) ||
+         (durable.snapshot && names(durable.snapshot->configuration));
+}
 
 Result<std::optional<format::RepairFile>> read_repair(DirectoryReader& directory) {
   const FileName name(format::kRepairName);

@@ -128,6 +128,10 @@ struct RecoverOptions {
   RecoveryProgressSink progress = {};
 };
 
+// A configuration in the log or in the snapshot has this member: whoever joined under this id has
+// heard from the leader that it is one.
+bool names_member(const raft::Durable& durable, raft::NodeId id);
+
 // REPAIR, as repair.h describes it. nullopt: there is none. kCorrupt, kIo.
 Result<std::optional<format::RepairFile>> read_repair(DirectoryReader& directory);
 

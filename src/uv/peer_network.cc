@@ -83,6 +83,8 @@ struct PeerNetwork::State final : Doorkeeper {
   PeerLink* find(raft::NodeId id);
   PeerLink& link_to(raft::NodeId id);
   bool is_member(raft::NodeId id) const;
+  bool is_listed(raft::NodeId id) const;
+  bool is_newcomer() const;
   void admit(std::unique_ptr<PeerConnection> connection, const wire::Hello& hello) override;
   void note_leaving();
   void drop_links(Instant now);
@@ -149,11 +151,23 @@ void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
   link.call_back(hello);
 }
 
+bool PeerNetwork::State::is_listed(raft::NodeId id) const {
+  const std::vector<raft::MemberAddress>& listed = context.options.listed;
+  return std::any_of(listed.begin(), listed.end(),
+                     [&](const raft::MemberAddress& member) { return member.id == id; });
+}
+
+// The log does not say that this node is a member: it begins anew, or is older than its joining,
+// and then its members may be those of long ago.
+bool PeerNetwork::State::is_newcomer() const {
+  return configuration->addresses.empty() || !is_member(context.options.identity.node_id);
+}
+
 void PeerNetwork::State::note_leaving() {
   const Instant until =
       peer_clock() + limits::kFarewellTimeouts * context.options.election_timeout_min;
   for (const auto& [id, link] : links) {
-    if (is_member(id)) {
+    if (is_member(id) || (is_newcomer() && is_listed(id))) {
       leaving.erase(id);
     } else {
       leaving.try_emplace(id, until);
@@ -229,12 +243,16 @@ void PeerNetwork::members(const raft::ConfigurationAt& configuration) {
   s.configuration = configuration.configuration;
   s.context.configuration = configuration.index;
   s.note_leaving();
-  const bool known = !s.configuration->addresses.empty();
-  for (const raft::MemberAddress& member :
-       known ? s.configuration->addresses : s.context.options.listed) {
-    if (member.id == s.context.options.identity.node_id) continue;
+  const auto dial = [&](const raft::MemberAddress& member) {
+    if (member.id == s.context.options.identity.node_id) return;
     s.link_to(member.id).set_address(member.peer);
-  }
+  };
+  for (const raft::MemberAddress& member : s.configuration->addresses)
+    dial(member);
+  if (!s.is_newcomer()) return;
+  // Their addresses are newer than those in the log.
+  for (const raft::MemberAddress& member : s.context.options.listed)
+    dial(member);
 }
 
 void PeerNetwork::flush(Instant now) {

@@ -20,8 +20,8 @@ struct PeerOptions {
   Duration election_timeout_min{};  // A link that has not drained for so long is made anew.
   Duration connect_timeout{};
   Duration hello_timeout = std::chrono::seconds(5);
-  // Dialled while the log names no members, as after a repair that no snapshot survived: a peer
-  // with a lower id would wait for this node to dial.
+  // Dialled while the log does not name this node: it joins, and has not caught up, or it was
+  // repaired and no snapshot survived. A peer with a lower id would wait for this node to dial.
   std::vector<raft::MemberAddress> listed;
 };
 

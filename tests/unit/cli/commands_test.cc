@@ -220,6 +220,51 @@ TEST_CASE("members and transfer print a table and the new leader") {
   CHECK(run_one({"transfer"}, 409, R"({"message":"node 3 is a learner"})").status == kExitNo);
 }
 
+TEST_CASE("member add makes a ticket, or the member itself, and says what it is") {
+  const char* const ticket = R"({"id":4,"token":"T"})";
+  const Ran made = run_one(
+      {"member", "add", "--ticket", "--name", "n 4", "--learner", "--replaces", "2", "--ttl", "1h"},
+      201, std::string(ticket) + "\n");
+  CHECK(made.out == std::string(ticket) + "\n");
+  CHECK(made.asked[0] == "POST /cluster/tickets?name=n%204&role=learner&replaces=2&ttl=1h");
+  CHECK(run_one({"member", "add", "--ticket"}, 409, R"({"message":"taken"})").status == kExitNo);
+
+  Scene scene;
+  const char* const answer = R"({"id":4,"role":"learner","config_index":91})";
+  scene.net.answer(201, answer);
+  const Ran added = scene.run({"member", "add", "4", "--peer", "h:2380", "--client",
+                               "http://h:2379", "--name", "n4", "--replaces", "2"});
+  CHECK(added.out == "learner\n");
+  CHECK(added.status == kExitDone);
+  CHECK(added.asked[0] == "PUT /cluster/members/4");
+  CHECK(scene.net.asked[0].request.ends_with(
+      "\r\n\r\n"
+      R"({"name":"n4","peer":"h:2380","client":"http://h:2379","role":"voter","replaces":2})"));
+  CHECK(run_one({"member", "add", "4", "--peer", "h:1", "--client", "http://h:2", "--output=json"},
+                200, answer)
+            .out == std::string(answer) + "\n");
+}
+
+TEST_CASE("member add without all that it needs asks nobody") {
+  Scene scene;
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{},
+        {"4"},
+        {"4", "--peer", "h:1"},
+        {"4", "--client", "http://h:1"},
+        {"n4", "--peer", "h:1", "--client", "http://h:1"},
+        {"4", "--peer", "h:1", "--client", "http://h:1", "--ttl", "1h"},
+        {"4", "--ticket"},
+        {"--ticket", "--peer", "h:1"}}) {
+    std::vector<std::string> typed{"member", "add"};
+    typed.insert(typed.end(), more.begin(), more.end());
+    const Ran ran = scene.run(typed);
+    CHECK(ran.status == kExitUsage);
+    CHECK(ran.error.starts_with("member add: "));
+  }
+  CHECK(scene.net.asked.empty());
+}
+
 TEST_CASE("member remove and promote say what became of it") {
   const Ran removed = run_one({"member", "remove", "n 3"}, 200, R"({"removed":true})");
   CHECK(removed.out == "removed\n");

@@ -72,6 +72,24 @@ TEST_CASE("wrong usage is one sentence that says what would be right") {
   CHECK(error_of({"a\nb"}).starts_with("there is no command a%0Ab"));
 }
 
+TEST_CASE("--ticket is a file for join, and takes no value for member add") {
+  const Arguments join = parsed({"join", "URL", "--config", "f", "--ticket", "-", "--learner"});
+  CHECK(join.command->id == CommandId::kJoin);
+  CHECK(join.value("--ticket") == "-");
+  CHECK(join.words == std::vector<std::string>{"URL"});
+  const Arguments add = parsed({"member", "add", "--ticket", "--name", "n4"});
+  CHECK(add.command->id == CommandId::kMemberAdd);
+  CHECK(add.has("--ticket"));
+  CHECK(add.value("--name") == "n4");
+  CHECK(parsed({"--config", "f", "--join", "URL"}).command->id == CommandId::kRun);
+  CHECK(error_of({"join", "URL"}) == "join needs --config FILE");
+  CHECK(error_of({"join", "--config", "f"}) == "join needs URL; raftd join --help");
+  CHECK(error_of({"member", "add", "--ticket=x"}) == "--ticket takes no value");
+  CHECK(error_of({"member"}) == "member what? raftd member add|remove|promote");
+  CHECK(help_text(*join.command).find("--ticket FILE|-") != std::string::npos);
+  CHECK(help_text(*add.command).find("--ticket FILE|-") == std::string::npos);
+}
+
 TEST_CASE("--version, --help and help need nothing else") {
   CHECK(parsed({"--version"}).command->id == CommandId::kVersion);
   CHECK(parsed({"version"}).command->id == CommandId::kVersion);

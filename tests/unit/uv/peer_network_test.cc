@@ -279,6 +279,31 @@ TEST_CASE("a node whose log names no members dials the listed ones, until it nam
   CHECK(two.up[1]);
 }
 
+TEST_CASE(
+    "a node that joins keeps those it joined through while its log names members of long ago") {
+  World world;
+  TestNode& one = world.add(options_of(1));
+  one.listen();
+  PeerOptions joins = options_of(5);
+  joins.listed = {{{1}, one.address}};
+  TestNode& five = world.add(joins);
+  five.listen();
+  one.network->members(configuration_of({{1, one.address}, {5, five.address}}));
+  five.network->members({});
+  REQUIRE(world.until([&] { return one.up[5] && five.up[1]; }));
+  const Members long_ago{{1, "127.0.0.1:1"}, {2, "127.0.0.1:1"}};
+  Instant then = test_now();
+  for (const Members& members : {long_ago, Members{{2, "127.0.0.1:1"}}}) {
+    five.network->members(configuration_of(members));
+    then = then + std::chrono::seconds(11);  // Longer than a farewell.
+    five.network->flush(then);
+    CHECK(five.up[1]);
+  }
+  five.network->members(configuration_of({{2, "127.0.0.1:1"}, {5, five.address}}));
+  five.network->flush(then + std::chrono::seconds(11));
+  CHECK(!five.up[1]);
+}
+
 TEST_CASE("members that leave the configuration lose their link, others keep it") {
   World world;
   for (std::uint64_t id = 1; id <= 3; ++id)
