@@ -82,7 +82,7 @@ Status check_member_flags(const Arguments& arguments) {
       (!parse_u64(arguments.value("--replaces"), id) || id < 1 || id > limits::kNodeIdMax)) {
     return refuse("--replaces", "the id of a member");
   }
-  if (arguments.has("--name") && !config::is_member_name(arguments.value("--name"))) {
+  if (arguments.has("--name") && !is_member_name(arguments.value("--name"))) {
     return refuse("--name", "1 to 64 bytes of text that are not all digits");
   }
   std::chrono::milliseconds ttl{};

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/text.h"
-#include "config/address.h"
+#include "base/address.h"
 #include "config/members.h"
 #include "storage/data_dir.h"
 #include "storage/posix_files.h"
@@ -80,8 +80,8 @@ Result<std::vector<raft::MemberAddress>> parse_members(const http::JsonValue& ob
   for (const http::JsonValue& entry : *list->array()) {
     TRY(const raft::NodeId id, id_of(entry, "id"));
     const std::string peer = text_of(entry, "peer");
-    config::Address address;
-    if (!config::parse_address(peer, false, address)) return wrong("peer of a member", "HOST:PORT");
+    Address address;
+    if (!parse_address(peer, false, address)) return wrong("peer of a member", "HOST:PORT");
     members.push_back({id, peer});
   }
   return members;
@@ -98,7 +98,7 @@ Result<Ticket> parse_ticket(std::string_view text) {
     TRY(ticket.replaces, id_of(object, "replaces"));
   }
   ticket.name = text_of(object, "name");
-  if (!ticket.name.empty() && !config::is_member_name(ticket.name)) {
+  if (!ticket.name.empty() && !is_member_name(ticket.name)) {
     return wrong("name", "1 to 64 bytes of text that are not all digits");
   }
   const std::string role = text_of(object, "role");

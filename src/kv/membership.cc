@@ -138,14 +138,15 @@ void Store::State::configure(const raft::Configuration& configuration) {
   });
 }
 
-// A member may have the name of the one that it replaces.
+// A member may have the name of the one that it replaces. A ticket that nobody uses holds none: the
+// answer that gave it may have been lost.
 bool Store::State::name_taken(std::string_view name, std::uint64_t id,
                               std::uint64_t replaces) const {
   if (name.empty()) return false;
   const auto taken = [&](const auto& other) {
     return other.name == name && other.id != id && (replaces == 0 || other.id != replaces);
   };
-  return std::ranges::any_of(members, taken) || std::ranges::any_of(tickets, taken);
+  return std::ranges::any_of(members, taken);
 }
 
 Ticket* Store::State::find_ticket(std::uint64_t id) {

@@ -40,10 +40,12 @@ struct AnyState final : machine::StateMachine {
   }
   std::optional<Bytes> chore(machine::ClusterTime) const override { return std::nullopt; }
   std::optional<machine::ClusterTime> next_chore() const override { return std::nullopt; }
+  const std::vector<machine::Promotion>& promotions() const override { return nobody; }
   std::uint64_t state_hash() const override { return 0; }
   bool tidy_slice() override { return false; }
 
   std::size_t fed = 0;  // To all readers.
+  std::vector<machine::Promotion> nobody;
 };
 
 // Files by name, made of the plans that ran.
