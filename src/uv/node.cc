@@ -5,8 +5,9 @@
 // each peer and a read confirmation.
 //
 // Possible failure modes are: an address cannot be listened on (run() says kCannotListen); a peer
-// says that this node's data directory is not the one that the cluster knows (kNotTaken); SIGTERM
-// comes while no majority is there: what waits is given up after shutdown_timeout.
+// says that this node's data directory is not the one that the cluster knows (kNotTaken), or that
+// the node was removed (likewise, when what waits is answered); SIGTERM comes while no majority is
+// there: what waits is given up after shutdown_timeout.
 #include "uv/node.h"
 
 #include <csignal>
@@ -69,6 +70,10 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void measure(Instant now);
   void housekeeping() noexcept;
   void on_signal(int number) noexcept;
+  void begin_stop(Instant now);
+  void note_removal(Instant now);
+  void depart(Instant now, const std::string& who_says_so);
+  bool removed_for_good(raft::NodeId id) const;
   void reload_now();
   void close_all();
   void adjust(const Adjustable& adjustable);
@@ -80,6 +85,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void on_disconnected(raft::NodeId peer) override;
   void on_dropped(raft::NodeId peer) override;
   std::uint64_t published_instance(raft::NodeId id) const override;
+  bool removed(raft::NodeId id) const override;
 
   NodeOptions options;
   Log& log;
@@ -117,6 +123,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   bool stopping = false;
   Instant stop_deadline = Instant::never();
   Ended ended = Ended::kStopped;
+  std::optional<std::string> removal;  // Set once.
 };
 
 Node::State::State(const NodeOptions& node_options, storage::Recovered recovered,
@@ -264,12 +271,14 @@ void Node::State::housekeeping() noexcept {
   vitals.connected_peers = peers.connected();
   vitals.bad_peer_messages = peers.bad_messages();
   vitals.data_dir_writable = probe.writable();
-  if (peers.fatal() && ended != Ended::kNotTaken) {
-    log.error("%s", peers.fatal()->message.c_str());
+  const std::optional<PeerVerdict>& verdict = peers.fatal();
+  if (verdict && verdict->reason == wire::Reason::kInstance) {
+    log.error("%s", verdict->message.c_str());
     ended = Ended::kNotTaken;
     close_all();
     return;
   }
+  note_removal(now);
   if (stopping) {
     const bool done = replica.stopped() && http.stopped();
     if (!done && now < stop_deadline) return;
@@ -309,12 +318,38 @@ void Node::State::on_signal(int number) noexcept {
   }
   const Instant now = monotonic_now();
   log.info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+  replica.stop(now);
+  begin_stop(now);
+}
+
+void Node::State::begin_stop(Instant now) {
+  ASSERT(!stopping);
   notifier.send("STOPPING=1\nSTATUS=stopping");
   stopping = true;
   vitals.stopping = true;
   stop_deadline = now + options.shutdown_timeout;
-  replica.stop(now);
   http.stop();
+}
+
+// A member is told by another one; a leader has committed its removal itself and hands over first.
+void Node::State::note_removal(Instant now) {
+  if (removal) return;
+  const std::optional<PeerVerdict>& verdict = peers.fatal();
+  if (verdict && verdict->reason == wire::Reason::kRemoved) return depart(now, verdict->message);
+  const raft::NodeId self = options.core.self;
+  if (replica.role().role == raft::Role::kLeader || !removed(self)) return;
+  depart(now, strf("node %llu was removed from the cluster: its own log says so",
+                   static_cast<unsigned long long>(self.value)));
+}
+
+void Node::State::depart(Instant now, const std::string& who_says_so) {
+  ASSERT(!removal);
+  removal = who_says_so;
+  ended = Ended::kNotTaken;
+  log.error("%s", who_says_so.c_str());
+  if (holding) return close_all();  // Nobody has asked it for anything.
+  replica.on_removed(now);
+  if (!stopping) begin_stop(now);
 }
 
 void Node::State::reload_now() {
@@ -354,7 +389,9 @@ void Node::State::on_connected(raft::NodeId peer, std::int32_t priority) {
 }
 
 void Node::State::on_disconnected(raft::NodeId peer) {
-  replica.on_peer_disconnected(monotonic_now(), peer);
+  const Instant now = monotonic_now();
+  note_removal(now);  // First, so that who waits for the removal is answered by it.
+  replica.on_peer_disconnected(now, peer);
 }
 
 void Node::State::on_dropped(raft::NodeId peer) {
@@ -368,6 +405,21 @@ std::uint64_t Node::State::published_instance(raft::NodeId id) const {
   return 0;
 }
 
+// Members that are there have published themselves, which they do only once they are members.
+bool Node::State::removed_for_good(raft::NodeId id) const {
+  return published_instance(id) != 0;
+}
+
+bool Node::State::removed(raft::NodeId id) const {
+  const raft::ConfigurationAt& known = replica.configuration();
+  if (known.configuration.addresses.empty() || node::is_member(known.configuration, id)) {
+    return false;
+  }
+  const node::ReplicaMarks marks = replica.marks();
+  // What is not committed may be taken back; and a leader that goes hands over first.
+  return known.index <= marks.applied && marks.role.leader != id && removed_for_good(id);
+}
+
 Node::Node(const NodeOptions& options, storage::Recovered recovered, kv::Store& store, Log& log,
            Reload reload)
     : state_(
@@ -379,6 +431,10 @@ Ended Node::run() {
   if (!state_->start()) return Ended::kCannotListen;
   state_->loop.run();
   return state_->ended;
+}
+
+const std::optional<std::string>& Node::removal() const {
+  return state_->removal;
 }
 
 }  // namespace raftd::uv

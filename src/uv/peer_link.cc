@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t kPauseMsMin = 50;
 constexpr std::uint64_t kPauseMsMax = 1000;
+constexpr std::uint64_t kKnockPauseMs = 10'000;
 constexpr int kFailuresMax = 5;          // 50 ms << 5 is above the longest pause.
 constexpr int kFailuresAfterMisuse = 4;  // A peer that talks nonsense is not dialled at once.
 
@@ -164,6 +165,7 @@ void PeerLink::remember(const wire::Hello& hello) {
     incarnation_ = hello.incarnation;
   }
   instance_ = hello.instance;
+  configuration_ = hello.configuration;
   priority_ = hello.priority;
 }
 
@@ -206,14 +208,14 @@ void PeerLink::be_refused(const wire::Refusal& refusal) {
   answered_ = true;
   if (refusal.reason == wire::Reason::kCallBack) {
     context_.bury(std::move(connection_));
-    state_ = State::kIdle;  // It dials.
+    pause();  // It dials.
     return;
   }
   const std::string why =
       strf("node %llu refuses this node: %s", ull(refusal.node_id), refusal.sentence.c_str());
-  if (refusal.reason == wire::Reason::kInstance && ours && !context_.fatal) {
-    context_.fatal = Error{Errc::kConflict, why};
-  }
+  const bool final =
+      refusal.reason == wire::Reason::kInstance || refusal.reason == wire::Reason::kRemoved;
+  if (final && ours && !context_.fatal) context_.fatal = PeerVerdict{refusal.reason, why};
   if (up()) return lose(why, kFailuresAfterMisuse);
   context_.bury(std::move(connection_));
   failures_ = std::max(failures_, kFailuresAfterMisuse);
@@ -291,8 +293,12 @@ void PeerLink::fail(const std::string& why) {
 
 void PeerLink::pause() {
   state_ = State::kIdle;
-  if (!dials() || address_.empty()) return;
+  if (address_.empty()) return;
   state_ = State::kPause;
+  if (!dials()) {
+    timer_.start_once<PeerLink, &PeerLink::dial>(kKnockPauseMs / 2 + rng_.below(kKnockPauseMs));
+    return;
+  }
   const std::uint64_t ms = std::min(kPauseMsMin << failures_, kPauseMsMax);
   failures_ = std::min(failures_ + 1, kFailuresMax);
   timer_.start_once<PeerLink, &PeerLink::dial>(ms / 2 + rng_.below(ms / 2 + 1));

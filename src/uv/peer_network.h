@@ -8,6 +8,7 @@
 #include "node/replica.h"
 #include "storage/recovery.h"
 #include "uv/handle.h"
+#include "wire/hello.h"
 
 namespace raftd::uv {
 
@@ -31,6 +32,8 @@ class PeerDirectory {
   virtual ~PeerDirectory() = default;
   // The instance that this member has published; 0: none yet.
   virtual std::uint64_t published_instance(raft::NodeId id) const = 0;
+  // The id was a member's once, or reserved for one, and never will be again.
+  virtual bool removed(raft::NodeId id) const = 0;
 };
 
 // What happens on the links; called on the loop, never from within send(), members() or stop().
@@ -43,6 +46,12 @@ class PeerEvents {
   virtual void on_disconnected(raft::NodeId peer) = 0;
   // Messages to it did not leave: no link is up, or its queue is full. Told in flush(), once.
   virtual void on_dropped(raft::NodeId peer) = 0;
+};
+
+// The cluster will never take this node: what a peer said.
+struct PeerVerdict {
+  wire::Reason reason{};  // kInstance or kRemoved.
+  std::string message;
 };
 
 class PeerNetwork final : public node::Network {
@@ -63,9 +72,9 @@ class PeerNetwork final : public node::Network {
 
   std::vector<raft::NodeId> connected() const;
   std::uint64_t bad_messages() const;
-  // A peer that knows this node's id under another data directory has refused it: the sentence to
-  // print; the process ends with exit status 75.
-  const std::optional<Error>& fatal() const;
+  // A peer that knows this node's id under another data directory, or as that of a member that was
+  // removed, has refused it: the process ends with exit status 75. Known before on_disconnected.
+  const std::optional<PeerVerdict>& fatal() const;
   // Since the start each member of the configuration has accepted or refused this node, or there
   // was no process at its address. False before the first members().
   bool every_peer_answered() const;

@@ -15,7 +15,7 @@ constexpr std::uint64_t kHelloType = 100;
 constexpr std::uint64_t kRefusalType = 101;
 constexpr std::uint64_t kWelcomeType = 102;
 constexpr std::int64_t kPriorityBias = 1LL << 31;
-constexpr std::uint64_t kReasonMax = static_cast<std::uint64_t>(Reason::kCallBack);
+constexpr std::uint64_t kReasonMax = static_cast<std::uint64_t>(Reason::kRemoved);
 
 struct Sink {
   Bytes& out;
@@ -194,6 +194,11 @@ Refusal refuse_version(const Hello& own, std::uint64_t version) {
                ull(own.node_id.value), ull(own.version), ull(version))};
 }
 
+Refusal refuse_removed(const Hello& own, raft::NodeId removed) {
+  return {own.cluster_id, own.node_id, Reason::kRemoved,
+          strf("node %llu was removed from the cluster", ull(removed.value))};
+}
+
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation) {
   const auto refuse = [&](Reason reason, std::string sentence) {
@@ -213,6 +218,7 @@ std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
     return refuse(Reason::kWrongNode, wrong_node_sentence(theirs.expected, own.node_id));
   }
   if (!expectation.member && theirs.configuration <= own.configuration) {
+    if (expectation.removed) return refuse_removed(own, theirs.node_id);
     return refuse(Reason::kNotMember,
                   strf("node %llu is not a member, as node %llu knows it; add it first",
                        ull(theirs.node_id.value), ull(own.node_id.value)));

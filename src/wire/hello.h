@@ -56,6 +56,7 @@ enum class Reason : std::uint8_t {
   kInstance = 7,   // The id is known with another data directory: the refused node ends.
   kSettings = 8,   // What must agree everywhere does not.
   kCallBack = 9,   // No fault: the refusing node has the higher id and dials at once.
+  kRemoved = 10,   // The id was a member's and never will be again: the refused node ends.
 };
 
 struct Refusal {
@@ -89,6 +90,7 @@ struct Expectation {
   raft::NodeId dialled;         // Whom the own node has dialled; 0: the other one has dialled.
   bool member = false;          // The id is in the own configuration, or that is empty.
   std::uint64_t published = 0;  // The instance that the member has published; 0: none yet.
+  bool removed = false;         // It was a member, and is none any more, for good.
 };
 
 // Why the own node must not talk to the other one; nullopt: it may. Whoever has a newer
@@ -97,6 +99,8 @@ struct Expectation {
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation);
 Refusal refuse_version(const Hello& own, std::uint64_t version);
+// What a node hears from a member that knows its removal to be committed.
+Refusal refuse_removed(const Hello& own, raft::NodeId removed);
 
 // Whose first bytes are these, if they are not kMagic?
 enum class Stranger : std::uint8_t { kSilent, kHttp, kTls, kJson, kOther };

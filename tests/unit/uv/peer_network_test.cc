@@ -301,6 +301,50 @@ TEST_CASE("members that leave the configuration lose their link, others keep it"
   REQUIRE(world.until([&] { return world.nodes[2]->said("node 3 is not a member") == 1; }));
 }
 
+TEST_CASE("a member whose removal is final is told at once, as soon as nothing newer is known") {
+  for (const std::uint64_t leaver : {1, 3}) {
+    World world;
+    for (std::uint64_t id = 1; id <= 3; ++id)
+      world.add(options_of(id)).listen();
+    introduce(world);
+    REQUIRE(world.until([&] { return all_connected(world); }));
+    Members members = members_of(world);
+    std::erase_if(members, [&](const auto& member) { return member.first == leaver; });
+    TestNode& two = *world.nodes[1];
+    TestNode& gone = *world.nodes[leaver - 1];
+    two.gone.insert(leaver);
+    raft::ConfigurationAt older = configuration_of(members);
+    older.index = {};  // Than the one that the member said hello with.
+    two.network->members(older);
+    for (int i = 0; i < 20; ++i)
+      world.turn();
+    CHECK(two.up[leaver]);
+    two.network->members(configuration_of(members));
+    REQUIRE(world.until([&] { return gone.network->fatal().has_value(); }));
+    CHECK(gone.network->fatal()->reason == wire::Reason::kRemoved);
+    CHECK(gone.network->fatal()->message ==
+          strf("node 2 refuses this node: node %u was removed from the cluster",
+               static_cast<unsigned>(leaver)));
+    CHECK(!two.up[leaver]);
+    CHECK(!two.network->fatal());
+  }
+}
+
+TEST_CASE("a member that was away is told of its removal when it comes") {
+  World world;
+  TestNode& two = world.add(options_of(2));
+  two.listen();
+  two.network->members(configuration_of({{2, two.address}}));
+  two.gone = {1, 3};
+  for (const std::uint64_t id : {1, 3}) {
+    TestNode& away = world.add(options_of(id));
+    away.network->members(configuration_of({{id, "127.0.0.1:1"}, {2, two.address}}));
+    REQUIRE(world.until([&] { return away.network->fatal().has_value(); }));
+    CHECK(away.network->fatal()->reason == wire::Reason::kRemoved);
+  }
+  CHECK(two.connects == 0);
+}
+
 TEST_CASE("at the first start each peer's answer counts, also that there is no process") {
   World world;
   TestNode& one = world.add(options_of(1));

@@ -202,6 +202,19 @@ TEST_CASE("an id that is no member is refused") {
   CHECK(reason_of(check(hello_of(9), {{}, false, 0})) == Reason::kNotMember);
 }
 
+TEST_CASE("who was removed is told so, unless it knows a newer configuration") {
+  const Expectation gone{{}, false, 1009, true};
+  const auto refusal = check(hello_of(9), gone);
+  CHECK(reason_of(refusal) == Reason::kRemoved);
+  CHECK(refusal->sentence == "node 9 was removed from the cluster");
+  const auto read = decode_handshake(body_of(*refusal));
+  REQUIRE(read);
+  CHECK(std::get<Refusal>(*read).reason == Reason::kRemoved);
+  Hello newer = hello_of(9);
+  newer.configuration = {1};
+  CHECK_FALSE(check(newer, gone));
+}
+
 TEST_CASE("an empty disk under a known id is refused for good") {
   CHECK(reason_of(check(hello_of(2), {{}, true, 77})) == Reason::kInstance);
   CHECK(check(hello_of(2), {{}, true, 77})->sentence.ends_with("remove the member, add it again"));
