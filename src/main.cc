@@ -224,7 +224,8 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
               .settings_hash = settings_hash(),
               .election_timeout_min = config.raft.election_timeout,
               .connect_timeout = config.raft.election_timeout,
-              .listed = cli::first_configuration(config).addresses};
+              .listed = cli::first_configuration(config).addresses,
+              .advertised = config.peer.advertise};
   out.service = {.self = identity.node_id,
                  .name = name,
                  .cluster_id = cli::cluster_text(identity.cluster_id),

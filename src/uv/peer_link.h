@@ -27,7 +27,8 @@ class PeerLink final : public PeerConnection::Owner {
   // The newest one that the other side knew when it said hello.
   raft::Index configuration() const { return configuration_; }
 
-  // "HOST:PORT"; begins to dial or knock.
+  // "HOST:PORT", as the log has it; begins to dial or knock. Where that fails, what the peer has
+  // announced itself and what the file lists are tried in turn.
   void set_address(const std::string& address);
 
   // A process says that it is the peer, and check_hello has let it pass.
@@ -66,6 +67,7 @@ class PeerLink final : public PeerConnection::Owner {
 
   bool dials() const { return context_.options.identity.node_id > peer_; }
   void dial() noexcept;
+  const std::string& after_dialled() const;
   void try_next_address();
   void on_resolved(Result<std::vector<SocketAddress>> addresses);
   void greet(const wire::Hello& hello);
@@ -76,14 +78,18 @@ class PeerLink final : public PeerConnection::Owner {
   void lose(const std::string& why, int failures_min);
   void fail(const std::string& why);
   void pause();
+  void await_dial();
   std::string name() const;
 
   PeerContext& context_;
   const raft::NodeId peer_;
   State state_ = State::kIdle;
   bool answered_ = false;
-  bool knocked_ = false;  // Once at once; then seldom.
-  std::string address_;
+  bool knocked_ = false;   // Once at once; then seldom.
+  std::string address_;    // As the log has it,
+  std::string announced_;  //   as the peer's last hello had it,
+  std::string listed_;     //   and as this node's file has it; each may be empty.
+  std::string dialled_;    // One of them: of the present attempt, or of the next one.
   Rng rng_;
   Resolver resolver_;
   Timer timer_;

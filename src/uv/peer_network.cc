@@ -53,6 +53,7 @@ wire::Hello PeerContext::own_hello(raft::NodeId expected) const {
   hello.priority = options.priority;
   hello.settings_hash = options.settings_hash;
   hello.configuration = configuration;
+  hello.address = options.advertised;
   return hello;
 }
 

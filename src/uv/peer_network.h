@@ -24,6 +24,7 @@ struct PeerOptions {
   // Dialled while the log names no members, as after a repair that no snapshot survived: a peer
   // with a lower id would wait for this node to dial.
   std::vector<raft::MemberAddress> listed;
+  std::string advertised;  // At which the others reach this node.
 };
 
 // What the network needs to know of the replicated state; called on the loop.

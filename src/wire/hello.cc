@@ -58,6 +58,7 @@ Result<Handshake> read_hello(RowReader& row) {
   hello.priority = static_cast<std::int32_t>(static_cast<std::int64_t>(biased) - kPriorityBias);
   hello.settings_hash = row.any("settings hash");
   hello.configuration = {row.any("configuration index")};
+  hello.address = row.text("address", limits::kAddressBytesMax);
   TRY([[maybe_unused]] const Done done, row.finish("a hello"));
   return Handshake(std::move(hello));
 }
@@ -123,10 +124,11 @@ std::string instance_sentence(const Hello& theirs) {
 
 void encode(const Hello& hello, Bytes& out) {
   ASSERT_CMP(hello.cluster_name.size(), <=, limits::kNameBytesMax);
+  ASSERT_CMP(hello.address.size(), <=, limits::kAddressBytesMax);
   const std::size_t begin = begin_frame(out);
   Sink sink{out};
   msgpack::packer<Sink> packer(sink);
-  packer.pack_array(11);
+  packer.pack_array(12);
   packer.pack_uint64(kHelloType);
   packer.pack_uint64(hello.version);
   pack_id(packer, hello.cluster_id);
@@ -138,6 +140,7 @@ void encode(const Hello& hello, Bytes& out) {
   packer.pack_uint64(static_cast<std::uint64_t>(hello.priority + kPriorityBias));
   packer.pack_uint64(hello.settings_hash);
   packer.pack_uint64(hello.configuration.value);
+  pack_text(packer, hello.address);
   end_frame(out, begin);
 }
 

@@ -6,7 +6,7 @@
 //
 //   100  hello    version, cluster id (bin 16), cluster name (str), node id, expected peer id (0:
 //                 unknown), instance, incarnation, priority + 2^31, settings hash, configuration
-//                 index
+//                 index, the sender's advertised peer address (str)
 //   101  refusal  version, cluster id (bin 16), refusing node id, reason, sentence (str)
 //   102  welcome
 //
@@ -43,6 +43,7 @@ struct Hello {
   std::int32_t priority = 0;
   std::uint64_t settings_hash = 0;
   raft::Index configuration;  // Where its newest one is in its log; 0: it has none.
+  std::string address;        // "HOST:PORT" at which its peers reach it; empty: it does not say.
 };
 
 // The numbers are on the wire.

@@ -279,6 +279,47 @@ TEST_CASE("a node whose log names no members dials the listed ones, until it nam
   CHECK(two.up[1]);
 }
 
+TEST_CASE("a peer that has moved is dialled where it says, and where the file lists it") {
+  for (const bool listed : {false, true}) {
+    World world;
+    TestNode& moved = world.add([&] {
+      PeerOptions options = options_of(1);
+      options.advertised = "127.0.0.1:1";
+      return options;
+    }());
+    const std::string address = moved.listen();
+    PeerOptions options = options_of(2);
+    if (listed) options.listed = {{{1}, address}, {{2}, "127.0.0.1:1"}};
+    TestNode& two = world.add(options);
+    two.listen();
+    const Members old{{1, "127.0.0.1:1"}, {2, two.address}};
+    two.network->members(configuration_of(old));
+    REQUIRE(world.until([&] { return two.said("no connection to node 1") >= 1; }));
+    if (!listed) {  // It says so itself: it knocks.
+      PeerOptions again = options_of(1, 2);
+      again.advertised = address;
+      world.remove(moved);
+      TestNode& one = world.add(again);
+      one.listen(address);
+      one.network->members(configuration_of(old));
+    }
+    REQUIRE(world.until([&] { return two.up[1]; }));
+    CHECK(two.said("connected to node 1 (" + address + ")") == 1);
+  }
+}
+
+TEST_CASE("an address that was announced in vain does not keep a link from the log's") {
+  World world;
+  TestNode& two = world.add(options_of(2));
+  two.listen();
+  PeerOptions wrong = options_of(1);
+  wrong.advertised = "127.0.0.1:1";
+  TestNode& one = world.add(wrong);
+  one.listen();
+  introduce(world);
+  REQUIRE(world.until([&] { return one.up[2] && two.up[1]; }));
+}
+
 TEST_CASE("members that leave the configuration lose their link, others keep it") {
   World world;
   for (std::uint64_t id = 1; id <= 3; ++id)
