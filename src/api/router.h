@@ -26,6 +26,7 @@ enum class Route : std::uint8_t {
   kPromote,
   kTransfer,
   kStepdown,
+  kLeave,
   kDebug,
   kSnapshot,
 };

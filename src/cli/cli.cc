@@ -90,6 +90,7 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kTransfer:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
+    case CommandId::kLeave:
     case CommandId::kDescribeNode:
     case CommandId::kSnapshotSave:
     case CommandId::kExport:

@@ -284,6 +284,7 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kTransfer:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
+    case CommandId::kLeave:
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
     case CommandId::kDescribeNode:

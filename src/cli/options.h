@@ -24,6 +24,7 @@ enum class CommandId : std::uint8_t {
   kTransfer,
   kMemberRemove,
   kMemberPromote,
+  kLeave,
   kDescribeLogs,
   kDescribeMetadata,
   kDescribeNode,

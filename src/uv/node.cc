@@ -19,12 +19,14 @@
 #include "uv/disk_worker.h"
 #include "uv/loop_meter.h"
 #include "uv/notify.h"
+#include "uv/own_member.h"
 #include "uv/publisher.h"
 
 namespace raftd::uv {
 namespace {
 
 constexpr Duration kFirstStartPatience = std::chrono::seconds(1);
+constexpr Duration kChangePatience = std::chrono::seconds(5);
 constexpr Duration kPublishPatience = std::chrono::seconds(5);
 constexpr Duration kSlowTurn = std::chrono::milliseconds(10);
 constexpr Duration kSlowTurnInterval = std::chrono::minutes(1);  // Between warnings.
@@ -72,6 +74,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void on_signal(int number) noexcept;
   void begin_stop(Instant now);
   void note_removal(Instant now);
+  void propose_own(Instant now);
   void depart(Instant now, const std::string& who_says_so);
   bool removed_for_good(raft::NodeId id) const;
   void reload_now();
@@ -101,6 +104,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   api::ReplicaBackend backend;
   HttpServer http;
   Publisher publisher;
+  OwnMember own_member;
   DirectoryProbe probe;
 
   Handle<uv_prepare_t> prepare;
@@ -144,6 +148,7 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       http(loop, options.adjustable.http, service, vitals, log),
       publisher({options.core.self.value, options.peer.identity.instance, options.service.name,
                  options.service.client_url, options.service.version}),
+      own_member(options.core.self, options.peer.advertised),
       probe(loop, options.data_dir),
       prepare(this, [this](uv_prepare_t* h) { return uv_prepare_init(loop.get(), h); }),
       check(this, [this](uv_check_t* h) { return uv_check_init(loop.get(), h); }),
@@ -287,10 +292,7 @@ void Node::State::housekeeping() noexcept {
     return;
   }
   if (holding) return;
-  if (auto due = publisher.due(now, store.members())) {
-    replica.on_client(now, due->token, node::Write{node::Propose{std::move(due->command)}},
-                      now + kPublishPatience);
-  }
+  propose_own(now);
   if (notifier.watchdog_interval() > Duration{} &&
       now - watchdog_sent >= notifier.watchdog_interval()) {
     watchdog_sent = now;
@@ -303,6 +305,24 @@ void Node::State::housekeeping() noexcept {
     notifier.send(strf("STATUS=%s of term %llu, applied %llu", role_name(status.role.role),
                        static_cast<unsigned long long>(status.role.term.value),
                        static_cast<unsigned long long>(status.applied.value)));
+  }
+}
+
+// What this node itself wants of the log.
+void Node::State::propose_own(Instant now) {
+  if (auto due = publisher.due(now, store.members())) {
+    replica.on_client(now, due->token, node::Write{node::Propose{std::move(due->command)}},
+                      now + kPublishPatience);
+  }
+  if (service.wishes().leave && !own_member.leaving()) {
+    log.info("leaving the cluster: this node asks for its removal and ends when that is committed");
+    own_member.leave();
+  }
+  if (auto due = own_member.due(now, replica.configuration(), replica.marks().applied)) {
+    replica.on_client(now, due->token, node::Write{std::move(due->change)}, now + kChangePatience);
+  }
+  if (const auto why = own_member.complaint(now)) {
+    log.warn("this node has not left the cluster yet and tries on: %s", why->c_str());
   }
 }
 
@@ -345,8 +365,12 @@ void Node::State::note_removal(Instant now) {
 void Node::State::depart(Instant now, const std::string& who_says_so) {
   ASSERT(!removal);
   removal = who_says_so;
-  ended = Ended::kNotTaken;
-  log.error("%s", who_says_so.c_str());
+  if (own_member.leaving()) {
+    log.info("this node has left the cluster: %s", who_says_so.c_str());
+  } else {
+    ended = Ended::kNotTaken;
+    log.error("%s", who_says_so.c_str());
+  }
   if (holding) return close_all();  // Nobody has asked it for anything.
   replica.on_removed(now);
   if (!stopping) begin_stop(now);
@@ -372,6 +396,7 @@ void Node::State::close_all() {
 }
 
 void Node::State::complete(node::ClientToken token, node::ClientResult result) {
+  if (OwnMember::owns(token)) return own_member.done(result);
   if (Publisher::owns(token)) {
     publisher.done();
     return;
