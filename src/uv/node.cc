@@ -277,7 +277,7 @@ void Node::State::housekeeping() noexcept {
   vitals.bad_peer_messages = peers.bad_messages();
   vitals.data_dir_writable = probe.writable();
   const std::optional<PeerVerdict>& verdict = peers.fatal();
-  if (verdict && verdict->reason == wire::Reason::kInstance) {
+  if (verdict && verdict->reason == wire::Reason::kInstance && ended != Ended::kNotTaken) {
     log.error("%s", verdict->message.c_str());
     ended = Ended::kNotTaken;
     close_all();
