@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::uint64_t kPauseMsMin = 50;
 constexpr std::uint64_t kPauseMsMax = 1000;
-constexpr std::uint64_t kKnockPauseMs = 10'000;
 constexpr int kFailuresMax = 5;          // 50 ms << 5 is above the longest pause.
 constexpr int kFailuresAfterMisuse = 4;  // A peer that talks nonsense is not dialled at once.
 
@@ -325,7 +324,10 @@ void PeerLink::pause() {
 // By the other side; if it does not come, this one knocks again.
 void PeerLink::await_dial() {
   state_ = State::kPause;
-  timer_.start_once<PeerLink, &PeerLink::dial>(kKnockPauseMs / 2 + rng_.below(kKnockPauseMs));
+  const auto pause =
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.options.knock_pause);
+  const auto ms = static_cast<std::uint64_t>(pause.count());
+  timer_.start_once<PeerLink, &PeerLink::dial>(ms / 2 + rng_.below(ms + 1));
 }
 
 bool PeerLink::send(const node::PeerMessage& message) {

@@ -21,6 +21,8 @@ struct PeerOptions {
   Duration election_timeout_min{};  // A link that has not drained for so long is made anew.
   Duration connect_timeout{};
   Duration hello_timeout = std::chrono::seconds(5);
+  // Between two knocks of the node that waits to be dialled: half of it to one and a half.
+  Duration knock_pause = std::chrono::seconds(10);
   // Dialled while the log names no members, as after a repair that no snapshot survived: a peer
   // with a lower id would wait for this node to dial.
   std::vector<raft::MemberAddress> listed;

@@ -61,7 +61,7 @@ TEST_CASE("nothing is proposed by a stranger, nor while other changes are under 
 }
 
 TEST_CASE("who leaves asks for its removal until it is gone, and says once a minute why not") {
-  for (const std::uint64_t self : {2, 3}) {
+  for (const std::uint64_t self : {2UL, 3UL}) {
     OwnMember member({self}, "other:1");
     member.leave();
     CHECK(member.leaving());

@@ -308,6 +308,24 @@ TEST_CASE("a peer that has moved is dialled where it says, and where the file li
   }
 }
 
+TEST_CASE("who waits to be dialled knocks again, since the other may not want to: it was removed") {
+  World world;
+  TestNode& gone = world.add(options_of(2));
+  const std::string address = gone.listen();
+  world.remove(gone);
+  PeerOptions patient = options_of(1);
+  patient.knock_pause = std::chrono::milliseconds(20);
+  TestNode& one = world.add(patient);
+  one.listen();
+  one.network->members(configuration_of({{1, one.address}, {2, address}}));
+  REQUIRE(world.until([&] { return one.said("no connection to node 2") == 1; }));
+  TestNode& two = world.add(options_of(2));
+  two.listen(address);
+  two.gone = {1};
+  two.network->members(configuration_of({{2, address}, {3, "127.0.0.1:1"}}));
+  REQUIRE(world.until([&] { return one.network->fatal().has_value(); }));
+}
+
 TEST_CASE("an address that was announced in vain does not keep a link from the log's") {
   World world;
   TestNode& two = world.add(options_of(2));
@@ -343,7 +361,7 @@ TEST_CASE("members that leave the configuration lose their link, others keep it"
 }
 
 TEST_CASE("a member whose removal is final is told at once, as soon as nothing newer is known") {
-  for (const std::uint64_t leaver : {1, 3}) {
+  for (const std::uint64_t leaver : {1UL, 3UL}) {
     World world;
     for (std::uint64_t id = 1; id <= 3; ++id)
       world.add(options_of(id)).listen();
@@ -364,8 +382,7 @@ TEST_CASE("a member whose removal is final is told at once, as soon as nothing n
     REQUIRE(world.until([&] { return gone.network->fatal().has_value(); }));
     CHECK(gone.network->fatal()->reason == wire::Reason::kRemoved);
     CHECK(gone.network->fatal()->message ==
-          strf("node 2 refuses this node: node %u was removed from the cluster",
-               static_cast<unsigned>(leaver)));
+          strf("node 2 refuses this node: node %lu was removed from the cluster", leaver));
     CHECK(!two.up[leaver]);
     CHECK(!two.network->fatal());
   }
@@ -377,7 +394,7 @@ TEST_CASE("a member that was away is told of its removal when it comes") {
   two.listen();
   two.network->members(configuration_of({{2, two.address}}));
   two.gone = {1, 3};
-  for (const std::uint64_t id : {1, 3}) {
+  for (const std::uint64_t id : {1UL, 3UL}) {
     TestNode& away = world.add(options_of(id));
     away.network->members(configuration_of({{id, "127.0.0.1:1"}, {2, two.address}}));
     REQUIRE(world.until([&] { return away.network->fatal().has_value(); }));
