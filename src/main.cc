@@ -21,6 +21,7 @@
 #include "cli/version.h"
 #include "config/config.h"
 #include "storage/data_dir.h"
+#include "storage/removal.h"
 #include "uv/node.h"
 #include "uv/open_files.h"
 #include "uv/start_progress.h"
@@ -32,6 +33,7 @@ namespace {
 constexpr int kExitCorrupt = 65;
 constexpr int kExitCannotCreate = 73;
 constexpr int kExitIo = 74;
+constexpr int kExitNotTaken = 75;
 constexpr int kExitConfig = 78;
 
 std::int64_t unix_ns() {
@@ -234,7 +236,8 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
               .settings_hash = settings_hash(),
               .election_timeout_min = config.raft.election_timeout,
               .connect_timeout = config.raft.election_timeout,
-              .listed = {}};
+              .listed = {},
+              .advertised = config.peer.advertise};
   out.service = {.self = identity.node_id,
                  .name = name,
                  .cluster_id = cli::cluster_text(identity.cluster_id),
@@ -283,6 +286,28 @@ storage::OpenOptions open_options(const config::Config& config, raft::Incarnatio
   return out;
 }
 
+// What keeps this directory from being started; nullopt: nothing.
+std::optional<int> refuse_removed(const std::string& path, Log& log) {
+  const Result<std::optional<std::string>> removal = storage::read_removal(path);
+  if (!removal) {
+    log.error("start: %s", removal.error().message.c_str());
+    return exit_status_of(removal.error());
+  }
+  if (!*removal) return std::nullopt;
+  log.error(
+      "data directory %s is that of a member that is none any more (%s); to let this machine take "
+      "part again, join as a new member with an empty data directory",
+      path.c_str(), (*removal)->c_str());
+  return kExitNotTaken;
+}
+
+// Else the next start would have to be told again.
+void note_removal(const uv::Node& node, const std::string& path, Log& log) {
+  if (!node.removal()) return;
+  const Status written = storage::write_removal(path, *node.removal());
+  if (!written) log.error("REMOVED: %s", written.error().message.c_str());
+}
+
 int run_node(const config::Sources& sources) {
   Result<config::Loaded> loaded = config::load(sources);
   if (!loaded) {
@@ -306,6 +331,7 @@ int run_node(const config::Sources& sources) {
            static_cast<unsigned long long>(seed));
   Rng entropy(seed);
   const raft::Incarnation incarnation{entropy.next()};
+  if (const auto refused = refuse_removed(config.data_dir, log)) return *refused;
   kv::Store store(adjustable(config).history);
   cli::StoreSink sink(store);
   const uv::Notifier notifier;
@@ -341,6 +367,7 @@ int run_node(const config::Sources& sources) {
   uv::Node node(options, std::move(opened->recovered), store, log,
                 [&] { return reload(sources, started, current, log); });
   const uv::Ended ended = node.run();
+  note_removal(node, config.data_dir, log);
   log.info("stopped");
   return static_cast<int>(ended);
 }

@@ -43,6 +43,7 @@ struct Site {
   const NodeHeaders& headers;
   const Metrics& metrics;
   Feeder& feeder;
+  Wishes& wishes;
 };
 
 // A request, taken apart. References and views are valid while the handler runs.
@@ -105,6 +106,7 @@ Handled handle_version(const Site& site, const Context& context);
 Handled handle_metrics(const Site& site, const Context& context);
 Handled handle_cluster(const Site& site, const Context& context);
 Handled handle_transfer(const Site& site, const Context& context);
+Handled handle_leave(const Site& site, const Context& context);
 Handled handle_membership(const Site& site, const Context& context);
 Handled handle_join(const Site& site, const Context& context);
 Handled handle_tickets(const Site& site, const Context& context);

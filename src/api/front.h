@@ -46,4 +46,9 @@ struct Vitals {
   bool stopping = false;
 };
 
+// What clients want of this node itself; the operating system side looks.
+struct Wishes {
+  bool leave = false;  // The cluster, for good.
+};
+
 }  // namespace raftd::api

@@ -31,6 +31,7 @@ constexpr Call kCalls[] = {
     {"/cluster/tickets", Route::kTickets, kGet | kPost},
     {"/cluster/transfer", Route::kTransfer, kPost},
     {"/cluster/stepdown", Route::kStepdown, kPost},
+    {"/cluster/leave", Route::kLeave, kPost},
     {"/admin/debug", Route::kDebug, kGet},
     {"/admin/snapshot", Route::kSnapshot, kGet | kPost},
     {"/", Route::kIndex, kGet},

@@ -28,6 +28,7 @@ enum class Route : std::uint8_t {
   kTicket,
   kTransfer,
   kStepdown,
+  kLeave,
   kDebug,
   kSnapshot,
 };

@@ -70,6 +70,8 @@ Handled dispatch(const Site& site, const Context& context) {
     case Route::kTransfer:
     case Route::kStepdown:
       return handle_transfer(site, context);
+    case Route::kLeave:
+      return handle_leave(site, context);
     case Route::kDebug:
       return handle_debug(site, context);
     case Route::kSnapshot:
@@ -104,7 +106,7 @@ struct Service::State final : Feeder {
 
   Site site() {
     ASSERT(backend != nullptr);
-    return {options, limits, store, vitals, *backend, headers, metrics, *this};
+    return {options, limits, store, vitals, *backend, headers, metrics, *this, wishes};
   }
 
   Handled handle(Context& context);
@@ -130,6 +132,7 @@ struct Service::State final : Feeder {
   Log& log;
   NodeHeaders headers;
   Metrics metrics;
+  Wishes wishes;
   Backend* backend = nullptr;      // Set by bind().
   Responder* responder = nullptr;  // Likewise.
   Instant time;                    // As last told.
@@ -293,6 +296,10 @@ void Service::set_limits(const ServiceLimits& limits) {
 
 void Service::on_turn(Instant now) {
   state_->time = std::max(state_->time, now);
+}
+
+const Wishes& Service::wishes() const {
+  return state_->wishes;
 }
 
 std::optional<http::Response> Service::on_head(Instant now, const http::Request& head) {

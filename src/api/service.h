@@ -59,6 +59,7 @@ class Service final : public Front, public node::Clients {
   void set_limits(const ServiceLimits& limits);
   // Before each pump: complete() is not told what time it is, and durations are measured by this.
   void on_turn(Instant now);
+  const Wishes& wishes() const;
 
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
   void on_request(Instant now, RequestId id, http::Request request) override;

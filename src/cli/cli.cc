@@ -94,6 +94,7 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kMemberAdd:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
+    case CommandId::kLeave:
     case CommandId::kDescribeNode:
     case CommandId::kSnapshotSave:
     case CommandId::kExport:

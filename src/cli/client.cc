@@ -145,6 +145,17 @@ Result<HttpAnswer> Client::ask_one(const Endpoint& endpoint, const Question& que
   return Error{Errc::kIo, exchange.problem};
 }
 
+bool Client::wait_gone(const Endpoint& endpoint) {
+  const Question question{.method = "GET", .target = "/livez", .body = {}};
+  while (transport_.now() < deadline_) {
+    const std::string request = request_text(endpoint, question, deadline_);
+    const Exchange exchange = transport_.exchange(endpoint.address, request, deadline_);
+    if (exchange.stage == Exchange::Stage::kNotSent) return true;
+    transport_.pause(std::clamp<Duration>(deadline_ - transport_.now(), Duration{}, kPause));
+  }
+  return false;
+}
+
 Result<Answer> Client::download(const Question& question, const std::function<Status()>& begin,
                                 const BodySink& sink) {
   const std::size_t count = options_.endpoints.size();

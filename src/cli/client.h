@@ -57,6 +57,8 @@ class Client {
   // One try at one endpoint, whatever it answers, with its share of the time that is left: 1 of
   // shares. kIo: it did not answer, and why.
   Result<HttpAnswer> ask_one(const Endpoint& endpoint, const Question& question, int shares);
+  // Until nobody listens at the endpoint any more. False: not in time.
+  bool wait_gone(const Endpoint& endpoint);
 
  private:
   enum class Verdict : unsigned char { kFinal, kAgain, kUnknown };

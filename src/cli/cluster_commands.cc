@@ -1,4 +1,4 @@
-// status, members, health, transfer, member ..., describe node.
+// status, members, health, transfer, member ..., leave, describe node.
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -320,6 +320,24 @@ int promote_member(const Arguments& arguments, Client& client, const Output& out
   return exit;
 }
 
+int leave(const Arguments& arguments, Client& client, const Output& output) {
+  if (client.endpoints().size() != 1) {
+    output.error("leave: expected one endpoint, that of the node which is to leave");
+    return kExitUsage;
+  }
+  const Result<Answer> answer =
+      client.ask({.method = "POST", .target = "/cluster/leave", .body = {}, .takes_timeout = true});
+  if (!answer) return not_asked(answer.error(), output);
+  const HttpAnswer& http = (*answer).http;
+  if (http.status != 202) return refused(http, output);
+  if (!client.wait_gone(client.endpoints().front())) {
+    output.error("the node is still leaving; its log says what it waits for");
+    return kExitCannotAsk;
+  }
+  output.out(wants_json(arguments) ? http.body : "left\n");
+  return kExitDone;
+}
+
 std::string line(const http::JsonValue& body, std::string_view name) {
   const http::JsonValue* value = body.field(name);
   return std::string(name) + ": " + (value == nullptr ? "null" : spaced_json(*value)) + "\n";
@@ -371,6 +389,8 @@ int cluster_command(const Arguments& arguments, Client& client, const Output& ou
       return remove_member(arguments, client, output);
     case CommandId::kMemberPromote:
       return promote_member(arguments, client, output);
+    case CommandId::kLeave:
+      return leave(arguments, client, output);
     case CommandId::kDescribeNode:
       return describe_node(arguments, client, output);
     case CommandId::kRun:

@@ -285,6 +285,7 @@ int key_command(const Arguments& arguments, Client& client, const Input& input,
     case CommandId::kMemberAdd:
     case CommandId::kMemberRemove:
     case CommandId::kMemberPromote:
+    case CommandId::kLeave:
     case CommandId::kDescribeLogs:
     case CommandId::kDescribeMetadata:
     case CommandId::kDescribeNode:

@@ -253,6 +253,7 @@ std::vector<Command> cluster_commands() {
       {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
       {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
       {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
+      {CommandId::kLeave, "leave", "", "one node leaves the cluster for good", 0, 0, {}, true},
       {CommandId::kMemberAdd,
        "member add",
        "[ID]",

@@ -25,6 +25,7 @@ enum class CommandId : std::uint8_t {
   kMemberAdd,
   kMemberRemove,
   kMemberPromote,
+  kLeave,
   kDescribeLogs,
   kDescribeMetadata,
   kDescribeNode,

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/text.h"
 #include "base/address.h"
+#include "base/text.h"
 #include "config/members.h"
 #include "storage/data_dir.h"
 #include "storage/posix_files.h"

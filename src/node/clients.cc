@@ -180,8 +180,9 @@ void Replica::State::forward_ended(Instant now, Forwards::Pending pending,
 // For the entry there, or, if it begins a change of members, for the end of that.
 void Replica::State::wait_at(const Forwarded::Appended& at, const Forwards::Pending& pending,
                              bool forwarded) {
-  if (std::holds_alternative<ChangeMembers>(pending.op)) {
-    changes.push_back({pending.token, pending.deadline, at.index, at.term, forwarded});
+  if (const auto* change = std::get_if<ChangeMembers>(&pending.op)) {
+    const bool leaves = !is_member(change->target, config.self);
+    changes.push_back({pending.token, pending.deadline, at.index, at.term, forwarded, leaves});
   } else {
     writes.add(at.term, {at.index, pending.token, pending.deadline, pending.since, forwarded});
   }
@@ -296,6 +297,32 @@ void Replica::State::fail_transfers() {
            {Errc::kConflict, "the transfer took an election timeout and was given up"});
     return true;
   });
+}
+
+// As if every deadline had passed.
+void Replica::State::end_membership(Instant now) {
+  constexpr auto kLongerThanAnyWait = std::chrono::hours(24);
+  const Instant end = now + kLongerThanAnyWait;
+  const auto left = [&](ClientToken token, bool forwarded) {
+    answers.emplace_back(token,
+                         node::Done{core.configuration().index, role.term, forwarded, nullptr});
+  };
+  forwards.scan(end, gone, [&](const Forwards::Pending& pending) {
+    const auto* change = std::get_if<ChangeMembers>(&pending.op);
+    const bool leaves = change != nullptr && !is_member(change->target, config.self);
+    leaves ? left(pending.token, true) : unknown(pending.token, pending.term);
+  });
+  for (const WaitingChange& change : std::exchange(changes, {})) {
+    change.leaves ? left(change.token, change.forwarded) : unknown(change.token, change.term);
+  }
+  writes.scan(end, gone, [&](const WaitingWrites::Waiter& waiter, raft::Term term) {
+    unknown(waiter.token, term);
+  });
+  reads.scan(end, gone, [&](ClientToken token) {
+    refuse(token, {Errc::kShuttingDown, "this node was removed from the cluster"});
+  });
+  for (const WaitingTransfer& transfer : std::exchange(transfers, {}))
+    unknown(transfer.token, transfer.term);
 }
 
 void Replica::State::scan_deadlines(Instant now) {

@@ -22,6 +22,10 @@ unsigned long long number(std::uint64_t value) {
 
 }  // namespace
 
+bool is_member(const raft::Configuration& configuration, raft::NodeId id) {
+  return std::ranges::binary_search(configuration.addresses, id, {}, &raft::MemberAddress::id);
+}
+
 Replica::State::State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
                       storage::Recovered found, std::uint64_t seed, Instant now, const Outside& out,
                       const SnapshotOptions& snapshots)
@@ -163,16 +167,17 @@ void Replica::stop(Instant now) {
   State& s = *state_;
   if (s.stop != State::Stop::kNo) return;
   now = s.at(now);
-  s.stop = State::Stop::kDraining;
-  // What a parked read waits for may never come.
-  for (const WaitingReads::Waiter& waiter : s.reads.take_parked()) {
-    s.refuse(waiter.token, {Errc::kShuttingDown, "this node is shutting down"});
-  }
-  s.refuse_snapshot_clients({Errc::kShuttingDown, "this node is shutting down"});
-  s.backups.break_all();
+  s.begin_stop();
   if (s.role.role != raft::Role::kLeader) return;
   if (s.core.configuration().configuration.voters.size() < 2) return;
   if (s.core.transfer(now, raft::NodeId{})) s.transferring = true;
+}
+
+void Replica::on_removed(Instant now) {
+  State& s = *state_;
+  s.end_membership(s.at(now));
+  s.transferring = false;  // Nobody waits for that any more.
+  if (s.stop == State::Stop::kNo) s.begin_stop();
 }
 
 bool Replica::stopped() const {
@@ -332,6 +337,17 @@ void Replica::State::note_recovery() {
   if (!recover_to && core.commit_index() > applied) recover_to = core.commit_index();
   if (!recover_to && applied) recover_to = applied;
   recovered = recover_to && applied >= recover_to;
+}
+
+void Replica::State::begin_stop() {
+  ASSERT(stop == Stop::kNo);
+  stop = Stop::kDraining;
+  // What a parked read waits for may never come.
+  for (const WaitingReads::Waiter& waiter : reads.take_parked()) {
+    refuse(waiter.token, {Errc::kShuttingDown, "this node is shutting down"});
+  }
+  refuse_snapshot_clients({Errc::kShuttingDown, "this node is shutting down"});
+  backups.break_all();
 }
 
 void Replica::State::continue_stop() {

@@ -42,7 +42,8 @@ using ClientOp = std::variant<Write, Read, MakeSnapshot, OpenBackup>;
 
 // A write is Done or Refused when an entry is applied at its index; Unknown at its deadline, or
 // when the node stops. Losing leadership, or the tail of the log, decides nothing. A change of
-// members is Done when the configuration that ends it is applied.
+// members is Done when the configuration that ends it is applied, or when it is to remove this node
+// and that has happened: then its index is that of the newest configuration which was heard of.
 struct Done {
   raft::Index index;  // Of the entry; for a read: applied when it was answered.
   raft::Term term;    // Of the entry; for a read: the current one.
@@ -149,6 +150,9 @@ struct ReplicaStatus : ReplicaMarks {
   std::uint64_t reloads = 0;  //   and how often a snapshot replaced the state for it.
 };
 
+// Voter, outgoing voter or learner.
+bool is_member(const raft::Configuration& configuration, raft::NodeId id);
+
 class Replica {
  public:
   // Precondition: the machine's state is that of recovered.durable.snapshot, or empty.
@@ -177,6 +181,9 @@ class Replica {
   // Stopping: takes no more clients (kShuttingDown), hands leadership over if it has it. stopped()
   // when nothing is in flight any more and the segment is sealed as clean.
   void stop(Instant now);
+  // This node is a member no longer, for good: no entry will come here any more. A change that was
+  // to remove it is Done, all else that waits ends at once; then as stop(), but hands nothing over.
+  void on_removed(Instant now);
   bool stopped() const;
 
   void pump(Instant now);  // Once per loop iteration: this is the group commit.

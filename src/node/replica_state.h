@@ -29,6 +29,7 @@ struct Replica::State {
   void change_role(const raft::RoleView& after);
   void send_outbox();
   void tell_disk_full();
+  void begin_stop();
   void continue_stop();
   void note_recovery();
   bool hears_leader(Instant now) const;
@@ -52,6 +53,7 @@ struct Replica::State {
   void serve_reads();
   void end_transfers(const raft::RoleView& view);
   void fail_transfers();
+  void end_membership(Instant now);
   void scan_deadlines(Instant now);
   void refuse(ClientToken token, Error error);
   void unknown(ClientToken token, raft::Term asked_in);
@@ -128,6 +130,7 @@ struct Replica::State {
     raft::Index index;  // Where it begins.
     raft::Term term;
     bool forwarded = false;
+    bool leaves = false;  // This node is none of the wanted members.
   };
   std::vector<WaitingChange> changes;  // The same.
   GoneClients gone;                    // Their waiters go at the next scan.

@@ -169,7 +169,8 @@ Result<std::vector<DiskOp>> clear_unfinished_start(DirectoryReader& directory) {
     if (seq == kFirstSegment) {
       TRY([[maybe_unused]] const Done checked, check_first_segment(directory));
     } else if (seq || format::is_torn_name(name) || name.starts_with("snapshot-") ||
-               name == format::kRepairName || format::is_damaged_name(name)) {
+               name == format::kRepairName || name == format::kRemovedName ||
+               format::is_damaged_name(name)) {
       return Error{Errc::kCorrupt,
                    strf("IDENTITY: it is missing, but %s is there: this is the log of a node",
                         percent_escape(name).c_str())};

@@ -179,6 +179,7 @@ inline constexpr std::string_view kIdentityName = "IDENTITY";
 inline constexpr std::string_view kReserveName = "reserve";
 inline constexpr std::string_view kRepairName = "REPAIR";
 inline constexpr std::string_view kTicketName = "TICKET";  // Of a node that joins: see data_dir.h.
+inline constexpr std::string_view kRemovedName = "REMOVED";     // See storage/removal.h.
 inline constexpr std::string_view kDamagedPrefix = "damaged-";  // Before a name: set aside.
 inline constexpr std::string_view kUnfinishedSuffix = ".tmp";
 inline constexpr std::string_view kFoundingName = "founding";  // See storage/founding.h;

@@ -169,7 +169,8 @@ void Inspector::list_others(const std::vector<FileName>& names) {
         format::is_unfinished_name(name) || name == format::kLockName ||
         name == format::kIdentityName || name == format::kReserveName || name == "lost+found" ||
         name == format::kRepairName || name == format::kTicketName ||
-        format::is_damaged_name(name) || format::is_before_name(name)) {
+        name == format::kRemovedName || format::is_damaged_name(name) ||
+        format::is_before_name(name)) {
       continue;
     }
     inspection_.findings.push_back(

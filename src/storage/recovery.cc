@@ -42,8 +42,8 @@ Result<Listing> list(DirectoryReader& directory) {
   Listing listing;
   for (const FileName& name : names) {
     if (name == format::kLockName || name == format::kIdentityName || name == "lost+found" ||
-        name == format::kRepairName || format::is_damaged_name(name) ||
-        format::is_before_name(name)) {
+        name == format::kRepairName || name == format::kRemovedName ||
+        format::is_damaged_name(name) || format::is_before_name(name)) {
       continue;
     }
     if (name == format::kTicketName) {

@@ -5,10 +5,12 @@
 // each peer and a read confirmation.
 //
 // Possible failure modes are: an address cannot be listened on (run() says kCannotListen); a peer
-// says that this node's data directory is not the one that the cluster knows (kNotTaken); SIGTERM
-// comes while no majority is there: what waits is given up after shutdown_timeout.
+// says that this node's data directory is not the one that the cluster knows (kNotTaken), or that
+// the node was removed (likewise, when what waits is answered); SIGTERM comes while no majority is
+// there: what waits is given up after shutdown_timeout.
 #include "uv/node.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
@@ -18,12 +20,14 @@
 #include "uv/disk_worker.h"
 #include "uv/loop_meter.h"
 #include "uv/notify.h"
+#include "uv/own_member.h"
 #include "uv/publisher.h"
 
 namespace raftd::uv {
 namespace {
 
 constexpr Duration kFirstStartPatience = std::chrono::seconds(1);
+constexpr Duration kChangePatience = std::chrono::seconds(5);
 constexpr Duration kPublishPatience = std::chrono::seconds(5);
 constexpr Duration kSlowTurn = std::chrono::milliseconds(10);
 constexpr Duration kSlowTurnInterval = std::chrono::minutes(1);  // Between warnings.
@@ -69,6 +73,10 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void measure(Instant now);
   void housekeeping() noexcept;
   void on_signal(int number) noexcept;
+  void begin_stop(Instant now);
+  void note_removal(Instant now);
+  void propose_own(Instant now);
+  void depart(Instant now, const std::string& who_says_so);
   void reload_now();
   void close_all();
   void adjust(const Adjustable& adjustable);
@@ -80,6 +88,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void on_disconnected(raft::NodeId peer) override;
   void on_dropped(raft::NodeId peer) override;
   std::uint64_t published_instance(raft::NodeId id) const override;
+  bool removed(raft::NodeId id) const override;
 
   NodeOptions options;
   Log& log;
@@ -95,6 +104,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   api::ReplicaBackend backend;
   HttpServer http;
   Publisher publisher;
+  OwnMember own_member;
   DirectoryProbe probe;
 
   Handle<uv_prepare_t> prepare;
@@ -117,6 +127,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   bool stopping = false;
   Instant stop_deadline = Instant::never();
   Ended ended = Ended::kStopped;
+  std::optional<std::string> removal;  // Set once.
 };
 
 Node::State::State(const NodeOptions& node_options, storage::Recovered recovered,
@@ -137,6 +148,7 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       http(loop, options.adjustable.http, service, vitals, log),
       publisher({options.core.self.value, options.peer.identity.instance, options.service.name,
                  options.service.client_url, options.service.version}),
+      own_member(options.core.self, options.peer.advertised),
       probe(loop, options.data_dir),
       prepare(this, [this](uv_prepare_t* h) { return uv_prepare_init(loop.get(), h); }),
       check(this, [this](uv_check_t* h) { return uv_check_init(loop.get(), h); }),
@@ -264,12 +276,14 @@ void Node::State::housekeeping() noexcept {
   vitals.connected_peers = peers.connected();
   vitals.bad_peer_messages = peers.bad_messages();
   vitals.data_dir_writable = probe.writable();
-  if (peers.fatal() && ended != Ended::kNotTaken) {
-    log.error("%s", peers.fatal()->message.c_str());
+  const std::optional<PeerVerdict>& verdict = peers.fatal();
+  if (verdict && verdict->reason == wire::Reason::kInstance && ended != Ended::kNotTaken) {
+    log.error("%s", verdict->message.c_str());
     ended = Ended::kNotTaken;
     close_all();
     return;
   }
+  note_removal(now);
   if (stopping) {
     const bool done = replica.stopped() && http.stopped();
     if (!done && now < stop_deadline) return;
@@ -278,10 +292,7 @@ void Node::State::housekeeping() noexcept {
     return;
   }
   if (holding) return;
-  if (auto due = publisher.due(now, store.members())) {
-    replica.on_client(now, due->token, node::Write{node::Propose{std::move(due->command)}},
-                      now + kPublishPatience);
-  }
+  propose_own(now);
   if (notifier.watchdog_interval() > Duration{} &&
       now - watchdog_sent >= notifier.watchdog_interval()) {
     watchdog_sent = now;
@@ -297,6 +308,24 @@ void Node::State::housekeeping() noexcept {
   }
 }
 
+// What this node itself wants of the log.
+void Node::State::propose_own(Instant now) {
+  if (auto due = publisher.due(now, store.members())) {
+    replica.on_client(now, due->token, node::Write{node::Propose{std::move(due->command)}},
+                      now + kPublishPatience);
+  }
+  if (service.wishes().leave && !own_member.leaving()) {
+    log.info("leaving the cluster: this node asks for its removal and ends when that is committed");
+    own_member.leave();
+  }
+  if (auto due = own_member.due(now, replica.configuration(), replica.marks().applied)) {
+    replica.on_client(now, due->token, node::Write{std::move(due->change)}, now + kChangePatience);
+  }
+  if (const auto why = own_member.complaint(now)) {
+    log.warn("this node has not left the cluster yet and tries on: %s", why->c_str());
+  }
+}
+
 void Node::State::on_signal(int number) noexcept {
   if (number == SIGHUP) {
     reload_now();
@@ -309,12 +338,42 @@ void Node::State::on_signal(int number) noexcept {
   }
   const Instant now = monotonic_now();
   log.info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+  replica.stop(now);
+  begin_stop(now);
+}
+
+void Node::State::begin_stop(Instant now) {
+  ASSERT(!stopping);
   notifier.send("STOPPING=1\nSTATUS=stopping");
   stopping = true;
   vitals.stopping = true;
   stop_deadline = now + options.shutdown_timeout;
-  replica.stop(now);
   http.stop();
+}
+
+// A member is told by another one; a leader has committed its removal itself and hands over first.
+void Node::State::note_removal(Instant now) {
+  if (removal) return;
+  const std::optional<PeerVerdict>& verdict = peers.fatal();
+  if (verdict && verdict->reason == wire::Reason::kRemoved) return depart(now, verdict->message);
+  const raft::NodeId self = options.core.self;
+  if (replica.role().role == raft::Role::kLeader || !removed(self)) return;
+  depart(now, strf("node %llu was removed from the cluster: its own log says so",
+                   static_cast<unsigned long long>(self.value)));
+}
+
+void Node::State::depart(Instant now, const std::string& who_says_so) {
+  ASSERT(!removal);
+  removal = who_says_so;
+  if (own_member.leaving()) {
+    log.info("this node has left the cluster: %s", who_says_so.c_str());
+  } else {
+    ended = Ended::kNotTaken;
+    log.error("%s", who_says_so.c_str());
+  }
+  if (holding) return close_all();  // Nobody has asked it for anything.
+  replica.on_removed(now);
+  if (!stopping) begin_stop(now);
 }
 
 void Node::State::reload_now() {
@@ -337,6 +396,7 @@ void Node::State::close_all() {
 }
 
 void Node::State::complete(node::ClientToken token, node::ClientResult result) {
+  if (OwnMember::owns(token)) return own_member.done(result);
   if (Publisher::owns(token)) {
     publisher.done();
     return;
@@ -354,7 +414,9 @@ void Node::State::on_connected(raft::NodeId peer, std::int32_t priority) {
 }
 
 void Node::State::on_disconnected(raft::NodeId peer) {
-  replica.on_peer_disconnected(monotonic_now(), peer);
+  const Instant now = monotonic_now();
+  note_removal(now);  // First, so that who waits for the removal is answered by it.
+  replica.on_peer_disconnected(now, peer);
 }
 
 void Node::State::on_dropped(raft::NodeId peer) {
@@ -368,6 +430,19 @@ std::uint64_t Node::State::published_instance(raft::NodeId id) const {
   return 0;
 }
 
+bool Node::State::removed(raft::NodeId id) const {
+  const raft::ConfigurationAt& known = replica.configuration();
+  if (known.configuration.addresses.empty() || node::is_member(known.configuration, id)) {
+    return false;
+  }
+  const node::ReplicaMarks marks = replica.marks();
+  // What is not committed may be taken back; and a leader that goes hands over first.
+  if (known.index > marks.applied || marks.role.leader == id) return false;
+  const auto& tickets = store.tickets();  // Whoever has one is still to come.
+  return id.value <= store.max_id() &&
+         std::ranges::find(tickets, id.value, &kv::Ticket::id) == tickets.end();
+}
+
 Node::Node(const NodeOptions& options, storage::Recovered recovered, kv::Store& store, Log& log,
            Reload reload)
     : state_(
@@ -379,6 +454,10 @@ Ended Node::run() {
   if (!state_->start()) return Ended::kCannotListen;
   state_->loop.run();
   return state_->ended;
+}
+
+const std::optional<std::string>& Node::removal() const {
+  return state_->removal;
 }
 
 }  // namespace raftd::uv

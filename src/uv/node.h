@@ -54,8 +54,10 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   // Until SIGTERM or SIGINT (a second one ends the process at once), or until the cluster refuses
-  // this node. Every failure has been logged as one line.
+  // this node or has removed it. Every failure has been logged as one line.
   Ended run();
+  // After run(): this node is a member no longer, for good; who says so.
+  const std::optional<std::string>& removal() const;
 
  private:
   struct State;

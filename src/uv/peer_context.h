@@ -31,7 +31,7 @@ struct PeerContext {
   PeerEvents* events = nullptr;  // Set by bind, before the first event; nullptr again after stop.
   LineLimiter limiter;
   std::uint64_t bad_messages = 0;
-  std::optional<Error> fatal;
+  std::optional<PeerVerdict> fatal;
   raft::Index configuration = {};  // Where the newest one is in the log; 0: there is none.
   // Closed, but maybe still on the stack of one of their callbacks. Emptied by flush.
   std::vector<std::unique_ptr<PeerConnection>> doomed;

@@ -9,6 +9,7 @@
 #include "uv/peer_link.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/overloaded.h"
 #include "base/text.h"
@@ -44,15 +45,19 @@ PeerLink::PeerLink(PeerContext& context, raft::NodeId peer, std::uint64_t seed)
       resolver_(
           context.loop,
           [this](Result<std::vector<SocketAddress>> found) { on_resolved(std::move(found)); }),
-      timer_(context.loop, this) {}
+      timer_(context.loop, this) {
+  for (const raft::MemberAddress& member : context.options.listed) {
+    if (member.id == peer) listed_ = member.peer;
+  }
+}
 
 PeerLink::~PeerLink() {
   close();
 }
 
 std::string PeerLink::name() const {
-  return address_.empty() ? strf("node %llu", ull(peer_))
-                          : strf("node %llu at %s", ull(peer_), percent_escape(address_).c_str());
+  return dialled_.empty() ? strf("node %llu", ull(peer_))
+                          : strf("node %llu at %s", ull(peer_), percent_escape(dialled_).c_str());
 }
 
 void PeerLink::close() {
@@ -65,6 +70,7 @@ void PeerLink::close() {
 void PeerLink::set_address(const std::string& address) {
   if (address_ == address) return;
   address_ = address;
+  dialled_ = address;
   if (state_ == State::kUp || state_ == State::kAwaited) return;  // It holds for the next time.
   if (!dials() && knocked_) return;
   knocked_ = true;
@@ -73,10 +79,22 @@ void PeerLink::set_address(const std::string& address) {
   dial();
 }
 
+// The next one in turn.
+const std::string& PeerLink::after_dialled() const {
+  const std::array<const std::string*, 3> all{&address_, &announced_, &listed_};
+  const auto present = std::ranges::find(all, dialled_, [](const auto* each) { return *each; });
+  const auto from = static_cast<std::size_t>(present - all.begin());
+  for (std::size_t i = 1; i <= all.size(); ++i) {
+    const std::string& next = *all[(from + i) % all.size()];
+    if (!next.empty() && next != dialled_) return next;
+  }
+  return dialled_;
+}
+
 void PeerLink::dial() noexcept {
-  if (address_.empty()) return;
+  if (dialled_.empty()) return;
   ASSERT(!connection_);
-  const auto place = parse_host_port(address_);
+  const auto place = parse_host_port(dialled_);
   if (!place) return fail(place.error().message);
   candidates_.clear();
   if (const auto numeric = numeric_address(*place)) {
@@ -164,7 +182,9 @@ void PeerLink::remember(const wire::Hello& hello) {
     incarnation_ = hello.incarnation;
   }
   instance_ = hello.instance;
+  configuration_ = hello.configuration;
   priority_ = hello.priority;
+  if (!hello.address.empty()) announced_ = hello.address;
 }
 
 void PeerLink::adopt(std::unique_ptr<PeerConnection> connection, const wire::Hello& hello) {
@@ -185,6 +205,7 @@ void PeerLink::call_back(const wire::Hello& hello) {
   if (state_ == State::kGreeting) return;
   failures_ = 0;
   close();
+  if (!hello.address.empty()) dialled_ = announced_ = hello.address;
   dial();
 }
 
@@ -206,14 +227,14 @@ void PeerLink::be_refused(const wire::Refusal& refusal) {
   answered_ = true;
   if (refusal.reason == wire::Reason::kCallBack) {
     context_.bury(std::move(connection_));
-    state_ = State::kIdle;  // It dials.
+    await_dial();
     return;
   }
   const std::string why =
       strf("node %llu refuses this node: %s", ull(refusal.node_id), refusal.sentence.c_str());
-  if (refusal.reason == wire::Reason::kInstance && ours && !context_.fatal) {
-    context_.fatal = Error{Errc::kConflict, why};
-  }
+  const bool final =
+      refusal.reason == wire::Reason::kInstance || refusal.reason == wire::Reason::kRemoved;
+  if (final && ours && !context_.fatal) context_.fatal = PeerVerdict{refusal.reason, why};
   if (up()) return lose(why, kFailuresAfterMisuse);
   context_.bury(std::move(connection_));
   failures_ = std::max(failures_, kFailuresAfterMisuse);
@@ -286,16 +307,27 @@ void PeerLink::fail(const std::string& why) {
     context_.log.warn("no connection to %s: %s%s", key.c_str(), why.c_str(),
                       dials() ? "; trying again" : "; waiting for it to connect");
   }
+  dialled_ = after_dialled();
   pause();
 }
 
 void PeerLink::pause() {
   state_ = State::kIdle;
-  if (!dials() || address_.empty()) return;
+  if (dialled_.empty()) return;
   state_ = State::kPause;
+  if (!dials() && dialled_ == address_) return await_dial();
   const std::uint64_t ms = std::min(kPauseMsMin << failures_, kPauseMsMax);
   failures_ = std::min(failures_ + 1, kFailuresMax);
   timer_.start_once<PeerLink, &PeerLink::dial>(ms / 2 + rng_.below(ms / 2 + 1));
+}
+
+// By the other side; if it does not come, this one knocks again.
+void PeerLink::await_dial() {
+  state_ = State::kPause;
+  const auto pause =
+      std::chrono::duration_cast<std::chrono::milliseconds>(context_.options.knock_pause);
+  const auto ms = static_cast<std::uint64_t>(pause.count());
+  timer_.start_once<PeerLink, &PeerLink::dial>(ms / 2 + rng_.below(ms + 1));
 }
 
 bool PeerLink::send(const node::PeerMessage& message) {

@@ -53,6 +53,7 @@ wire::Hello PeerContext::own_hello(raft::NodeId expected) const {
   hello.priority = options.priority;
   hello.settings_hash = options.settings_hash;
   hello.configuration = configuration;
+  hello.address = options.advertised;
   return hello;
 }
 
@@ -121,30 +122,30 @@ PeerLink& PeerNetwork::State::link_to(raft::NodeId id) {
 // A node that has no configuration yet does not know its peers: whoever is of its cluster may talk.
 bool PeerNetwork::State::is_member(raft::NodeId id) const {
   if (!configuration || configuration->addresses.empty()) return true;
-  return std::any_of(configuration->addresses.begin(), configuration->addresses.end(),
-                     [&](const raft::MemberAddress& member) { return member.id == id; });
+  return node::is_member(*configuration, id);
 }
 
 void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,
                                const wire::Hello& hello) {
   const wire::Hello own = context.own_hello({});
-  const bool member = is_member(hello.node_id);
+  const raft::NodeId id = hello.node_id;
+  const bool member = is_member(id);
   const wire::Expectation expectation{
-      {}, member, context.directory.published_instance(hello.node_id)};
+      {}, member, context.directory.published_instance(id), context.directory.removed(id)};
   if (const auto refusal = wire::check_hello(own, hello, expectation)) {
     return context.refuse(std::move(connection), *refusal);
   }
-  PeerLink* known = find(hello.node_id);
+  PeerLink* known = find(id);
   if (known == nullptr && links.size() >= limits::kMembersMax) {
     return context.bury(std::move(connection));
   }
-  PeerLink& link = known != nullptr ? *known : link_to(hello.node_id);
+  PeerLink& link = known != nullptr ? *known : link_to(id);
   if (const auto refusal = link.check_double(hello)) {
     return context.refuse(std::move(connection), *refusal);
   }
   // Whom it does not know it cannot call back.
   const bool knocks = configuration && !configuration->addresses.empty() && member &&
-                      hello.node_id < context.options.identity.node_id;
+                      id < context.options.identity.node_id;
   if (!knocks) return link.adopt(std::move(connection), hello);
   context.refuse(std::move(connection), {own.cluster_id, own.node_id, wire::Reason::kCallBack,
                                          "the node with the higher id dials"});
@@ -177,9 +178,15 @@ void PeerNetwork::State::note_leaving() {
 
 void PeerNetwork::State::drop_links(Instant now) {
   std::erase_if(leaving, [&](const auto& each) {
-    if (now < each.second) return false;
     const auto at = links.find(each.first);
     ASSERT(at != links.end());
+    // Whoever knows a newer configuration is not told what an older one says.
+    const bool told = context.directory.removed(each.first) &&
+                      at->second->configuration() <= context.configuration;
+    if (!told && now < each.second) return false;
+    if (told && at->second->up()) {
+      at->second->refuse(wire::refuse_removed(context.own_hello({}), each.first));
+    }
     removed.push_back(std::move(at->second));
     links.erase(at);
     return true;
@@ -304,7 +311,7 @@ std::uint64_t PeerNetwork::bad_messages() const {
   return state_->context.bad_messages;
 }
 
-const std::optional<Error>& PeerNetwork::fatal() const {
+const std::optional<PeerVerdict>& PeerNetwork::fatal() const {
   return state_->context.fatal;
 }
 

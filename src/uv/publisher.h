@@ -23,8 +23,8 @@ class Publisher {
   std::optional<Due> due(Instant now, const std::vector<kv::PublishedMember>& published);
   void done() { in_flight_ = false; }  // Whatever the result: due() looks at the store again.
 
-  // The service's tokens count up from 1 and never get there.
-  static bool owns(node::ClientToken token) { return (token.value & kOwnTokens) != 0; }
+  // The service's tokens count up from 1 and never get there; see OwnMember for the others.
+  static bool owns(node::ClientToken token) { return token.value >> 62 == kOwnTokens >> 62; }
 
  private:
   static constexpr std::uint64_t kOwnTokens = 1ULL << 63;

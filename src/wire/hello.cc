@@ -15,7 +15,7 @@ constexpr std::uint64_t kHelloType = 100;
 constexpr std::uint64_t kRefusalType = 101;
 constexpr std::uint64_t kWelcomeType = 102;
 constexpr std::int64_t kPriorityBias = 1LL << 31;
-constexpr std::uint64_t kReasonMax = static_cast<std::uint64_t>(Reason::kCallBack);
+constexpr std::uint64_t kReasonMax = static_cast<std::uint64_t>(Reason::kRemoved);
 
 struct Sink {
   Bytes& out;
@@ -58,6 +58,7 @@ Result<Handshake> read_hello(RowReader& row) {
   hello.priority = static_cast<std::int32_t>(static_cast<std::int64_t>(biased) - kPriorityBias);
   hello.settings_hash = row.any("settings hash");
   hello.configuration = {row.any("configuration index")};
+  hello.address = row.text("address", limits::kAddressBytesMax);
   TRY([[maybe_unused]] const Done done, row.finish("a hello"));
   return Handshake(std::move(hello));
 }
@@ -123,10 +124,11 @@ std::string instance_sentence(const Hello& theirs) {
 
 void encode(const Hello& hello, Bytes& out) {
   ASSERT_CMP(hello.cluster_name.size(), <=, limits::kNameBytesMax);
+  ASSERT_CMP(hello.address.size(), <=, limits::kAddressBytesMax);
   const std::size_t begin = begin_frame(out);
   Sink sink{out};
   msgpack::packer<Sink> packer(sink);
-  packer.pack_array(11);
+  packer.pack_array(12);
   packer.pack_uint64(kHelloType);
   packer.pack_uint64(hello.version);
   pack_id(packer, hello.cluster_id);
@@ -138,6 +140,7 @@ void encode(const Hello& hello, Bytes& out) {
   packer.pack_uint64(static_cast<std::uint64_t>(hello.priority + kPriorityBias));
   packer.pack_uint64(hello.settings_hash);
   packer.pack_uint64(hello.configuration.value);
+  pack_text(packer, hello.address);
   end_frame(out, begin);
 }
 
@@ -194,6 +197,11 @@ Refusal refuse_version(const Hello& own, std::uint64_t version) {
                ull(own.node_id.value), ull(own.version), ull(version))};
 }
 
+Refusal refuse_removed(const Hello& own, raft::NodeId removed) {
+  return {own.cluster_id, own.node_id, Reason::kRemoved,
+          strf("node %llu was removed from the cluster", ull(removed.value))};
+}
+
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation) {
   const auto refuse = [&](Reason reason, std::string sentence) {
@@ -213,6 +221,7 @@ std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
     return refuse(Reason::kWrongNode, wrong_node_sentence(theirs.expected, own.node_id));
   }
   if (!expectation.member && theirs.configuration <= own.configuration) {
+    if (expectation.removed) return refuse_removed(own, theirs.node_id);
     return refuse(Reason::kNotMember,
                   strf("node %llu is not a member, as node %llu knows it; add it first",
                        ull(theirs.node_id.value), ull(own.node_id.value)));

@@ -6,7 +6,7 @@
 //
 //   100  hello    version, cluster id (bin 16), cluster name (str), node id, expected peer id (0:
 //                 unknown), instance, incarnation, priority + 2^31, settings hash, configuration
-//                 index
+//                 index, the sender's advertised peer address (str)
 //   101  refusal  version, cluster id (bin 16), refusing node id, reason, sentence (str)
 //   102  welcome
 //
@@ -43,6 +43,7 @@ struct Hello {
   std::int32_t priority = 0;
   std::uint64_t settings_hash = 0;
   raft::Index configuration;  // Where its newest one is in its log; 0: it has none.
+  std::string address;        // "HOST:PORT" at which its peers reach it; empty: it does not say.
 };
 
 // The numbers are on the wire.
@@ -56,6 +57,7 @@ enum class Reason : std::uint8_t {
   kInstance = 7,   // The id is known with another data directory: the refused node ends.
   kSettings = 8,   // What must agree everywhere does not.
   kCallBack = 9,   // No fault: the refusing node has the higher id and dials at once.
+  kRemoved = 10,   // The id was a member's and never will be again: the refused node ends.
 };
 
 struct Refusal {
@@ -89,6 +91,7 @@ struct Expectation {
   raft::NodeId dialled;         // Whom the own node has dialled; 0: the other one has dialled.
   bool member = false;          // The id is in the own configuration, or that is empty.
   std::uint64_t published = 0;  // The instance that the member has published; 0: none yet.
+  bool removed = false;         // It was a member, and is none any more, for good.
 };
 
 // Why the own node must not talk to the other one; nullopt: it may. Whoever has a newer
@@ -97,6 +100,8 @@ struct Expectation {
 std::optional<Refusal> check_hello(const Hello& own, const Hello& theirs,
                                    const Expectation& expectation);
 Refusal refuse_version(const Hello& own, std::uint64_t version);
+// What a node hears from a member that knows its removal to be committed.
+Refusal refuse_removed(const Hello& own, raft::NodeId removed);
 
 // Whose first bytes are these, if they are not kMagic?
 enum class Stranger : std::uint8_t { kSilent, kHttp, kTls, kJson, kOther };

@@ -271,6 +271,12 @@ segment_bytes = "8MiB"
         wait_for(lambda: all(n.status() for n in self.nodes), "every node answers")
         return self
 
+    def wait_published(self):
+        """Until each member has said through the log who it is. Before anything is written."""
+        first = 2 + len(self.nodes)  # The members, and what a leader begins with.
+        wait_for(lambda: all((s := n.status()) and s["applied_index"] >= first for n in self.live()), "all are known")
+        return self
+
     def live(self):
         return [n for n in self.nodes if n.alive()]
 

@@ -78,8 +78,10 @@ void as_handshake(const SharedBytes& body) {
   if (const auto* hello = std::get_if<wire::Hello>(&*handshake)) {
     check_written_back(*hello);
     for (const std::uint64_t dialled : {0UL, 2UL})
-      check_judged(*hello,
-                   {{dialled}, hello->node_id.value < 4, hello->node_id.value == 3 ? 5U : 0U});
+      check_judged(*hello, {{dialled},
+                            hello->node_id.value < 4,
+                            hello->node_id.value == 3 ? 5U : 0U,
+                            hello->node_id.value == 9});
   } else if (const auto* refusal = std::get_if<wire::Refusal>(&*handshake)) {
     check_printable(refusal->sentence);
   } else if (const auto* other = std::get_if<wire::OtherVersion>(&*handshake)) {

@@ -103,6 +103,29 @@ TEST_CASE("[RF-12] a change that cannot be made is refused with its reason") {
   CHECK(field(last, "Raftd-Error") == "last_voter");
 }
 
+TEST_CASE("a node is asked to leave: it says so at once, also a second time, unless nobody votes") {
+  MembersFixture f;
+  for (const bool leads : {true, false}) {
+    leads ? f.lead() : f.follow(0);  // Without a leader it leaves when there is one.
+    const auto response = f.now("POST", "/cluster/leave", {}, "{}");
+    CHECK(response.status == 202);
+    CHECK(response.body == "{\"leaving\":true}\n");
+    CHECK(f.service.wishes().leave);
+  }
+  MembersFixture last;
+  auto& configuration = last.backend.now.configuration.configuration;
+  configuration.voters = {{1}};
+  const auto refused = last.now("POST", "/cluster/leave");
+  CHECK(refused.status == 409);
+  CHECK(field(refused, "Raftd-Error") == "last_voter");
+  configuration.voters = {{2}};
+  CHECK(last.now("GET", "/cluster/leave").status == 405);
+  CHECK(last.now("POST", "/cluster/leave?force").status == 400);
+  CHECK(last.now("POST", "/cluster/leave", {{"if-match", "*"}}).status == 400);
+  CHECK(last.now("POST", "/cluster/leave", {}, "{\"a\":1}").status == 400);
+  CHECK_FALSE(last.service.wishes().leave);
+}
+
 TEST_CASE("a change of members takes no other parameters, no condition and no fields") {
   MembersFixture f;
   CHECK(f.now("DELETE", "/cluster/members/3?forced").status == 400);

@@ -265,6 +265,27 @@ TEST_CASE("member add without all that it needs asks nobody") {
   CHECK(scene.net.asked.empty());
 }
 
+TEST_CASE("leave asks one node and waits until nobody listens there") {
+  Scene scene;
+  scene.net.answer(202, "{\"leaving\":true}\n");
+  scene.net.answer(200, "ok\n");
+  scene.net.lose();
+  scene.net.refuse();
+  const Ran left = scene.run({"leave"});
+  CHECK(left.status == kExitDone);
+  CHECK(left.out == "left\n");
+  CHECK(left.asked[0] == "POST /cluster/leave");
+  CHECK(left.asked[3] == "GET /livez");
+  const Ran last = run_one({"leave"}, 409, R"({"message":"nobody would be left"})");
+  CHECK(last.status == kExitNo);
+  Scene stays;
+  stays.net.forever(202, "{}");
+  CHECK(stays.run({"leave"}).status == kExitCannotAsk);
+  Scene two;
+  two.endpoints = "a:1,b:1";
+  CHECK(two.run({"leave"}).status == kExitUsage);
+}
+
 TEST_CASE("member remove and promote say what became of it") {
   const Ran removed = run_one({"member", "remove", "n 3"}, 200, R"({"removed":true})");
   CHECK(removed.out == "removed\n");

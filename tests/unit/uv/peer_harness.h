@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "uv/peer_network.h"
@@ -101,6 +103,8 @@ class TestNode final : public PeerEvents, public PeerDirectory {
     return found == published.end() ? 0 : found->second;
   }
 
+  bool removed(raft::NodeId peer) const override { return gone.contains(peer.value); }
+
   const raft::NodeId id;
   std::string address;
   std::vector<std::string> lines;
@@ -108,6 +112,7 @@ class TestNode final : public PeerEvents, public PeerDirectory {
   std::map<std::uint64_t, bool> up;
   std::map<std::uint64_t, std::int32_t> priorities;
   std::map<std::uint64_t, std::uint64_t> published;
+  std::set<std::uint64_t> gone;  // Members that are none any more.
   std::vector<std::uint64_t> dropped;
   int connects = 0;
   int disconnects = 0;
@@ -123,6 +128,8 @@ inline raft::ConfigurationAt configuration_of(
     at.configuration.voters.push_back({id});
     at.configuration.addresses.push_back({{id}, address});
   }
+  std::ranges::sort(at.configuration.voters);
+  std::ranges::sort(at.configuration.addresses, {}, &raft::MemberAddress::id);
   return at;
 }
 

@@ -304,6 +304,65 @@ TEST_CASE(
   CHECK(!five.up[1]);
 }
 
+TEST_CASE("a peer that has moved is dialled where it says, and where the file lists it") {
+  for (const bool listed : {false, true}) {
+    World world;
+    TestNode& moved = world.add([&] {
+      PeerOptions options = options_of(1);
+      options.advertised = "127.0.0.1:1";
+      return options;
+    }());
+    const std::string address = moved.listen();
+    PeerOptions options = options_of(2);
+    if (listed) options.listed = {{{1}, address}, {{2}, "127.0.0.1:1"}};
+    TestNode& two = world.add(options);
+    two.listen();
+    const Members old{{1, "127.0.0.1:1"}, {2, two.address}};
+    two.network->members(configuration_of(old));
+    REQUIRE(world.until([&] { return two.said("no connection to node 1") >= 1; }));
+    if (!listed) {  // It says so itself: it knocks.
+      PeerOptions again = options_of(1, 2);
+      again.advertised = address;
+      world.remove(moved);
+      TestNode& one = world.add(again);
+      one.listen(address);
+      one.network->members(configuration_of(old));
+    }
+    REQUIRE(world.until([&] { return two.up[1]; }));
+    CHECK(two.said("connected to node 1 (" + address + ")") == 1);
+  }
+}
+
+TEST_CASE("who waits to be dialled knocks again, since the other may not want to: it was removed") {
+  World world;
+  TestNode& gone = world.add(options_of(2));
+  const std::string address = gone.listen();
+  world.remove(gone);
+  PeerOptions patient = options_of(1);
+  patient.knock_pause = std::chrono::milliseconds(20);
+  TestNode& one = world.add(patient);
+  one.listen();
+  one.network->members(configuration_of({{1, one.address}, {2, address}}));
+  REQUIRE(world.until([&] { return one.said("no connection to node 2") == 1; }));
+  TestNode& two = world.add(options_of(2));
+  two.listen(address);
+  two.gone = {1};
+  two.network->members(configuration_of({{2, address}, {3, "127.0.0.1:1"}}));
+  REQUIRE(world.until([&] { return one.network->fatal().has_value(); }));
+}
+
+TEST_CASE("an address that was announced in vain does not keep a link from the log's") {
+  World world;
+  TestNode& two = world.add(options_of(2));
+  two.listen();
+  PeerOptions wrong = options_of(1);
+  wrong.advertised = "127.0.0.1:1";
+  TestNode& one = world.add(wrong);
+  one.listen();
+  introduce(world);
+  REQUIRE(world.until([&] { return one.up[2] && two.up[1]; }));
+}
+
 TEST_CASE("members that leave the configuration lose their link, others keep it") {
   World world;
   for (std::uint64_t id = 1; id <= 3; ++id)
@@ -324,6 +383,49 @@ TEST_CASE("members that leave the configuration lose their link, others keep it"
   CHECK(one.up[2]);
   // Node 3 does not know yet that it was removed: it is told, by a refusal.
   REQUIRE(world.until([&] { return world.nodes[2]->said("node 3 is not a member") == 1; }));
+}
+
+TEST_CASE("a member whose removal is final is told at once, as soon as nothing newer is known") {
+  for (const std::uint64_t leaver : {1UL, 3UL}) {
+    World world;
+    for (std::uint64_t id = 1; id <= 3; ++id)
+      world.add(options_of(id)).listen();
+    introduce(world);
+    REQUIRE(world.until([&] { return all_connected(world); }));
+    Members members = members_of(world);
+    std::erase_if(members, [&](const auto& member) { return member.first == leaver; });
+    TestNode& two = *world.nodes[1];
+    TestNode& gone = *world.nodes[leaver - 1];
+    two.gone.insert(leaver);
+    raft::ConfigurationAt older = configuration_of(members);
+    older.index = {};  // Than the one that the member said hello with.
+    two.network->members(older);
+    for (int i = 0; i < 20; ++i)
+      world.turn();
+    CHECK(two.up[leaver]);
+    two.network->members(configuration_of(members));
+    REQUIRE(world.until([&] { return gone.network->fatal().has_value(); }));
+    CHECK(gone.network->fatal()->reason == wire::Reason::kRemoved);
+    CHECK(gone.network->fatal()->message ==
+          strf("node 2 refuses this node: node %lu was removed from the cluster", leaver));
+    CHECK(!two.up[leaver]);
+    CHECK(!two.network->fatal());
+  }
+}
+
+TEST_CASE("a member that was away is told of its removal when it comes") {
+  World world;
+  TestNode& two = world.add(options_of(2));
+  two.listen();
+  two.network->members(configuration_of({{2, two.address}}));
+  two.gone = {1, 3};
+  for (const std::uint64_t id : {1UL, 3UL}) {
+    TestNode& away = world.add(options_of(id));
+    away.network->members(configuration_of({{id, "127.0.0.1:1"}, {2, two.address}}));
+    REQUIRE(world.until([&] { return away.network->fatal().has_value(); }));
+    CHECK(away.network->fatal()->reason == wire::Reason::kRemoved);
+  }
+  CHECK(two.connects == 0);
 }
 
 TEST_CASE("at the first start each peer's answer counts, also that there is no process") {

@@ -152,7 +152,7 @@ TEST_CASE("a refusal from another cluster ends nobody") {
   REQUIRE(world.until([&] { return raw.handshake(0).has_value(); }));
   Bytes refusal;
   wire::ClusterId other{};
-  wire::encode(wire::Refusal{other, {2}, wire::Reason::kInstance, "go away"}, refusal);
+  wire::encode(wire::Refusal{other, {2}, wire::Reason::kRemoved, "go away"}, refusal);
   raw.write(refusal);
   REQUIRE(world.until([&] { return one.said("node 2 refuses this node: go away") == 1; }));
   CHECK(!one.network->fatal());

@@ -45,8 +45,10 @@ TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are
   Hello hello = hello_of(2);
   hello.expected = {1};
   hello.configuration = {9};
+  hello.address = "h:1";
   CHECK(to_hex(body_of(hello).bytes) ==
-        "9b6401c410000102030405060708090a0b0c0d0e0fa572616674640201cd03eacd07d2ce7fffffff0509");
+        "9c6401c410000102030405060708090a0b0c0d0e0fa572616674640201cd03eacd07d2ce7fffffff0509"
+        "a3683a31");
   const auto decoded = decode_handshake(body_of(hello));
   REQUIRE(decoded);
   const Hello& read = std::get<Hello>(*decoded);
@@ -59,6 +61,7 @@ TEST_CASE("[row 81] hello, refusal and welcome have exactly these bytes, and are
   CHECK(read.priority == -1);
   CHECK(read.settings_hash == 5);
   CHECK(read.configuration.value == 9);
+  CHECK(read.address == "h:1");
 
   const Refusal refusal{hello.cluster_id, {2}, Reason::kInstance, "no"};
   CHECK(to_hex(body_of(refusal).bytes) == "966501c410000102030405060708090a0b0c0d0e0f0207a26e6f");
@@ -90,6 +93,7 @@ TEST_CASE("who has a newer configuration may be a member that this node has not 
 TEST_CASE("the largest hello and the longest refusal fit in what is read before a hello") {
   Hello hello = hello_of(limits::kNodeIdMax);
   hello.cluster_name = std::string(limits::kNameBytesMax, 'x');
+  hello.address = std::string(limits::kAddressBytesMax, 'x');
   hello.instance = hello.incarnation.value = hello.settings_hash = ~0ULL;
   CHECK(kMagic.size() + kFrameHeaderBytes + body_of(hello).bytes.size() <= limits::kHelloBytesMax);
   const Refusal refusal{{}, {limits::kNodeIdMax}, Reason::kCluster, std::string(5000, 'x')};
@@ -200,6 +204,19 @@ TEST_CASE("a node that is reached under another one's address is refused") {
 
 TEST_CASE("an id that is no member is refused") {
   CHECK(reason_of(check(hello_of(9), {{}, false, 0})) == Reason::kNotMember);
+}
+
+TEST_CASE("who was removed is told so, unless it knows a newer configuration") {
+  const Expectation gone{{}, false, 1009, true};
+  const auto refusal = check(hello_of(9), gone);
+  CHECK(reason_of(refusal) == Reason::kRemoved);
+  CHECK(refusal->sentence == "node 9 was removed from the cluster");
+  const auto read = decode_handshake(body_of(*refusal));
+  REQUIRE(read);
+  CHECK(std::get<Refusal>(*read).reason == Reason::kRemoved);
+  Hello newer = hello_of(9);
+  newer.configuration = {1};
+  CHECK_FALSE(check(newer, gone));
 }
 
 TEST_CASE("an empty disk under a known id is refused for good") {
