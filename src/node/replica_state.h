@@ -51,6 +51,7 @@ struct Replica::State {
   void serve_reads();
   void end_transfers(const raft::RoleView& view);
   void fail_transfers();
+  void note_hand_over(const raft::HandOver& hand_over);
   void scan_deadlines(Instant now);
   void refuse(ClientToken token, Error error);
   void unknown(ClientToken token, raft::Term asked_in);

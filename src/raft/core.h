@@ -87,6 +87,13 @@ struct RoleView {
   bool operator==(const RoleView&) const = default;
 };
 
+// A transfer that nobody asked for.
+struct HandOver {
+  enum class Why : std::uint8_t { kDisk, kPriority, kRemoved };
+  NodeId target;
+  Why why = Why::kDisk;
+};
+
 // Everything the outside must do, in the order in which the fields are declared.
 struct Output {
   std::vector<Message> messages;        // Safe to send now. See the gate table in core.cc.
@@ -103,6 +110,7 @@ struct Output {
   std::vector<ReadDone> reads;
   std::optional<ConfigurationAt> configuration;  // Set if another one is now in effect.
   std::optional<RoleView> role;                  // Set if it changed.
+  std::optional<HandOver> hand_over;             // Begun: proposals are refused.
   bool transfer_failed = false;  // A transfer was given up; proposals are taken again.
 };
 
