@@ -224,6 +224,7 @@ struct Core::State {
   NodeId best_successor(const Leader& leader) const;
   void drive_transfer(Leader& leader);
   void transfer_tick(Leader& leader);
+  Instant disk_fails_at() const;
   Duration yield_patience() const;
   std::optional<std::int32_t> priority_of(NodeId peer) const;
   Duration preference_patience() const;

@@ -72,15 +72,19 @@ void Core::State::drive_transfer(Leader& leader) {
   post(leader.transfer->target, hard_state.term, TimeoutNow{}, Gate::kNothing);
 }
 
+Instant Core::State::disk_fails_at() const {
+  if (disk_full) return now;
+  return batch ? batch->since + config.election_timeout_min : Instant::never();
+}
+
 Duration Core::State::yield_patience() const {
   return disk_full ? config.election_timeout_min * kFullPatienceTimeouts : Duration(kHungPatience);
 }
 
 Instant Core::State::yield_deadline(const Leader& leader) const {
   if (leader.transfer || !answers(leader, best_successor(leader))) return Instant::never();
-  const Instant hung = batch ? batch->since + config.election_timeout_min : Instant::never();
-  const Instant trouble = disk_full ? now : hung;
-  return handed ? std::max(*handed + yield_patience(), trouble) : trouble;
+  const Instant fails = disk_fails_at();
+  return handed ? std::max(*handed + yield_patience(), fails) : fails;
 }
 
 Instant Core::State::transfer_deadline(const Leader& leader) const {
@@ -155,6 +159,8 @@ void Core::State::heed_priorities(Leader& leader) {
 void Core::State::on_timeout_now(const Message& message) {
   const auto* follower = as<Follower>();
   if (!follower || term_leader != message.from || !may_campaign()) return;
+  // It would be no better a leader. Without an answer the other gives the transfer up.
+  if (now >= disk_fails_at()) return;
   handed = now;
   if (priority_of(message.from) > config.priority) {
     preference = {now, std::max(preference_patience(), Duration(kHungPatience))};

@@ -90,6 +90,29 @@ TEST_CASE("[F15] a late TimeoutNow of an earlier term, or from one who does not 
     CHECK(request.transfer);
 }
 
+TEST_CASE("a node whose disk is full or hangs does not take leadership over") {
+  for (const bool full : {true, false}) {
+    Solo solo(first_start(three()));
+    solo.append(2, 2, 1, 1);
+    if (full) {
+      solo.core().disk_full(true);
+    } else {
+      solo.node.auto_persist = false;
+      solo.append(2, 2, 1, 1, {command(2, 2)});
+      solo.wait(100ms);
+    }
+    solo.receive(2, 2, TimeoutNow{});
+    CHECK(solo.role() == Role::kFollower);
+    if (full) {
+      solo.core().disk_full(false);
+    } else {
+      solo.node.persist(solo.now);
+    }
+    solo.receive(2, 2, TimeoutNow{});
+    CHECK(solo.role() == Role::kCandidate);
+  }
+}
+
 TEST_CASE("a learner ignores TimeoutNow") {
   Solo solo(first_start(make_configuration({2, 3}, {}, {1})));
   solo.append(2, 2, 1, 1);
