@@ -17,8 +17,9 @@ struct CoreConfig {
   Incarnation incarnation;
   Duration heartbeat_interval{};
   Duration election_timeout_min{};     // The timeout is drawn from [min, 2 * min).
-  std::int32_t priority = 0;           // A node with a connected peer of higher priority waits one
-                                       // more timeout before it campaigns.
+  std::int32_t priority = 0;           // A node with a connected voter of higher priority waits one
+                                       // more timeout before it campaigns, and hands leadership
+                                       // over to it once that keeps up.
   std::size_t log_cache_bytes = 0;     // Ceiling for entries in memory; others: log_reads.
   std::size_t max_pending_bytes = 0;   // Proposed and not committed: then kBusy.
   std::size_t max_inflight_bytes = 0;  // Unanswered, to one follower.
