@@ -241,6 +241,7 @@ void Replica::State::act(Instant now, raft::Output output) {
   for (const raft::ReadDone& read : output.reads)
     confirm_read(read);
   if (output.role) change_role(*output.role);
+  if (output.hand_over) note_hand_over(*output.hand_over);
   if (output.transfer_failed) fail_transfers();
 }
 
@@ -324,6 +325,23 @@ void Replica::State::change_role(const raft::RoleView& after) {
     transferring = false;
   }
   end_transfers(after);
+}
+
+void Replica::State::note_hand_over(const raft::HandOver& hand_over) {
+  transferring = role.role == raft::Role::kLeader;
+  const auto why = [&] {
+    switch (hand_over.why) {
+      case raft::HandOver::Why::kDisk:
+        return "this node's disk is full, or has not answered for an election timeout";
+      case raft::HandOver::Why::kPriority:
+        return "it has the higher priority, and keeps up";
+      case raft::HandOver::Why::kRemoved:
+        return "this node is no voter any more";
+    }
+    return "";
+  };
+  outside.log.info("raft: hands leadership to node %llu: %s", number(hand_over.target.value),
+                   why());
 }
 
 void Replica::State::tell_disk_full() {

@@ -220,7 +220,8 @@ bool Core::State::has_output() const {
       !pending.chunks.empty()) {
     return true;
   }
-  if (pending.transfer_failed || persist_due() || apply_due() || apply_read_due()) return true;
+  if (pending.hand_over || pending.transfer_failed) return true;
+  if (persist_due() || apply_due() || apply_read_due()) return true;
   const auto* leader = as<Leader>();
   if (leader && (joint_ends(*leader) || must_retire(*leader))) return true;
   if (leader ? round_due(*leader) || replication_due(*leader) : ask_due()) return true;

@@ -17,8 +17,9 @@ struct CoreConfig {
   Incarnation incarnation;
   Duration heartbeat_interval{};
   Duration election_timeout_min{};     // The timeout is drawn from [min, 2 * min).
-  std::int32_t priority = 0;           // A node with a connected peer of higher priority waits one
-                                       // more timeout before it campaigns.
+  std::int32_t priority = 0;           // A node with a connected voter of higher priority waits one
+                                       // more timeout before it campaigns, and hands leadership
+                                       // over to it once that keeps up.
   std::size_t log_cache_bytes = 0;     // Ceiling for entries in memory; others: log_reads.
   std::size_t max_pending_bytes = 0;   // Proposed and not committed: then kBusy.
   std::size_t max_inflight_bytes = 0;  // Unanswered, to one follower.
@@ -87,6 +88,13 @@ struct RoleView {
   bool operator==(const RoleView&) const = default;
 };
 
+// A transfer that nobody asked for.
+struct HandOver {
+  enum class Why : std::uint8_t { kDisk, kPriority, kRemoved };
+  NodeId target;
+  Why why = Why::kDisk;
+};
+
 // Everything the outside must do, in the order in which the fields are declared.
 struct Output {
   std::vector<Message> messages;        // Safe to send now. See the gate table in core.cc.
@@ -103,6 +111,7 @@ struct Output {
   std::vector<ReadDone> reads;
   std::optional<ConfigurationAt> configuration;  // Set if another one is now in effect.
   std::optional<RoleView> role;                  // Set if it changed.
+  std::optional<HandOver> hand_over;             // Begun: proposals are refused.
   bool transfer_failed = false;  // A transfer was given up; proposals are taken again.
 };
 

@@ -152,7 +152,6 @@ void Core::State::become_leader() {
   leader.since = now;
   leader.first_index = log.last().next();
   leader.heartbeat_deadline = now + config.heartbeat_interval;
-  leader.held_since = now;
   leader.read_seq = ReadSeq{1};
   for (const MemberAddress& member : configuration().addresses) {
     if (member.id != config.self) leader.peers.emplace_back(member.id, log.last(), now);

@@ -114,8 +114,7 @@ bool Core::State::must_retire(const Leader& leader) const {
 void Core::State::drive_change(Leader& leader) {
   if (joint_ends(leader)) append_configuration(leader, after_joint(configuration()));
   if (!must_retire(leader)) return;
-  const Status handed = start_transfer(NodeId{});
-  ASSERT(handed);
+  hand_over(NodeId{}, HandOver::Why::kRemoved);
 }
 
 }  // namespace raftd::raft

@@ -72,6 +72,14 @@ void Progress::heard(Instant now, ReadSeq seq) {
   read_acked_ = std::max(read_acked_, seq);
 }
 
+void Progress::observe(Instant now, bool keeps_up) {
+  if (!keeps_up || !replicating()) {
+    steady_since_.reset();
+  } else if (!steady_since_) {
+    steady_since_ = now;
+  }
+}
+
 bool Progress::accepted(Index match) {
   if (sending_ && !sending_->beside) {
     if (match < sending_->meta.id.last_index) return false;
@@ -96,6 +104,7 @@ void Progress::become_probe(Index next) {
   ASSERT_CMP(next, >, match_);
   sending_.reset();
   state_ = PeerProgress::State::kProbe;
+  steady_since_.reset();
   next_ = next;
   inflight_.clear();
   inflight_bytes_ = 0;
@@ -169,6 +178,7 @@ void Progress::check_invariants(Index last) const {
   ASSERT_CMP(next_, <=, last.next());
   ASSERT_CMP(inflight_.size(), <=, limits::kAppendsInFlightMax);
   if (!replicating()) ASSERT(inflight_.empty());
+  if (!replicating()) ASSERT(!steady_since_);
   const bool instead = sending_ && !sending_->beside;
   ASSERT(instead == (state_ == PeerProgress::State::kSnapshot));
   if (sending_) ASSERT_CMP(sending_->acked, <=, sending_->sent);

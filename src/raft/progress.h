@@ -45,7 +45,15 @@ class Progress {
   bool forgot() const { return forgot_; }
   // What was sent may not arrive. Waits for a heartbeat's answer, or resume().
   void lost();
-  void resume() { probe_sent_ = false; }
+  void resume() {
+    probe_sent_ = false;
+    steady_since_.reset();  // The connection is a new one.
+  }
+
+  // At a heartbeat: whether it answers and has the log but for what is on its way.
+  void observe(Instant now, bool keeps_up);
+  // It did at each heartbeat since then, over one connection. nullopt: not at the last one.
+  std::optional<Instant> steady_since() const { return steady_since_; }
 
   // Probe: the one request is not out yet.
   bool probe_due() const { return probing() && !probe_sent_; }
@@ -135,6 +143,7 @@ class Progress {
   Index announce_;  // Somebody waits there for this index.
   Instant announce_deadline_ = Instant::never();
   std::optional<Instant> last_contact_;
+  std::optional<Instant> steady_since_;
   ReadSeq read_sent_;
   ReadSeq read_acked_;
   std::optional<LogReadId> reading_;

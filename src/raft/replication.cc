@@ -239,7 +239,9 @@ void Core::State::leader_tick() {
   transfer_tick(leader);
   for (Progress& peer : leader.peers)
     snapshot_tick(peer);
-  if (now >= leader.heartbeat_deadline) send_heartbeats(leader);
+  if (now < leader.heartbeat_deadline) return;
+  heed_priorities(leader);
+  send_heartbeats(leader);
 }
 
 Instant Core::State::leader_deadline(const Leader& leader) const {

@@ -53,7 +53,6 @@ struct Leader {
   ReadSeq read_seq;  // The newest in use.
   LeaderReads reads;
   std::optional<Transfer> transfer;
-  Instant held_since{};           // Leads, or has tried to hand over, since then.
   std::size_t pending_bytes = 0;  // Of its own entries that are not committed.
   std::uint64_t appended = 0;     // Bytes of all entries it ever appended.
 
@@ -90,6 +89,12 @@ struct Receiving {
 struct ConnectedPeer {
   NodeId id;
   std::int32_t priority = 0;
+};
+
+// How it went when leadership was handed to a node of higher priority.
+struct Preference {
+  std::optional<Instant> last;  // When this was tried, or such a node gave leadership back.
+  Duration patience{};          // Since then: how long this node leads before it tries again.
 };
 
 // What check_invariants() saw last: some things never go back.
@@ -215,10 +220,17 @@ struct Core::State {
 
   // transfer.cc
   Status start_transfer(NodeId target);
+  void hand_over(NodeId target, HandOver::Why why);
   NodeId best_successor(const Leader& leader) const;
   void drive_transfer(Leader& leader);
   void transfer_tick(Leader& leader);
+  Instant disk_fails_at() const;
   Duration yield_patience() const;
+  std::optional<std::int32_t> priority_of(NodeId peer) const;
+  Duration preference_patience() const;
+  bool may_prefer(const Leader& leader) const;
+  NodeId preferred_successor(const Leader& leader) const;
+  void heed_priorities(Leader& leader);
   Instant yield_deadline(const Leader& leader) const;
   Instant transfer_deadline(const Leader& leader) const;
   void on_timeout_now(const Message& message);
@@ -273,6 +285,8 @@ struct Core::State {
   Instant election_deadline{};
   bool deferred = false;                 // Has waited one timeout for a node of higher priority.
   std::vector<ConnectedPeer> connected;  // Ascending.
+  std::optional<Instant> handed;         // A transfer brought leadership here, or was to take it.
+  Preference preference;
   bool disk_full = false;
   bool snapshot_wanted = false;
   RemoteReads remote_reads;

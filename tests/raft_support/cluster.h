@@ -15,6 +15,7 @@ struct ClusterOptions {
   bool pre_vote = true;
   bool check_quorum = true;
   bool members_change = false;
+  bool priorities = false;  // Of each node: its id.
   Duration latency_max = 4ms;
   Duration disk_max = 3ms;
 };
@@ -32,6 +33,7 @@ class Cluster {
     CoreConfig config = core_config(id);
     config.pre_vote = options.pre_vote;
     config.check_quorum = options.check_quorum;
+    config.priority = priority_of(id);
     config.incarnation = {rng.next()};
     const std::size_t tail = rng.one_in(2) ? 1000 : rng.below(8);
     auto node = std::make_unique<TestNode>(config, std::move(disk), now, rng.next(), tail);
@@ -39,10 +41,14 @@ class Cluster {
     nodes[id] = std::move(node);
     for (auto& [other, running] : nodes) {
       if (other == id) continue;
-      running->core->connected({id}, 0);
-      nodes[id]->core->connected({other}, 0);
+      running->core->connected({id}, priority_of(id));
+      nodes[id]->core->connected({other}, priority_of(other));
     }
     settle(id);
+  }
+
+  std::int32_t priority_of(std::uint64_t id) const {
+    return options.priorities ? static_cast<std::int32_t>(id) : 0;
   }
 
   // Only what was durable survives; the batch being written may have made it.

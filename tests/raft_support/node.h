@@ -167,6 +167,7 @@ class TestNode {
         reads.push_back(read);
       if (out.role) roles.push_back(*out.role);
       if (out.configuration) configurations.push_back(*out.configuration);
+      if (out.hand_over) handed_over.push_back(*out.hand_over);
       if (out.transfer_failed) ++transfers_failed;
       if (auto_persist && writing) persist(now);
     }
@@ -229,6 +230,7 @@ class TestNode {
   std::vector<ReadDone> reads;
   std::vector<RoleView> roles;
   std::vector<ConfigurationAt> configurations;
+  std::vector<HandOver> handed_over;
   int transfers_failed = 0;
 };
 

@@ -119,6 +119,10 @@ std::optional<std::size_t> Cluster::leader() const {
   return leader;
 }
 
+std::int32_t Cluster::priority(std::size_t node) const {
+  return options_.priorities ? static_cast<std::int32_t>(node % 3) : 0;
+}
+
 void Cluster::start(std::size_t node) {
   Node& n = *nodes_[node];
   if (n.replica || n.lost) return;
@@ -131,7 +135,7 @@ void Cluster::start(std::size_t node) {
   core.incarnation = recovered.position.incarnation;
   core.heartbeat_interval = options_.heartbeat;
   core.election_timeout_min = options_.election;
-  core.priority = options_.priorities ? static_cast<std::int32_t>(node % 3) : 0;
+  core.priority = priority(node);
   core.log_cache_bytes = options_.log_cache_bytes;
   core.max_pending_bytes = options_.max_pending_bytes;
   core.max_inflight_bytes = options_.max_inflight_bytes;
@@ -375,8 +379,7 @@ void Cluster::deliver(std::size_t to, node::PeerMessage message) {
 }
 
 void Cluster::connected(std::size_t node, std::size_t peer) {
-  const std::int32_t priority = options_.priorities ? static_cast<std::int32_t>(peer % 3) : 0;
-  happen(node, [peer, priority](node::Replica& replica, Instant now) {
+  happen(node, [peer, priority = priority(peer)](node::Replica& replica, Instant now) {
     replica.on_peer_connected(now, id_of(peer), priority);
   });
 }

@@ -108,6 +108,7 @@ class Cluster final : private Peers {
   const kv::Store& store(std::size_t node) const;
   SimDisk& disk(std::size_t node);
   std::optional<std::size_t> leader() const;  // Of the highest term.
+  std::int32_t priority(std::size_t node) const;
 
   void start(std::size_t node);
   void kill(std::size_t node, bool power);

@@ -163,6 +163,8 @@ void LogRules::sends(std::size_t node, const raft::Message& message) {
     if (accepted != nullptr) sends_ack(node, message, accepted->match);
   } else if (std::holds_alternative<raft::SnapshotChunk>(message.body)) {
     leads(node, message.term);
+  } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
+    hands_over(node, message);
   }
 }
 
@@ -227,6 +229,16 @@ void LogRules::sends_entries(std::size_t node, const raft::Message& message,
   if (request.prev_index) send(request.prev_index, request.prev_term);
   for (const raft::Entry& entry : request.entries)
     send(entry.index, entry.term);
+}
+
+// Whoever is told to campaign has said that it holds all of the log, so that it can win.
+void LogRules::hands_over(std::size_t node, const raft::Message& message) {
+  leads(node, message.term);
+  const Acked& acked = acked_[message.to.value - 1];
+  if (acked.term > message.term) return;  // Another one leads by now.
+  if (acked.term == message.term && acked.match >= disks_[node]->last()) return;
+  violated("transfer", strf("node %zu hands over to node %llu, which lacks entry %llu", node + 1,
+                            number(message.to.value), number(disks_[node]->last().value)));
 }
 
 }  // namespace raftd::sim

@@ -71,6 +71,7 @@ class LogRules {
   void sends_ack(std::size_t node, const raft::Message& message, raft::Index match);
   void sends_entries(std::size_t node, const raft::Message& message,
                      const raft::AppendRequest& request);
+  void hands_over(std::size_t node, const raft::Message& message);
   bool has(std::size_t disk, raft::Index index, std::uint64_t chain) const {
     return disks_[disk]->chain_at(index) == chain;
   }

@@ -1,6 +1,7 @@
 #include "sim/run.h"
 
 #include "base/text.h"
+#include "raft/quorum.h"
 #include "sim/nemesis.h"
 #include "sim/workload.h"
 
@@ -97,6 +98,45 @@ void notice_strays(Cluster& cluster) {
   throw Violation("state hash: nobody noticed that a state strayed" + state_of(cluster));
 }
 
+// What a core waits at the most before it tries again to hand over to a node of higher priority
+// (raft/transfer.cc), and then some.
+constexpr std::chrono::minutes kPriorityPatience{12};
+constexpr int kSteadyTimeouts = 20;
+
+// Among the voters that can lead.
+bool highest_priority_leads(const Cluster& cluster) {
+  const auto leader = cluster.leader();
+  if (!leader) return false;
+  const raft::Configuration members = cluster.status(*leader).configuration.configuration;
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    if (!cluster.running(i) || cluster.owes(i)) continue;
+    if (!raft::contains(members.voters, raft::NodeId{i + 1})) continue;
+    if (cluster.priority(i) > cluster.priority(*leader)) return false;
+  }
+  return true;
+}
+
+// However often it was tried in vain before; and then it stays there.
+void heed_priorities(Cluster& cluster) {
+  if (!cluster.options().priorities) return;
+  const auto reached = [&] { return highest_priority_leads(cluster); };
+  if (!cluster.run_until(reached, kPriorityPatience)) {
+    throw Violation("liveness: no node of the highest priority leads" + state_of(cluster));
+  }
+  const raft::Term term = cluster.status(*cluster.leader()).role.term;
+  cluster.run_for(kSteadyTimeouts * cluster.options().election);
+  if (reached() && cluster.status(*cluster.leader()).role.term == term) return;
+  throw Violation("liveness: leadership does not stay with the highest priority" +
+                  state_of(cluster));
+}
+
+void come_to_rest(Cluster& cluster, Workload& workload) {
+  const auto quiet = [&] { return workload.idle() && converged(cluster, cluster.oracle().last()); };
+  if (!cluster.run_until(quiet, cluster.options().settle)) {
+    throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));
+  }
+}
+
 void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   workload.start();
   nemesis.start();
@@ -124,10 +164,9 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   if (!cluster.run_until(promoted, cluster.options().settle)) {
     throw Violation("liveness: a learner does not become a voter" + state_of(cluster));
   }
-  const auto quiet = [&] { return workload.idle() && converged(cluster, cluster.oracle().last()); };
-  if (!cluster.run_until(quiet, cluster.options().settle)) {
-    throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));
-  }
+  come_to_rest(cluster, workload);
+  heed_priorities(cluster);
+  come_to_rest(cluster, workload);
 }
 
 void check_end(Cluster& cluster, const Workload& workload) {

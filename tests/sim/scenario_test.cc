@@ -226,21 +226,53 @@ TEST_CASE("[F26] a leader whose disk is full takes no writes and never uses an i
   Options options = calm(3);
   options.segment_bytes = 16 * 4096;
   Playground p(options);
-  p.cluster.disk(p.leader).set_full(true);
+  const auto fill = [&](bool full) {
+    for (std::size_t node = 0; node < 3; ++node)
+      p.cluster.disk(node).set_full(full);
+  };
+  fill(true);  // A leader with a full disk hands over to one that has space.
   int done_count = 0;
   int full_count = 0;
   for (int i = 0; i < 60; ++i) {
-    const auto write = p.put(p.leader, "k" + std::to_string(i), std::string(3000, 'x'));
+    REQUIRE(p.await_leader());
+    const auto write = p.put(*p.cluster.leader(), "k" + std::to_string(i), std::string(3000, 'x'));
     if (done(*write)) ++done_count;
     if (refused(*write) == Errc::kDiskFull) ++full_count;
+    if (!done(*write)) p.cluster.run_for(milliseconds(20));  // It first tries to hand over.
   }
   CHECK(done_count > 0);
   CHECK(full_count > 0);
-  CHECK(p.cluster.status(p.leader).disk_full);
-  p.cluster.disk(p.leader).set_full(false);
+  CHECK(p.cluster.status(*p.cluster.leader()).disk_full);
+  fill(false);
   p.cluster.run_for(seconds(3));
-  CHECK_FALSE(p.cluster.status(p.leader).disk_full);
-  CHECK(done(*p.put(p.leader, "again", "x")));
+  REQUIRE(p.await_leader());
+  CHECK_FALSE(p.cluster.status(*p.cluster.leader()).disk_full);
+  CHECK(done(*p.put(*p.cluster.leader(), "again", "x")));
+}
+
+TEST_CASE("a leader whose disk is full, or stands still, hands over at once, and writes go on") {
+  for (const bool full : {true, false}) {
+    CAPTURE(full);
+    Options options = calm(3);
+    options.segment_bytes = 16 * 4096;
+    Playground p(options);
+    if (full) {
+      p.cluster.disk(p.leader).set_full(true);
+    } else {
+      p.cluster.stick_disk(p.leader, seconds(20));
+    }
+    const auto moved = [&] {
+      const auto now = p.cluster.leader();
+      return now && *now != p.leader;
+    };
+    for (int i = 0; i < 60 && !moved(); ++i)
+      p.put(p.leader, "k" + std::to_string(i), std::string(3000, 'x'));
+    CHECK(p.cluster.run_until(moved, 2 * options.election));
+    CHECK(done(*p.put(*p.cluster.leader(), "on", "x")));
+    const raft::Term term = p.cluster.status(*p.cluster.leader()).role.term;
+    p.cluster.run_for(seconds(30));
+    CHECK(p.cluster.status(*p.cluster.leader()).role.term == term);
+  }
 }
 
 TEST_CASE("[F29] a write that completes after its node lost its leadership is not acted upon") {

@@ -90,6 +90,29 @@ TEST_CASE("[F15] a late TimeoutNow of an earlier term, or from one who does not 
     CHECK(request.transfer);
 }
 
+TEST_CASE("a node whose disk is full or hangs does not take leadership over") {
+  for (const bool full : {true, false}) {
+    Solo solo(first_start(three()));
+    solo.append(2, 2, 1, 1);
+    if (full) {
+      solo.core().disk_full(true);
+    } else {
+      solo.node.auto_persist = false;
+      solo.append(2, 2, 1, 1, {command(2, 2)});
+      solo.wait(100ms);
+    }
+    solo.receive(2, 2, TimeoutNow{});
+    CHECK(solo.role() == Role::kFollower);
+    if (full) {
+      solo.core().disk_full(false);
+    } else {
+      solo.node.persist(solo.now);
+    }
+    solo.receive(2, 2, TimeoutNow{});
+    CHECK(solo.role() == Role::kCandidate);
+  }
+}
+
 TEST_CASE("a learner ignores TimeoutNow") {
   Solo solo(first_start(make_configuration({2, 3}, {}, {1})));
   solo.append(2, 2, 1, 1);
@@ -97,34 +120,79 @@ TEST_CASE("a learner ignores TimeoutNow") {
   CHECK(solo.role() == Role::kFollower);
 }
 
-TEST_CASE("a leader whose disk hangs hands over once it has led for a minute, a full one sooner") {
+// The others answer and have all; nobody takes leadership over.
+void lead_on(Solo& solo, Duration duration) {
+  for (const Instant end = solo.now + duration; solo.now < end;) {
+    solo.wait(20ms);
+    for (const std::uint64_t id : {2U, 3U})
+      solo.accept(id, solo.core().last_index().value, 1);
+  }
+}
+
+TEST_CASE("a leader whose disk hangs or is full hands over at once, and then not for a while") {
   for (const bool full : {false, true}) {
+    CAPTURE(full);
     Solo solo(first_start(three()));
     solo.lead();
-    const auto lead_on = [&](Duration duration) {
-      for (const Instant end = solo.now + duration; solo.now < end;) {
-        solo.wait(20ms);
-        for (const std::uint64_t id : {2U, 3U}) {
-          solo.accept(id, solo.core().last_index().value, 1);
-        }
-      }
-    };
     if (full) {
       solo.core().disk_full(true);
     } else {
       solo.node.auto_persist = false;
       REQUIRE(solo.propose("x"));
+      lead_on(solo, 80ms);
+      CHECK(solo.sent<TimeoutNow>().empty());  // A disk may be slow.
     }
-    const Duration patience = full ? 20 * core_config(1).election_timeout_min : Duration(60s);
-    lead_on(patience - patience / 10);
-    CHECK(solo.sent<TimeoutNow>().empty());
-    CHECK(solo.role() == Role::kLeader);
-    lead_on(patience / 5);
+    lead_on(solo, 60ms);
     CHECK(solo.sent<TimeoutNow>().size() == 1);
-    lead_on(patience / 2);
-    CHECK(solo.sent<TimeoutNow>().empty());  // Tried again only after as long.
+    REQUIRE(solo.node.handed_over.size() == 1);
+    CHECK(solo.node.handed_over.front().why == HandOver::Why::kDisk);
+    const Duration patience = full ? 20 * core_config(1).election_timeout_min : Duration(60s);
+    lead_on(solo, patience - patience / 10);
+    CHECK(solo.sent<TimeoutNow>().empty());
     CHECK(solo.node.transfers_failed == 1);
+    lead_on(solo, patience / 5);
+    CHECK(solo.sent<TimeoutNow>().size() == 1);
+    CHECK(solo.role() == Role::kLeader);
   }
+}
+
+TEST_CASE("who was handed leadership keeps it for a while, although its disk hangs too") {
+  Solo solo(first_start(three()));
+  solo.append(2, 2, 1, 1);
+  solo.receive(2, 2, TimeoutNow{});
+  solo.receive(2, solo.term(), VoteReply{true, false});
+  REQUIRE(solo.role() == Role::kLeader);
+  lead_on(solo, 40ms);
+  solo.node.auto_persist = false;
+  REQUIRE(solo.propose("x"));
+  lead_on(solo, 59s);
+  CHECK(solo.sent<TimeoutNow>().empty());
+  lead_on(solo, 2s);
+  CHECK(solo.sent<TimeoutNow>().size() == 1);
+}
+
+TEST_CASE("a leader whose disk is full hands over to nobody who does not answer") {
+  CoreConfig config = core_config(1);
+  config.check_quorum = false;  // Else it would not lead.
+  Solo solo(first_start(three()), config);
+  solo.lead();
+  solo.wait(200ms);
+  solo.core().disk_full(true);
+  solo.wait(1s);
+  CHECK(solo.node.handed_over.empty());
+  lead_on(solo, 40ms);
+  CHECK(solo.node.handed_over.size() == 1);
+}
+
+TEST_CASE("a voter that falls silent moves nobody, a majority that does ends the leader") {
+  Solo solo(first_start(make_configuration({1, 2, 3, 4, 5})));
+  solo.lead({2, 3, 4, 5});
+  lead_on(solo, 2min);  // 4 and 5 are silent, whosever fault it is.
+  CHECK(solo.sent<TimeoutNow>().empty());
+  CHECK(solo.role() == Role::kLeader);
+  solo.wait(120ms);
+  CHECK(solo.role() == Role::kFollower);
+  CHECK(solo.sent<TimeoutNow>().empty());
 }
 
 TEST_CASE("a sole voter has nobody to hand over to") {
