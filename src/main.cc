@@ -294,10 +294,7 @@ std::optional<int> refuse_removed(const std::string& path, Log& log) {
     return exit_status_of(removal.error());
   }
   if (!*removal) return std::nullopt;
-  log.error(
-      "data directory %s is that of a member that is none any more (%s); to let this machine take "
-      "part again, join as a new member with an empty data directory",
-      path.c_str(), (*removal)->c_str());
+  log.error("%s", storage::removal_sentence(path, **removal).c_str());
   return kExitNotTaken;
 }
 

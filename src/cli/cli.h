@@ -15,6 +15,7 @@ inline constexpr int kExitUsage = 64;
 inline constexpr int kExitCorrupt = 65;
 inline constexpr int kExitCannotRead = 73;  // A data directory that is none.
 inline constexpr int kExitIo = 74;
+inline constexpr int kExitNotTaken = 75;  // No member of the cluster any more.
 inline constexpr int kExitConfig = 78;
 
 struct Parsed {

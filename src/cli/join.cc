@@ -21,6 +21,7 @@
 #include "http/uri.h"
 #include "storage/data_dir.h"
 #include "storage/posix_files.h"
+#include "storage/removal.h"
 
 namespace raftd::cli {
 namespace {
@@ -328,6 +329,11 @@ Joined Joiner::run() {
   if (!usable) return failed(usable.error());
   const auto lock = storage::DirectoryLock::take(path);
   if (!lock) return failed(lock.error());
+  const auto removal = storage::read_removal(path);
+  if (!removal) return failed(removal.error());
+  if (*removal) {
+    return {.exit_status = say(kExitNotTaken, storage::removal_sentence(path, **removal))};
+  }
   const auto identity = storage::read_identity(*directory_);
   if (!identity) return failed(identity.error());
   Stop stop;

@@ -28,4 +28,11 @@ Result<std::optional<std::string>> read_removal(const std::string& directory) {
   return std::optional(percent_escape(text.substr(0, text.find('\n'))));
 }
 
+std::string removal_sentence(const std::string& directory, const std::string& said) {
+  return strf(
+      "data directory %s is that of a member that is none any more (%s); to let this machine take "
+      "part again, join as a new member with an empty data directory",
+      directory.c_str(), said.c_str());
+}
+
 }  // namespace raftd::storage

@@ -15,4 +15,7 @@ Status write_removal(const std::string& directory, const std::string& text);
 // What write_removal was given. nullopt: nothing, or there is no directory yet. kIo.
 Result<std::optional<std::string>> read_removal(const std::string& directory);
 
+// Why nothing may be started there, and what to do. said: what write_removal was given.
+std::string removal_sentence(const std::string& directory, const std::string& said);
+
 }  // namespace raftd::storage

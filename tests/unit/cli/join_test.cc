@@ -12,6 +12,7 @@
 #include "storage/data_dir.h"
 #include "storage/format.h"
 #include "storage/journal.h"
+#include "storage/removal.h"
 #include "unit/cli/fake_transport.h"
 #include "unit/storage/temporary_directory.h"
 
@@ -343,6 +344,19 @@ TEST_CASE("a node that has heard of its membership has joined: join does nothing
     CHECK(ran.joined.name.empty());
     CHECK(ran.asked.empty());
     CHECK(ran.error.empty());
+  }
+}
+
+TEST_CASE("a directory of a node that was removed is refused, by join as by a start") {
+  Scene scene;
+  scene.join_once();
+  REQUIRE(storage::write_removal(scene.config.data_dir, "node 1 said so"));
+  for (const bool with_run : {false, true}) {
+    const Ran ran = scene.run({}, with_run);
+    CHECK_FALSE(ran.joined.run);
+    CHECK(ran.joined.exit_status == kExitNotTaken);
+    CHECK(ran.error.find("none any more (node 1 said so)") != std::string::npos);
+    CHECK(ran.asked.empty());
   }
 }
 
