@@ -1,6 +1,7 @@
-"""The README's tour: each of its lines is executed against a cluster with the ports that it names."""
+"""The README's two tours: each of their lines is executed, on the ports that they name."""
 
 import pathlib
+import os
 import re
 import socket
 import subprocess
@@ -11,10 +12,11 @@ from cluster import RAFTD, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOUR_PORTS = (2379, 22379, 32379, 2380, 22380, 32380)
+GROWING_PORTS = [10000 + 1000 * n + port for n in range(1, 6) for port in (379, 380)]
 
 
-def tour_lines():
-    block = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+def tour_lines(number=0):
+    block = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[number]
     return [line for line in block.splitlines() if line.strip()]
 
 
@@ -45,3 +47,26 @@ def test_every_line_of_the_tour_works_against_make_run(make_cluster):
         outputs.append(result.stdout)
     assert outputs[1] == (ROOT / "README.md").read_bytes()
     assert wait_for(cluster.leader, "a leader after the transfer")
+
+
+def test_every_line_of_the_growing_works_from_one_node_to_five_and_back_to_three(tmp_path):
+    if not all(map(port_free, GROWING_PORTS)):
+        pytest.skip("the ports are in use on this machine")
+    script = ["set -e", "trap 'kill $(jobs -p) || true; wait' EXIT"]
+    waits = 0
+    for line in tour_lines(1):
+        command, _, remark = line.partition("  # ")
+        command = command.rstrip().replace("build/raftd", os.path.abspath(RAFTD))
+        voters = re.search(r"(\d) voters", remark)
+        if voters:  # A person looks again.
+            waits += 1
+            command = f'until [ "$({command} | grep -c " voter ")" = {voters[1]} ]; do sleep 0.1; done'
+        elif command.startswith("sleep 1; "):
+            command = f"until {command[9:]}; do sleep 0.1; done"
+        script.append(command)
+    assert waits == 3
+    result = subprocess.run(["bash", "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, timeout=180, text=True)
+    logs = "".join(path.read_text() for path in sorted(tmp_path.glob("demo/*.log")))
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\n{logs}"
+    assert re.fullmatch(r"2\s*hello\s*left\s*removed\s*hello\s*", result.stdout), result.stdout
+    assert "has left the cluster" in (tmp_path / "demo/n1.log").read_text()
