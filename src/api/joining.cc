@@ -22,9 +22,6 @@
 namespace raftd::api {
 namespace {
 
-// Of a claim without a ticket: as long as the change may take that follows it.
-constexpr std::uint64_t kClaimMs = 60'000;
-
 ApiError refusal_for(kv::MemberReply::Result result, raft::NodeId id) {
   using Result = kv::MemberReply::Result;
   const std::string member = "member " + std::to_string(id.value);
@@ -164,7 +161,7 @@ class JoinCall final : public Call {
         stage_ = Stage::kClaim;
         return propose(kv::ClaimMember{member.id.value, member.token_hash, member.instance,
                                        member.name, member.client, member.voter.value_or(true),
-                                       member.replaces, kClaimMs});
+                                       member.replaces});
       }
       if (const auto published = published_anew(site, member)) {
         stage_ = Stage::kPublish;

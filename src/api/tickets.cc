@@ -179,7 +179,11 @@ void add_tickets(std::string& json, const Site& site, Instant now) {
     if (!ticket.name.empty()) add_member(json, "name", ticket.name);
     add_member(json, "role", ticket.voter ? "voter" : "learner");
     if (ticket.replaces != 0) add_member(json, "replaces", ticket.replaces);
-    add_expiry(json, site, now, ticket.expires);
+    if (ticket.stage == kv::Ticket::Stage::kOpen) {
+      add_expiry(json, site, now, ticket.expires);
+    } else {
+      add_flag(json, "claimed", true);
+    }
     json += '}';
   }
   json += ']';

@@ -9,7 +9,7 @@
 // | 5    | Compact       | revision                                         |
 // | 6    | ReserveMember | token hash bin, name bin, voter, replaces, ttl   |
 // | 7    | ClaimMember   | id, token hash bin, instance, name bin, client   |
-// |      |               | bin, voter, replaces, ttl                        |
+// |      |               | bin, voter, replaces                             |
 // | 8    | DropTickets   | id                                               |
 #include "kv/command.h"
 
@@ -25,7 +25,7 @@ namespace raftd::kv {
 namespace {
 
 constexpr std::uint64_t kVersion = 1;
-constexpr std::size_t kFieldsMax = 10;
+constexpr std::size_t kFieldsMax = 9;
 
 enum class Kind : std::uint8_t {
   kPut = 1,
@@ -221,7 +221,7 @@ void write(Bytes& out, const ReserveMember& reserve) {
 }
 
 void write(Bytes& out, const ClaimMember& claim) {
-  Writer writer(out, Kind::kClaimMember, 8);
+  Writer writer(out, Kind::kClaimMember, 7);
   writer.number(claim.id);
   writer.text(claim.token_hash);
   writer.number(claim.instance);
@@ -229,7 +229,6 @@ void write(Bytes& out, const ClaimMember& claim) {
   writer.text(claim.client);
   writer.number(claim.voter ? 1 : 0);
   writer.number(claim.replaces);
-  writer.number(claim.ttl_ms);
 }
 
 void write(Bytes& out, const DropTickets& drop) {
@@ -256,7 +255,6 @@ ClaimMember read_claim(Reader& reader) {
   claim.client = reader.text_within(limits::kAddressBytesMax);
   claim.voter = reader.flag();
   claim.replaces = reader.number_within(limits::kNodeIdMax);
-  claim.ttl_ms = reader.number_within(limits::kTicketTtlMsMax);
   return claim;
 }
 

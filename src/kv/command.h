@@ -72,11 +72,10 @@ struct ClaimMember {
   std::string_view client;
   bool voter = true;           // False: a learner, whatever the ticket says.
   std::uint64_t replaces = 0;  // 0: as the ticket says.
-  std::uint64_t ttl_ms = 0;    // Without a ticket: when the claim lapses if no change follows.
 };
 // A ticket that nobody may use any more.
 struct DropTickets {
-  std::uint64_t id = 0;  // 0: all that have expired.
+  std::uint64_t id = 0;  // 0: all that have expired unused.
 };
 using Command = std::variant<Put, Delete, DeletePrefix, PublishMember, Compact, ReserveMember,
                              ClaimMember, DropTickets>;

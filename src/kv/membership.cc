@@ -7,7 +7,9 @@
 // Possible failure modes are: a ticket expires by cluster time before it is claimed (a chore drops
 // it; its id is never used); somebody else comes with the same token (refused: it belongs to the
 // first); the claim is repeated, since an answer was lost (done again, which changes nothing); the
-// change of members never comes (the claim expires); the member is removed while it catches up.
+// change of members never comes (the claim stays until somebody takes it back: as long as the
+// change may come, nobody must take the id for that of a member that was removed); the member is
+// removed while it catches up.
 #include <algorithm>
 
 #include "base/limits.h"
@@ -74,7 +76,7 @@ MemberReply Store::State::claim(const ClaimMember& claim) {
   Ticket* known = find_ticket(claim.id);
   Ticket after;
   if (known != nullptr) {
-    const bool expired = known->stage != Ticket::Stage::kCatchingUp && known->expires <= now;
+    const bool expired = known->stage == Ticket::Stage::kOpen && known->expires <= now;
     const bool theirs = known->stage == Ticket::Stage::kOpen || known->instance == claim.instance;
     if (known->token_hash != claim.token_hash || expired || !theirs) {
       return refusal(with_ticket ? MemberReply::Result::kBadTicket : MemberReply::Result::kIdUsed);
@@ -84,7 +86,6 @@ MemberReply Store::State::claim(const ClaimMember& claim) {
     if (with_ticket) return refusal(MemberReply::Result::kBadTicket);
     if (claim.id <= max_id) return refusal(MemberReply::Result::kIdUsed);
     after.id = claim.id;
-    after.expires = {now.value + claim.ttl_ms};
   }
   if (!claim.name.empty()) after.name = claim.name;
   if (claim.replaces != 0) after.replaces = claim.replaces;
@@ -112,7 +113,8 @@ MemberReply Store::State::drop(const DropTickets& drop) {
   MemberReply reply;
   reply.dropped = erase_tickets([&](const Ticket& ticket) {
     if (ticket.stage == Ticket::Stage::kCatchingUp) return false;
-    return drop.id == 0 ? ticket.expires <= now : ticket.id == drop.id;
+    if (drop.id != 0) return ticket.id == drop.id;
+    return ticket.stage == Ticket::Stage::kOpen && ticket.expires <= now;
   });
   return reply;
 }
@@ -199,7 +201,7 @@ void Store::State::raise_max_id(std::uint64_t id) {
 std::optional<machine::ClusterTime> Store::State::next_expiry() const {
   std::optional<machine::ClusterTime> next;
   for (const Ticket& ticket : tickets) {
-    if (ticket.stage == Ticket::Stage::kCatchingUp) continue;
+    if (ticket.stage != Ticket::Stage::kOpen) continue;
     if (!next || ticket.expires < *next) next = ticket.expires;
   }
   return next;

@@ -88,10 +88,10 @@ struct RangeReply final : machine::Reply {
 struct MemberReply final : machine::Reply {
   enum class Result : std::uint8_t {
     kDone,
-    kBadTicket,   // Unknown, of another token, used by somebody else, or expired.
-    kIdUsed,      // Somebody has or had it, or it is reserved.
-    kNameTaken,   // By a member, or a ticket.
-    kTooMany,     // Tickets, or members, or no id is left.
+    kBadTicket,  // Unknown, of another token, used by somebody else, or expired.
+    kIdUsed,     // Somebody has or had it, or it is reserved.
+    kNameTaken,  // By a member, or a ticket.
+    kTooMany,    // Tickets, or members, or no id is left.
   };
   Result result = Result::kDone;
   std::uint64_t id = 0;
@@ -122,7 +122,7 @@ struct Ticket {
   bool voter = true;
   std::uint64_t replaces = 0;
   std::uint64_t instance = 0;    // Who has claimed it.
-  machine::ClusterTime expires;  // Does not count once it is catching up.
+  machine::ClusterTime expires;  // Of an open one.
   bool operator==(const Ticket&) const = default;
 };
 

@@ -67,7 +67,6 @@ void Joining::claim(std::size_t node, std::uint64_t id, const std::string& token
   claim.id = id;
   claim.token_hash = token;
   claim.instance = instance;
-  claim.ttl_ms = kTtlMs;
   cluster_.submit(node, propose(claim), kPatience,
                   [this, node, id, instance, with_ticket = !token.empty()](auto result) {
                     claimed(node, id, with_ticket, instance, std::move(result));

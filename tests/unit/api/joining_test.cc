@@ -46,7 +46,7 @@ struct JoinFixture : Fixture {
   }
   // As a claim that was applied leaves it.
   void own(std::uint64_t id, std::uint64_t instance) {
-    apply(kv::ClaimMember{id, "", instance, "n4", "http://10.0.0.4:2379", true, 0, 60'000});
+    apply(kv::ClaimMember{id, "", instance, "n4", "http://10.0.0.4:2379", true, 0});
   }
   void apply(const kv::Command& command) {
     const Bytes bytes = kv::encode(command);

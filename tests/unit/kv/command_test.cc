@@ -34,8 +34,8 @@ const std::vector<Command>& samples() {
       Compact{UINT64_MAX},
       ReserveMember{hash, "n4", true, 3, limits::kTicketTtlMsMax},
       ReserveMember{hash, "", false, 0, 0},
-      ClaimMember{4, hash, UINT64_MAX, "n4", "http://h", true, limits::kNodeIdMax, 0},
-      ClaimMember{limits::kNodeIdMax, "", 0, "", "", false, 0, 1000},
+      ClaimMember{4, hash, UINT64_MAX, "n4", "http://h", true, limits::kNodeIdMax},
+      ClaimMember{limits::kNodeIdMax, "", 0, "", "", false, 0},
       DropTickets{0},
       DropTickets{limits::kNodeIdMax},
   };
@@ -151,6 +151,8 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
   const std::string long_name(limits::kNameBytesMax + 1, 'n');
   const std::string long_client(limits::kAddressBytesMax + 1, 'c');
   const std::string hash(kTokenHashBytes, 'h');
+  const std::string token = hash + "x";
+  const std::string short_hash = hash.substr(1);
   const std::vector<Command> bad = {
       Put{"", "1", {}, false},
       Put{long_key, "1", {}, false},
@@ -166,16 +168,15 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
       PublishMember{1, 1, "n", long_client, "v"},
       PublishMember{1, 1, "n", "c", long_name},
       ReserveMember{"", "n4", true, 0, 0},
-      ReserveMember{hash.substr(1), "n4", true, 0, 0},
+      ReserveMember{short_hash, "n4", true, 0, 0},
       ReserveMember{hash, long_name, true, 0, 0},
       ReserveMember{hash, "n4", true, limits::kNodeIdMax + 1, 0},
       ReserveMember{hash, "n4", true, 0, limits::kTicketTtlMsMax + 1},
-      ClaimMember{0, hash, 1, "n", "c", true, 0, 0},
-      ClaimMember{1, hash + "x", 1, "n", "c", true, 0, 0},
-      ClaimMember{1, hash, 1, long_name, "c", true, 0, 0},
-      ClaimMember{1, hash, 1, "n", long_client, true, 0, 0},
-      ClaimMember{1, hash, 1, "n", "c", true, limits::kNodeIdMax + 1, 0},
-      ClaimMember{1, hash, 1, "n", "c", true, 0, limits::kTicketTtlMsMax + 1},
+      ClaimMember{0, hash, 1, "n", "c", true, 0},
+      ClaimMember{1, token, 1, "n", "c", true, 0},
+      ClaimMember{1, hash, 1, long_name, "c", true, 0},
+      ClaimMember{1, hash, 1, "n", long_client, true, 0},
+      ClaimMember{1, hash, 1, "n", "c", true, limits::kNodeIdMax + 1},
       DropTickets{limits::kNodeIdMax + 1},
   };
   for (const Command& command : bad) {

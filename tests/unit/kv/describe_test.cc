@@ -16,7 +16,7 @@ TEST_CASE("a command is one line that names its fields") {
   CHECK(describe(DeletePrefix{"", 0}, false, false) == R"(DeletePrefix { prefix: "" })");
   CHECK(describe(DeletePrefix{"a/", 5}, false, false) ==
         R"(DeletePrefix { prefix: "a/", limit: 5 })");
-  CHECK(describe(ClaimMember{4, "", 0xab, "n4", "http://h:1", false, 3, 0}, false, false) ==
+  CHECK(describe(ClaimMember{4, "", 0xab, "n4", "http://h:1", false, 3}, false, false) ==
         R"(ClaimMember { id: 4, instance: 00000000000000ab, name: "n4", client: "http://h:1", )"
         R"(role: learner, replaces: 3 })");
   CHECK(describe(ReserveMember{std::string(kTokenHashBytes, 'a'), "n4", true, 3, 5}, false,
