@@ -107,6 +107,7 @@ Handled handle_metrics(const Site& site, const Context& context);
 Handled handle_cluster(const Site& site, const Context& context);
 Handled handle_transfer(const Site& site, const Context& context);
 Handled handle_leave(const Site& site, const Context& context);
+Handled handle_nudge(const Site& site, const Context& context);
 Handled handle_membership(const Site& site, const Context& context);
 Handled handle_join(const Site& site, const Context& context);
 Handled handle_tickets(const Site& site, const Context& context);

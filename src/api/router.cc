@@ -32,6 +32,8 @@ constexpr Call kCalls[] = {
     {"/cluster/transfer", Route::kTransfer, kPost},
     {"/cluster/stepdown", Route::kStepdown, kPost},
     {"/cluster/leave", Route::kLeave, kPost},
+    {"/cluster/campaign", Route::kCampaign, kPost},
+    {"/cluster/leave-joint", Route::kLeaveJoint, kPost},
     {"/admin/debug", Route::kDebug, kGet},
     {"/admin/snapshot", Route::kSnapshot, kGet | kPost},
     {"/", Route::kIndex, kGet},

@@ -29,6 +29,8 @@ enum class Route : std::uint8_t {
   kTransfer,
   kStepdown,
   kLeave,
+  kCampaign,
+  kLeaveJoint,
   kDebug,
   kSnapshot,
 };

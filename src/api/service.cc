@@ -72,6 +72,9 @@ Handled dispatch(const Site& site, const Context& context) {
       return handle_transfer(site, context);
     case Route::kLeave:
       return handle_leave(site, context);
+    case Route::kCampaign:
+    case Route::kLeaveJoint:
+      return handle_nudge(site, context);
     case Route::kDebug:
       return handle_debug(site, context);
     case Route::kSnapshot:

@@ -299,6 +299,11 @@ void Replica::State::fail_transfers() {
   });
 }
 
+void Replica::State::stand(Instant now, ClientToken token) {
+  if (Status status = core.stand(now); !status) return refuse(token, std::move(status).error());
+  answers.emplace_back(token, node::Done{applied, core.role().term, false, nullptr});
+}
+
 // As if every deadline had passed.
 void Replica::State::end_membership(Instant now) {
   constexpr auto kLongerThanAnyWait = std::chrono::hours(24);

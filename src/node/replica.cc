@@ -140,6 +140,7 @@ void Replica::on_client(Instant now, ClientToken token, ClientOp op, Instant dea
                  },
                  [&](const MakeSnapshot&) { s.ask_snapshot(token, deadline); },
                  [&](const OpenBackup&) { s.ask_backup(token, deadline); },
+                 [&](const Stand&) { s.stand(now, token); },
              },
              op);
 }

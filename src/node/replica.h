@@ -38,7 +38,9 @@ struct MakeSnapshotReply final : machine::Reply {
 };
 // The state as it is now, for a client: a BackupReply (node/backup.h).
 struct OpenBackup {};
-using ClientOp = std::variant<Write, Read, MakeSnapshot, OpenBackup>;
+// This node stands for election now: Done once it does, whatever comes of it.
+struct Stand {};
+using ClientOp = std::variant<Write, Read, MakeSnapshot, OpenBackup, Stand>;
 
 // A write is Done or Refused when an entry is applied at its index; Unknown at its deadline, or
 // when the node stops. Losing leadership, or the tail of the log, decides nothing. A change of
@@ -48,11 +50,11 @@ struct Done {
   raft::Index index;  // Of the entry; for a read: applied when it was answered.
   raft::Term term;    // Of the entry; for a read: the current one.
   bool forwarded = false;
-  std::unique_ptr<machine::Reply> reply;  // Null: a transfer, or a change of members.
+  std::unique_ptr<machine::Reply> reply;  // Null: a transfer, a change of members, or Stand.
 };
 struct Refused {  // It did not and will not happen.
   Error error;    // kNotLeader kBusy kTransferring kDiskFull kSuperseded kTimeout kTooBig kBadInput
-                  // kConflict (a transfer failed; other members than thought) kShuttingDown
+                  // kConflict (a transfer failed; other members than thought; Stand) kShuttingDown
                   // kNotReady
 };
 struct Unknown {             // It may or may not have happened.

@@ -55,6 +55,7 @@ struct Replica::State {
   void fail_transfers();
   void end_membership(Instant now);
   void note_hand_over(const raft::HandOver& hand_over);
+  void stand(Instant now, ClientToken token);
   void scan_deadlines(Instant now);
   void refuse(ClientToken token, Error error);
   void unknown(ClientToken token, raft::Term asked_in);

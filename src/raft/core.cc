@@ -422,6 +422,10 @@ Status Core::transfer(Instant now, NodeId target) {
   state_->touch(now);
   return state_->start_transfer(target);
 }
+Status Core::stand(Instant now) {
+  state_->touch(now);
+  return state_->stand();
+}
 Status Core::read(Instant now, std::uint64_t token) {
   state_->touch(now);
   return state_->read(token);

@@ -168,6 +168,9 @@ class Core {
   // Hands leadership to target (a voter); nobody: to the voter with the highest match. Ends with
   // another RoleView, or with Output.transfer_failed after one election timeout.
   Status transfer(Instant now, NodeId target);  // kNotLeader kTransferring kBadInput
+  // This node campaigns now, as if it had heard from nobody for an election timeout; it is elected
+  // only if a majority agrees that there is no leader. kConflict: it leads, or may not lead.
+  Status stand(Instant now);
   // On any node; one ReadDone follows. kBusy; kNotLeader: no leader is known.
   Status read(Instant now, std::uint64_t token);
 

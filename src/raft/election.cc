@@ -81,11 +81,24 @@ void Core::State::on_election_timeout() {
     draw_election_deadline();
     return;
   }
+  stand_now();
+}
+
+void Core::State::stand_now() {
   if (config.pre_vote) {
     start_pre_vote();
   } else {
     campaign(false);
   }
+}
+
+Status Core::State::stand() {
+  if (as<Leader>()) return Error{Errc::kConflict, "this node leads already"};
+  if (!may_campaign()) {
+    return Error{Errc::kConflict, "only a voter that has kept its log can become the leader"};
+  }
+  stand_now();
+  return Done{};
 }
 
 void Core::State::request_votes(const VoteRequest& request, Term term, Gate gate) {

@@ -161,6 +161,8 @@ struct Core::State {
   bool must_wait_for_priority() const;
   bool hears_leader() const;
   void on_election_timeout();
+  void stand_now();
+  Status stand();
   void draw_election_deadline();
   void draw_election_deadline_within(Duration bound);
   bool log_is_current(const VoteRequest& request) const;

@@ -141,4 +141,39 @@ TEST_CASE("a change of members takes no other parameters, no condition and no fi
 }
 
 }  // namespace
+
+TEST_CASE("a node stands for election when it is asked to, unless its role forbids it") {
+  MembersFixture f;
+  f.follow(2);
+  const RequestId id = f.send(Fixture::make("POST", "/cluster/campaign"));
+  REQUIRE(f.backend.asked.size() == 1);
+  CHECK(std::holds_alternative<node::Stand>(f.backend.asked[0].op));
+  f.answer(node::Done{{12}, {4}, false, nullptr});
+  const http::Response stands = f.take(id);
+  CHECK(stands.status == 202);
+  CHECK(stands.body == "{\"term\":4}\n");
+  const http::Response leads =
+      f.with(refused(Errc::kConflict, "this node leads already"), "POST", "/cluster/campaign");
+  CHECK(leads.status == 409);
+  CHECK(field(leads, "Raftd-Error") == "wrong_role");
+  CHECK(f.now("POST", "/cluster/campaign?to=2").status == 400);
+  CHECK(f.now("POST", "/cluster/campaign", {}, "{\"a\":1}").status == 400);
+}
+
+TEST_CASE("who asks for the end of a joint phase waits for it, and is told if there is none") {
+  MembersFixture f;
+  const auto none = f.unchanged("POST", "/cluster/leave-joint");
+  CHECK(none.status == 409);
+  CHECK(field(none, "Raftd-Error") == "not_joint");
+  auto& configuration = f.backend.now.configuration.configuration;
+  configuration.voters_outgoing = {{1}};
+  const RequestId id = f.send(Fixture::make("POST", "/cluster/leave-joint"));
+  f.confirm();
+  CHECK_FALSE(f.answered(id));
+  configuration.voters_outgoing.clear();
+  f.backend.now.configuration.index = {13};
+  f.confirm();
+  CHECK(f.take(id).body == "{\"config_index\":13}\n");
+}
+
 }  // namespace raftd::api

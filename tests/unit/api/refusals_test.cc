@@ -257,7 +257,7 @@ TEST_CASE("paths that nothing serves are 404") {
   Fixture f;
   for (const char* path : {"/status/", "/kvx", "/KV/a", "/v3/kv/range", "/watch/a", "/lock/a",
                            "/txn", "/ui", "/cluster/", "/cluster/members/", "/cluster/members/1/2",
-                           "/cluster/campaign", "//kv/a", "/a\r\n", "/admin"}) {
+                           "/cluster/campaigns", "//kv/a", "/a\r\n", "/admin"}) {
     CAPTURE(path);
     for (const char* method : {"GET", "PUT", "OPTIONS", "PATCH"}) {
       const auto response = f.now(method, path);

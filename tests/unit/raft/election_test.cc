@@ -354,5 +354,27 @@ TEST_CASE("[F09] a cluster elects and commits with every setting of pre_vote and
   }
 }
 
+TEST_CASE("a node that is told to stand asks for votes at once, and deposes nobody who is heard") {
+  Solo solo(first_start(three()));
+  REQUIRE(solo.core().stand(solo.now));
+  CHECK(solo.role() == Role::kPreCandidate);
+  CHECK(solo.term() == 1);
+  solo.win_election();
+  CHECK(solo.role() == Role::kLeader);
+  CHECK(solo.core().stand(solo.now).error().code == Errc::kConflict);
+  Solo learner(first_start(make_configuration({2, 3}, {}, {1})));
+  CHECK(learner.core().stand(learner.now).error().code == Errc::kConflict);
+
+  Cluster cluster({}, 3);
+  cluster.run_for(1000ms);
+  const std::uint64_t leader = cluster.leader();
+  REQUIRE(leader != 0);
+  const Term term = cluster.nodes.at(leader)->core->role().term;
+  REQUIRE(cluster.nodes.at(leader % 3 + 1)->core->stand(cluster.now));
+  cluster.run_for(1000ms);
+  CHECK(cluster.leader() == leader);
+  CHECK(cluster.nodes.at(leader)->core->role().term == term);
+}
+
 }  // namespace
 }  // namespace raftd::raft::testing
