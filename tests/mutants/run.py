@@ -23,7 +23,7 @@ import build
 
 CANARY_SEEDS = 60
 HOLE_SEEDS = 40
-MEMORY_BYTES = 4 << 30  # A bug may ask for all there is.
+MEMORY_BYTES = 1 << 30  # A bug may ask for all there is.
 ASSERTION = re.compile(r"raftd: (?:assertion failed|panic) at \S*?([\w]+/[\w]+\.\w+:\d+): (.*)")
 SEED = re.compile(r"^FAIL seed=(\d+)$", re.MULTILINE)
 

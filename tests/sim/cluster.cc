@@ -300,7 +300,7 @@ void Cluster::arm_timer(std::size_t node) {
 
 void Cluster::check(std::size_t node) {
   Node& n = *nodes_[node];
-  if (members_change_) logs_.quorums().in_effect(node, n.replica->configuration());
+  if (members_change_) note_members(node, n.replica->configuration());
   const node::ReplicaMarks now = n.replica->marks();
   oracle_.node_is(node, n.life, now);
   check_bounds(node, now);

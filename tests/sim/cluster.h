@@ -12,6 +12,7 @@
 #include "sim/disk.h"
 #include "sim/network.h"
 #include "sim/oracle.h"
+#include "sim/wishes.h"
 #include "storage/repair.h"
 
 namespace raftd::sim {
@@ -62,6 +63,9 @@ struct Coverage {
   std::uint64_t tickets_asked = 0;
   std::uint64_t claims_done = 0;
   std::uint64_t claims_refused = 0;
+  std::uint64_t disks_lost = 0;        // Of members, for good.
+  std::uint64_t members_replaced = 0;  // By a learner that became a voter.
+  std::uint64_t lost_replaced = 0;     // Of these: their disk was lost.
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
   std::uint64_t writes_refused = 0;
@@ -126,6 +130,9 @@ class Cluster final : private Peers {
   // that damage may go beyond. What a start refuses is repaired, if the options say so and it can
   // be. What a node does not notice, an operator does: it stays away.
   bool damage(std::size_t node, Damage kind);
+  // The machine of a member is gone, with its disk: it never starts again, not even under another
+  // id. False: it is no member, or too few of some that count would be left.
+  bool lose_disk(std::size_t node);
   // The next write that it applies is another one than it says: from then on its state differs.
   // Once in a run. Until the node has noticed, what it answers counts as not answered.
   void stray(std::size_t node);
@@ -142,10 +149,11 @@ class Cluster final : private Peers {
                       Answer answer);
   // Of the newest configuration that is committed. A node that is none is owed nothing.
   bool is_member(std::size_t node) const;
-  // Whether enough nodes are such, by that configuration.
+  // Whether enough nodes are such, by that configuration and by each that may still follow it.
   bool quorum(const std::function<bool(std::size_t node)>& is_such) const {
-    return logs_.quorums().committed_has(is_such);
+    return logs_.quorums().each_has(is_such);
   }
+  Wishes& wishes() { return wishes_; }
   bool lost(std::size_t node) const;  // It will never start again.
   bool owes(std::size_t node) const;  // It was repaired, and has not yet what it once had.
   void be_kind();                     // No more faults of network and disks; everything heals.
@@ -184,6 +192,7 @@ class Cluster final : private Peers {
   void check(std::size_t node);
   void check_bounds(std::size_t node, const node::ReplicaMarks& now);
   bool linked(std::size_t node, std::size_t peer) const;
+  void note_members(std::size_t node, const raft::ConfigurationAt& at);
   void check_retires(std::size_t node, raft::Index commit);
   void count_snapshots(const node::ReplicaStatus& status);
   void check_doubt(std::size_t node, const node::ReplicaStatus& status);
@@ -214,6 +223,7 @@ class Cluster final : private Peers {
   Schedule schedule_;
   Oracle oracle_;
   LogRules logs_;
+  Wishes wishes_;
   SimNetwork network_;
   std::vector<std::unique_ptr<Node>> nodes_;
   bool members_change_ = false;  // In this run: from then on each node is asked after each event.

@@ -90,6 +90,7 @@ bool Cluster::change_members(std::size_t node, std::uint64_t voters, std::uint64
 void Cluster::change_members(std::size_t node, node::ChangeMembers change, Duration timeout,
                              Answer answer) {
   members_change_ = true;
+  wishes_.members(change.target);
   ++coverage_.changes_asked;
   const auto leads = leader();
   const bool leaves = leads && !std::ranges::binary_search(change.target.voters, id_of(*leads));
@@ -103,6 +104,14 @@ void Cluster::change_members(std::size_t node, node::ChangeMembers change, Durat
            }
            answer(std::move(result));
          });
+}
+
+void Cluster::note_members(std::size_t node, const raft::ConfigurationAt& at) {
+  if (!logs_.quorums().in_effect(node, at)) return;
+  const auto replaced = wishes_.in_effect(node, at);
+  if (!replaced) return;
+  ++coverage_.members_replaced;
+  if (lost(replaced->value - 1)) ++coverage_.lost_replaced;
 }
 
 bool Cluster::is_member(std::size_t node) const {

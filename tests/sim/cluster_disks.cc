@@ -242,6 +242,20 @@ bool Cluster::owes(std::size_t node) const {
   return nodes_[node]->disk.image().log().owes();
 }
 
+// What it held still counts where disks are counted, as if it were only down for ever: nobody hears
+// of it any more, and all that the others do must be right for that case, too.
+bool Cluster::lose_disk(std::size_t node) {
+  Node& n = *nodes_[node];
+  const auto left = [&](std::size_t each) { return each != node && !nodes_[each]->lost; };
+  if (n.lost || !is_member(node) || !quorum(left)) return false;
+  kill(node, true);
+  n.disk.image().wipe();
+  n.lost = n.victim = true;
+  ++coverage_.disks_lost;
+  say(node, "is lost, with its disk");
+  return true;
+}
+
 bool Cluster::damage(std::size_t node, Damage kind) {
   Node& n = *nodes_[node];
   const auto victims = std::ranges::count_if(nodes_, [](const auto& each) { return each->victim; });

@@ -211,7 +211,7 @@ struct Cluster::Node final : node::Network, node::Clients, LogObserver {
                                   number(kMessagesPerSecondMax)));
   }
   void members(const raft::ConfigurationAt& configuration) override {
-    cluster.logs_.quorums().in_effect(index, configuration);
+    cluster.note_members(index, configuration);
     if (cluster.members_change_) note_links(raft::members_of(configuration.configuration));
   }
   // As uv::PeerNetwork does it: the link to whom is removed stays for a while, and after a start

@@ -36,19 +36,37 @@ bool is_done(const kv::MemberReply* reply) {
 
 void Joining::join(std::size_t node, std::uint64_t dice) {
   const std::uint64_t size = cluster_.size();
-  if (dice % 4 == 0) return claim(node, 1 + dice / 4 % size, "", ++last_instance_);
-  const std::string token(kv::kTokenHashBytes, static_cast<char>('a' + dice / 4 % 26));
+  if (dice % 4 == 0) {
+    const raft::NodeId id{1 + dice / 4 % (size - cluster_.options().fresh)};
+    cluster_.wishes().given(cluster_.wishes().ticket({}), id);
+    return claim(node, id.value, "", ++last_instance_);
+  }
   kv::ReserveMember reserve;
-  reserve.token_hash = token;
   reserve.voter = dice % 8 != 1;
   reserve.replaces = dice / 128 % 2 == 0 ? 0 : 1 + dice / 256 % size;
-  reserve.ttl_ms = kTtlMs;
-  ++cluster_.coverage().tickets_asked;
-  cluster_.submit(node, propose(reserve), kPatience,
-                  [this, node, token](auto result) { reserved(node, token, std::move(result)); });
+  ask(node, reserve, std::string(kv::kTokenHashBytes, static_cast<char>('a' + dice / 4 % 26)));
 }
 
-void Joining::reserved(std::size_t node, const std::string& token,
+void Joining::replace(std::size_t lost) {
+  const auto leader = cluster_.leader();
+  if (!leader) return;
+  kv::ReserveMember reserve;
+  reserve.replaces = lost + 1;
+  ask(*leader, reserve, std::string(kv::kTokenHashBytes, static_cast<char>('0' + lost)));
+}
+
+void Joining::ask(std::size_t node, kv::ReserveMember reserve, std::string token) {
+  reserve.token_hash = token;
+  reserve.ttl_ms = kTtlMs;
+  std::optional<std::size_t> wish;
+  if (reserve.voter) wish = cluster_.wishes().ticket({reserve.replaces});
+  ++cluster_.coverage().tickets_asked;
+  cluster_.submit(node, propose(reserve), kPatience, [this, node, token, wish](auto result) {
+    reserved(node, token, wish, std::move(result));
+  });
+}
+
+void Joining::reserved(std::size_t node, const std::string& token, std::optional<std::size_t> wish,
                        std::optional<node::ClientResult> result) {
   const kv::MemberReply* reply = reply_in(result);
   if (!is_done(reply)) return;
@@ -57,6 +75,7 @@ void Joining::reserved(std::size_t node, const std::string& token,
   if (id <= first || owners_.contains(id) || !given_.insert(id).second) {
     violated("tickets", strf("the id %llu was given before", number(id)));
   }
+  if (wish) cluster_.wishes().given(*wish, {id});
   claim(node, id, token, ++last_instance_);
   claim((node + 1) % cluster_.size(), id, token, ++last_instance_);
 }
@@ -93,7 +112,7 @@ void Joining::claimed(std::size_t node, std::uint64_t id, bool with_ticket, std:
 }
 
 void Joining::take_in(std::size_t node, std::uint64_t id, int attempts) {
-  if (attempts == 0 || !cluster_.running(node)) return;
+  if (attempts == 0 || !cluster_.running(node) || cluster_.lost(id - 1)) return;
   const raft::ConfigurationAt present = cluster_.status(node).configuration;
   raft::Configuration target = present.configuration;
   const auto at =

@@ -18,11 +18,16 @@ class Joining {
   // The node is asked. dice decides the rest: with a ticket or without, voter or learner, whom it
   // replaces.
   void join(std::size_t node, std::uint64_t dice);
+  // Another machine takes the place of this member, if a leader can be asked.
+  void replace(std::size_t lost);
+  // The node has become the owner of its id.
+  bool came(std::size_t node) const { return owners_.contains(node + 1); }
   // Learners that shall vote, that run, and do not yet; as the leader knows them.
   bool promotions_wait() const;
 
  private:
-  void reserved(std::size_t node, const std::string& token,
+  void ask(std::size_t node, kv::ReserveMember reserve, std::string token);
+  void reserved(std::size_t node, const std::string& token, std::optional<std::size_t> wish,
                 std::optional<node::ClientResult> result);
   void claim(std::size_t node, std::uint64_t id, const std::string& token, std::uint64_t instance);
   void claimed(std::size_t node, std::uint64_t id, bool with_ticket, std::uint64_t instance,

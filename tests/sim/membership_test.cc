@@ -2,6 +2,7 @@
 // the thousand.
 #include <doctest/doctest.h>
 
+#include "sim/joining.h"
 #include "sim/playground.h"
 
 namespace raftd::sim {
@@ -190,6 +191,41 @@ TEST_CASE("[F65] forced, such a removal stops all writes until those that are le
   CHECK(decided);
   REQUIRE(p.await_leader());
   CHECK(done(*p.put(*p.cluster.leader(), "k", "y")));
+}
+
+TEST_CASE("[F64] whose disk is lost never comes back, and another machine takes its place") {
+  Options options = calm(4);
+  options.spares = options.fresh = 1;
+  Playground p(options);
+  Joining joining(p.cluster);
+  const std::size_t gone = p.leader == 0 ? 1 : 0;
+  CHECK_FALSE(p.cluster.lose_disk(3));  // It is no member.
+  REQUIRE(p.cluster.lose_disk(gone));
+  p.cluster.start(gone);
+  CHECK_FALSE(p.cluster.running(gone));
+  joining.replace(gone);
+  REQUIRE(p.cluster.run_until([&] { return !p.cluster.is_member(gone); }, seconds(20)));
+  const raft::Configuration after = configuration(p, p.leader);
+  CHECK(std::ranges::count(after.voters, raft::NodeId{4}) == 1);
+  CHECK(after.voters.size() == 3);
+  CHECK(p.cluster.coverage().lost_replaced == 1);
+}
+
+TEST_CASE("no disk is lost without which any members that may count would have no quorum") {
+  Playground p(calm(5));
+  const std::size_t third = (p.leader + 2) % 5;
+  const std::size_t fourth = (p.leader + 3) % 5;
+  for (std::size_t node = 0; node < 5; ++node) {
+    if (node != p.leader) p.isolate(node);
+  }
+  change(p, p.leader, bits({p.leader, p.follower, third}));
+  p.cluster.run_for(milliseconds(20));
+  REQUIRE(configuration(p, p.leader).joint());
+  CHECK(p.cluster.lose_disk(p.follower));   // Two of the three are left,
+  CHECK_FALSE(p.cluster.lose_disk(third));  // and now only one would be,
+  CHECK(p.cluster.lose_disk(fourth));       // and three of the five.
+  CHECK_FALSE(p.cluster.lose_disk((p.leader + 4) % 5));
+  CHECK_FALSE(p.cluster.lose_disk(p.follower));  // Once is enough.
 }
 
 TEST_CASE("members that break a rule are refused before anybody is asked") {

@@ -9,6 +9,9 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::seconds;
 
+constexpr int kReplacements = 3;
+constexpr Duration kReplacementPatience = seconds(4);
+
 bool cuts(Shape shape, std::uint64_t half, std::size_t center, std::size_t a, std::size_t b) {
   switch (shape) {
     case Shape::kOneAlone:
@@ -82,6 +85,7 @@ void Nemesis::happen(const Fault& fault) {
     case FaultKind::kSlowDisk:
     case FaultKind::kStuckDisk:
     case FaultKind::kDamage:
+    case FaultKind::kLoseDisk:
       return happen_to_disk(fault, node);
   }
 }
@@ -110,7 +114,8 @@ void Nemesis::happen_to_process(const Fault& fault, std::size_t node) {
     fault.how == 0 ? cluster_.stray(node) : cluster_.rot_memory(node);
   } else if (fault.kind == FaultKind::kChangeMembers) {
     const bool forced = fault.with % 2 == 0;
-    cluster_.change_members(node, fault.with, fault.how, forced, seconds(3), [](const auto&) {});
+    cluster_.change_members(node, fault.with & there(), fault.how & there(), forced, seconds(3),
+                            [](const auto&) {});
   } else if (fault.kind == FaultKind::kJoin) {
     joining_.join(node, fault.with);
   }
@@ -144,6 +149,8 @@ void Nemesis::happen_to_disk(const Fault& fault, std::size_t node) {
     cluster_.slow_disk(node, micros(fault.how), fault.lasting);
   } else if (fault.kind == FaultKind::kStuckDisk) {
     cluster_.stick_disk(node, fault.lasting);
+  } else if (fault.kind == FaultKind::kLoseDisk) {
+    if (cluster_.lose_disk(node)) replace(node, kReplacements);
   } else if (fault.kind == FaultKind::kDamage) {
     // It shows at the next start, which comes soon.
     if (!cluster_.damage(node, static_cast<Cluster::Damage>(fault.how % kDamages))) return;
@@ -152,6 +159,25 @@ void Nemesis::happen_to_disk(const Fault& fault, std::size_t node) {
     });
     start_later(node, seconds(2));
   }
+}
+
+// An operator sees to it that somebody comes in its place, more than once if need be.
+void Nemesis::replace(std::size_t node, int attempts) {
+  if (stopped_ || attempts == 0 || !cluster_.is_member(node)) return;
+  joining_.replace(node);
+  cluster_.schedule().after(kReplacementPatience,
+                            [this, node, attempts] { replace(node, attempts - 1); });
+}
+
+// Nobody asks for a member whose disk is lost, or whose machine does not exist yet.
+std::uint64_t Nemesis::there() const {
+  const std::size_t first = cluster_.size() - cluster_.options().fresh;
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < cluster_.size(); ++i) {
+    if (cluster_.lost(i) || (i >= first && !joining_.came(i))) continue;
+    bits |= 1ULL << i;
+  }
+  return bits;
 }
 
 // Waits a while for the worst moment.

@@ -26,6 +26,8 @@ class Nemesis {
   void partition(const Fault& fault, std::size_t center);
   void fill_disk(std::size_t node, Duration lasting);
   std::size_t victim(const Fault& fault) const;
+  void replace(std::size_t node, int attempts);
+  std::uint64_t there() const;
   void start_later(std::size_t node, Duration after);
 
   Cluster& cluster_;

@@ -145,7 +145,19 @@ void ask_a_lot(Rng& rng, Options& options) {
   options.transfer_every = maybe(rng, 50, milliseconds(200), seconds(3));
 }
 
-// Which disks may be damaged so that a quorum is left is not known while quorums change.
+// Damage is for runs whose quorums stay the same. A disk that is lost for good is missed by whoever
+// counts it, and others come in its place.
+void lose_disks(Rng& rng, Options& options) {
+  if (!chance(rng, 50)) return;
+  options.lose_disk_every = draw(rng, seconds(1), seconds(8));
+  // A machine that comes needs some time to be a voter.
+  options.change_members_every = draw(rng, seconds(2), seconds(15));
+  options.chaos = seconds(30);
+  options.fresh = 1 + rng.below(2);
+  options.spares += options.fresh;
+  options.nodes += options.fresh;
+}
+
 void change_members(Rng& rng, Options& options) {
   options.nodes = 2 + rng.below(6);
   options.check_quorum = true;  // Without it, who is removed and does not know disturbs for ever.
@@ -209,9 +221,12 @@ Options draw_options(std::uint64_t seed, Profile profile) {
       options.damage_every = maybe(rng, 100, milliseconds(500), seconds(4));
       options.stray_every = {};
       break;
-    case Profile::kMembership:
+    case Profile::kMembership: {
+      Rng losses(stream(seed, Stream::kLosses));
       change_members(rng, options);
+      lose_disks(losses, options);
       break;
+    }
   }
   return options;
 }

@@ -14,6 +14,7 @@ namespace raftd::sim {
 struct Options {
   std::size_t nodes = 3;
   std::size_t spares = 0;                      // Of these: the last ones are no members at first.
+  std::size_t fresh = 0;                       // Of those: the last ones come only with tickets.
   Duration chaos = std::chrono::seconds(20);   // Faults happen.
   Duration settle = std::chrono::seconds(30);  // They have stopped; all must be well by then.
 
@@ -88,6 +89,7 @@ struct Options {
   Duration stray_every{};
   Duration change_members_every{};
   Duration join_every{};
+  Duration lose_disk_every{};
   std::uint64_t aim_at_leader_percent = 50;
 
   bool operator==(const Options&) const = default;

@@ -57,6 +57,7 @@ void draw_rest(Rng& rng, const Options& options, Fault& fault) {
     case FaultKind::kSwizzle:
     case FaultKind::kFullDisk:
     case FaultKind::kStuckDisk:
+    case FaultKind::kLoseDisk:
       break;
     case FaultKind::kStray:
       fault.how = rng.one_in(3) ? 1 : 0;
@@ -97,6 +98,7 @@ const std::vector<FaultInfo>& fault_kinds() {
       {F::kStray, "stray", &O::stray_every, {}, {}},
       {F::kChangeMembers, "change-members", &O::change_members_every, {}, {}},
       {F::kJoin, "join", &O::join_every, {}, {}},
+      {F::kLoseDisk, "lose-disk", &O::lose_disk_every, {}, {}},
   };
   return kinds;
 }

@@ -32,6 +32,7 @@ enum class FaultKind : std::uint8_t {
   kChangeMembers,  // The node is asked to; forced where with is even. with: the voters; how: the
                    // learners; as bits.
   kJoin,           // A machine joins by way of the node; with: what decides how.
+  kLoseDisk,       // For good; another machine joins in its place.
 };
 
 enum class Shape : std::uint8_t {

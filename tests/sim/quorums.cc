@@ -10,14 +10,16 @@ Quorums::Quorums(std::size_t nodes, std::size_t spares) : own_(nodes) {
   std::ranges::fill(own_, committed_);
 }
 
-void Quorums::in_effect(std::size_t node, const raft::ConfigurationAt& at) {
+bool Quorums::in_effect(std::size_t node, const raft::ConfigurationAt& at) {
   const auto same = [&](const raft::ConfigurationAt& each) {
     return each.index == at.index && each.configuration == at.configuration;
   };
-  if (same(own_[node])) return;
+  if (same(own_[node])) return false;
   own_[node] = at;
   // Below what is committed it is that, or one that lost and counts for nobody.
-  if (at.index > known_to_ && std::ranges::none_of(later_, same)) later_.push_back(at);
+  if (at.index <= known_to_ || std::ranges::any_of(later_, same)) return false;
+  later_.push_back(at);
+  return true;
 }
 
 void Quorums::committed(raft::Index index, std::uint32_t crc) {

@@ -16,8 +16,8 @@ class Quorums {
   // Before anything else is said: each node is a voter, but for the last ones, the spares.
   explicit Quorums(std::size_t nodes, std::size_t spares = 0);
 
-  // In effect on this node.
-  void in_effect(std::size_t node, const raft::ConfigurationAt& at);
+  // In effect on this node. Whether it is new, and not below what is committed.
+  bool in_effect(std::size_t node, const raft::ConfigurationAt& at);
   // The entry there, whose payload has this CRC, is committed. Ascending.
   void committed(raft::Index index, std::uint32_t crc);
   const raft::Configuration& committed() const { return committed_.configuration; }
@@ -27,10 +27,13 @@ class Quorums {
   bool has(std::size_t node, const Fn& is_such) const {
     return enough(own_[node].configuration, is_such);
   }
-  // By the newest that is committed.
+  // By the newest that is committed, and by each that may still follow it.
   template <class Fn>
-  bool committed_has(const Fn& is_such) const {
-    return enough(committed_.configuration, is_such);
+  bool each_has(const Fn& is_such) const {
+    return enough(committed_.configuration, is_such) &&
+           std::ranges::all_of(later_, [&](const raft::ConfigurationAt& each) {
+             return enough(each.configuration, is_such);
+           });
   }
   // By one that may count somewhere.
   template <class Fn>

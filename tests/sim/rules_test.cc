@@ -9,6 +9,7 @@
 #include "sim/log_rules.h"
 #include "sim/store_model.h"
 #include "sim/violation.h"
+#include "sim/wishes.h"
 #include "storage/format.h"
 
 namespace raftd::sim {
@@ -150,11 +151,41 @@ TEST_CASE("what counts is a majority of each half of what the leader has in effe
   CHECK(q.has(0, only({0, 1, 2, 3})));
   CHECK(q.has(1, only({0, 1, 2})));  // It has not heard of it,
   CHECK(q.has(only({0, 1, 2})));     // and nothing is committed.
-  q.in_effect(1, {{7}, half});       // Another leader's, at the same place.
+  CHECK_FALSE(q.each_has(only({0, 1, 2})));
+  CHECK_FALSE(q.each_has(only({0, 1, 4})));
+  CHECK(q.each_has(only({0, 1, 3, 4})));
+  q.in_effect(1, {{7}, half});  // Another leader's, at the same place.
   q.committed({7}, crc32c(raft::encode(joint)));
   CHECK(q.committed() == joint);
   CHECK_FALSE(q.has(only({0, 1, 2})));
   CHECK_FALSE(q.has(only({0, 1})));  // Of the one that lost.
+}
+
+TEST_CASE("members are those that somebody asked for, or come by a ticket in another one's place") {
+  Wishes wishes;
+  const auto members = [](std::vector<raft::NodeId> voters, std::vector<raft::NodeId> learners) {
+    raft::Configuration configuration;
+    configuration.voters = std::move(voters);
+    configuration.learners = std::move(learners);
+    return configuration;
+  };
+  CHECK_FALSE(wishes.in_effect(0, {{1}, members({{1}, {2}, {3}}, {})}));  // The first ones.
+  const raft::Configuration with_learner = members({{1}, {2}, {3}}, {{4}});
+  CHECK_THROWS_AS(wishes.in_effect(0, {{5}, with_learner}), Violation);
+  wishes.members(with_learner);
+  CHECK_FALSE(wishes.in_effect(0, {{5}, with_learner}));
+
+  const raft::Configuration in_place = members({{1}, {2}, {4}}, {});
+  CHECK_THROWS_AS(wishes.in_effect(0, {{7}, in_place}), Violation);  // Without a ticket.
+  wishes.given(wishes.ticket({3}), {5});
+  CHECK_THROWS_AS(wishes.in_effect(0, {{7}, in_place}), Violation);  // By another one's ticket.
+  wishes.given(wishes.ticket({3}), {4});
+  CHECK_THROWS_AS(wishes.in_effect(0, {{7}, members({{1}, {2}, {3}, {4}}, {})}), Violation);
+  CHECK_THROWS_AS(wishes.in_effect(0, {{7}, members({{1}, {3}, {4}}, {})}), Violation);
+  raft::Configuration joint = in_place;
+  joint.voters_outgoing = with_learner.voters;
+  CHECK(wishes.in_effect(0, {{7}, joint}) == raft::NodeId{3});
+  CHECK_FALSE(wishes.in_effect(0, {{8}, in_place}));  // The end of that.
 }
 
 TEST_CASE("log matching: one entry, and one log before it, for each index and term") {

@@ -79,7 +79,14 @@ inline Duration between(Rng& rng, Duration low, Duration high) {
 }
 
 // Whose random numbers. Each has its own, so that who draws more or less changes nobody else.
-enum class Stream : std::uint64_t { kOptions = 1, kCluster, kFaults, kClients, kSnapshots };
+enum class Stream : std::uint64_t {
+  kOptions = 1,
+  kCluster,
+  kFaults,
+  kClients,
+  kSnapshots,
+  kLosses
+};
 
 inline std::uint64_t stream(std::uint64_t seed, Stream of, std::uint64_t number = 0) {
   return Rng(Rng(seed).next() ^ static_cast<std::uint64_t>(of) << 56 ^ number << 40).next();

@@ -41,6 +41,7 @@ const std::vector<OptionInfo>& option_table() {
   static const std::vector<OptionInfo> table = {
       {"nodes", &O::nodes, 1, 9},
       {"spares", &O::spares, 0, 8},
+      {"fresh", &O::fresh, 0, 8},
       {"chaos", &O::chaos, kMillisecond, kHour},
       {"settle", &O::settle, 1000 * kMillisecond, kHour},
       {"heartbeat", &O::heartbeat, kMillisecond, kHour},
