@@ -38,11 +38,11 @@ def test_a_machine_joins_under_writes_and_votes_by_itself_and_a_learner_stays_on
     first = cluster.nodes[0]
     voter, learner = cluster.machine("voter"), cluster.machine("learner")
     with Writer(cluster.nodes) as writer:
-        voter.join(first, "--name=db4")
         learner.join(first, "--learner")
-        learner_id = becomes(learner, "learner", first)
+        learner_id = becomes(learner, "learner", first)  # First: it has had its time when the other one votes.
+        voter.join(first, "--name=db5")
         voter_id = becomes(voter, "voter", cluster.nodes[1])
-    assert {voter_id, learner_id} == {4, 5} and voter.status()["name"] == "db4"
+    assert (learner_id, voter_id) == (4, 5) and voter.status()["name"] == "db5"
     assert roles(voter) == {1: "voter", 2: "voter", 3: "voter", voter_id: "voter", learner_id: "learner"}
     writer.check(voter)
     assert first.request("GET", "/cluster/tickets").json() == {"tickets": []}
