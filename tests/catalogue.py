@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| (F\d\d|[A-Z]{2}-\d+) \| (.+?) \| (.+) \|$")
 ID = re.compile(r"\b(?:F\d\d|(?:ZF|SR|RF|CP)-\d+)\b")
 CASE = re.compile(r'TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)')
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
-LATER = {"membership changes", "lease reads", "idempotency keys"}
+LATER = {"lease reads", "idempotency keys"}
 
 
 def cases_of(folder):
@@ -112,7 +112,7 @@ def self_check(text, tree):
            (text.replace("sim:mutant vote-before-sync", "sim:mutant no-such"), "no such mutant"),
            (text.replace('paper:"', 'paper:"x'), "no such test case"),
            (text.replace("scenario:figure_8.txt", "scenario:figure_9.txt"), "no such file"),
-           (text.replace("later: membership changes", "later: teleportation"), "no later capability"),
+           (text.replace("later: lease reads", "later: teleportation"), "no later capability"),
            (text.replace("<br>", "<br><br>", 1), "not a reference"))
     for sample, expected in bad:
         if not any(expected in complaint for complaint in complaints_of(sample, tree)):

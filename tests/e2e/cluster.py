@@ -224,6 +224,28 @@ class Node:
         raise AssertionError("no VmRSS")
 
 
+class Machine(Node):
+    """A node that no list of members names: it comes to its cluster with a command, and learns there who it is."""
+
+    def __init__(self, cluster, name):
+        super().__init__(cluster, name, *free_ports(2))
+
+    def join(self, asked, *options):
+        return self.start("join", f"http://127.0.0.1:{asked.http_port}", *options)
+
+    def names(self):
+        """What is in its data directory."""
+        try:
+            return {path.name for path in self.data_dir.iterdir()}
+        except FileNotFoundError:
+            return set()
+
+    def member_id(self):
+        """As it says itself; None while it does not answer."""
+        status = self.status()
+        return status and status["id"]
+
+
 class Cluster:
     def __init__(self, directory, size=3, proxied=False, extra="", client="", learners=(),
                  election_timeout_ms=ELECTION_TIMEOUT_MS):
@@ -231,6 +253,7 @@ class Cluster:
         self.dir, self.extra, self.client, self.election_timeout_ms = directory, extra, client, election_timeout_ms
         ports = free_ports(3 * size)
         self.nodes = [Node(self, i + 1, ports[i], ports[size + i]) for i in range(size)]
+        self.machines = []
         self.cut_pairs = set()
         self.advertised = {n.id: n.peer_port for n in self.nodes}
         self.proxies = []
@@ -240,11 +263,12 @@ class Cluster:
                 self.proxies.append(Proxy(n.id, self.advertised[n.id], n.peer_port, self.cut_pairs))
 
     def config_text(self, node):
-        members = ",\n".join(
+        known = ",\n".join(
             f'  {{ id = {n.id}, peer = "127.0.0.1:{self.advertised[n.id]}", client = "http://127.0.0.1:{n.http_port}"'
             + (', role = "learner" }' if n.id in self.learners else " }")
             for n in self.nodes)
-        return f"""id = {node.id}
+        own_id, members = (f"id = {node.id}", f"members = [\n{known}\n]") if node in self.nodes else ("", "")
+        return f"""{own_id}
 data_dir = "{node.data_dir}"
 [client]
 listen = "127.0.0.1:{node.http_port}"
@@ -253,9 +277,7 @@ listen = "127.0.0.1:{node.http_port}"
 listen = "127.0.0.1:{node.peer_port}"
 [cluster]
 name = "e2e"
-members = [
 {members}
-]
 [raft]
 heartbeat_interval = "{self.election_timeout_ms // 6}ms"
 election_timeout = "{self.election_timeout_ms}ms"
@@ -276,6 +298,11 @@ segment_bytes = "8MiB"
         first = 2 + len(self.nodes)  # The members, and what a leader begins with.
         wait_for(lambda: all((s := n.status()) and s["applied_index"] >= first for n in self.live()), "all are known")
         return self
+
+    def machine(self, name):
+        """One that can join, with its own name; it ends with the cluster."""
+        self.machines.append(Machine(self, name))
+        return self.machines[-1]
 
     def live(self):
         return [n for n in self.nodes if n.alive()]
@@ -326,7 +353,7 @@ segment_bytes = "8MiB"
         self.cut_pairs.clear()
 
     def close(self):
-        for n in self.nodes:
+        for n in self.nodes + self.machines:
             if n.alive():
                 n.process.send_signal(signal.SIGCONT)
                 n.kill()

@@ -42,7 +42,7 @@ def make_cluster(workdir):
     for c in clusters:
         c.close()
     for c in clusters:
-        for n in c.nodes:
+        for n in c.nodes + c.machines:
             text = n.log() if n.log_path.exists() else ""
             assert "assertion failed" not in text, f"node {n.id}: {text[-2000:]}"
             assert "Sanitizer" not in text, f"node {n.id}: {text[-2000:]}"

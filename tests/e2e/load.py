@@ -1,9 +1,15 @@
-"""Many requests from one thread: keep-alive connections under one epoll, every answer accounted for."""
+"""Many requests from one thread: keep-alive connections under one epoll, every answer accounted for. And one client that
+writes for as long as it is let."""
 
+import http.client
+import json
 import re
 import select
 import socket
+import threading
 import time
+
+RETRYABLE = {"transferring", "no_leader", "leader_lost", "superseded", "timeout", "not_ready", "shutting_down"}
 
 
 def put_many(port, keys, value, connections=32, seconds=120.0):
@@ -49,3 +55,48 @@ def put_many(port, keys, value, connections=32, seconds=120.0):
         s.close()
     assert outstanding == 0, f"{outstanding} requests without an answer"
     return acknowledged
+
+
+class Writer:
+    """Puts one key after the other, each with its own name as value, and at another node whenever one refuses.
+
+    with Writer(nodes) as writer: ...; nodes may be changed meanwhile."""
+
+    def __init__(self, nodes):
+        self.nodes, self.acknowledged, self.refused = list(nodes), [], []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._write, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join(30)
+
+    def _write(self):
+        number = 0
+        while not self.stopping.is_set():
+            key = f"written-{len(self.acknowledged)}"
+            node = self.nodes[number % len(self.nodes)]
+            try:
+                answer = node.put(key, key)
+            except (OSError, http.client.HTTPException):
+                number += 1
+                continue
+            if answer.status in (200, 201):
+                self.acknowledged.append(key)
+                continue
+            number += 1
+            if answer.json()["error"] not in RETRYABLE:
+                self.refused.append(answer)
+
+    def check(self, node):
+        """After it has stopped: nothing that was acknowledged is lost, and nothing was refused for good."""
+        assert self.acknowledged and not self.refused, self.refused[:3]
+        listed = node.request("GET", "/kv/written-?list", headers={"Accept": "application/x-ndjson"}).body.splitlines()
+        assert json.loads(listed.pop())["end"]
+        there = {item["key"]: item["value"] for item in map(json.loads, listed)}
+        lost = [key for key in self.acknowledged if there.get(key) != key]
+        assert not lost, lost[:10]

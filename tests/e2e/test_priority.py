@@ -4,8 +4,7 @@ import threading
 import time
 
 from cluster import wait_for
-
-RETRYABLE = {"transferring", "no_leader", "leader_lost", "superseded", "timeout", "not_ready"}
+from load import RETRYABLE
 
 
 class Writer:
