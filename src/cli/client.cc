@@ -121,6 +121,7 @@ std::string Client::request_text(const Endpoint& endpoint, const Question& quest
                      " HTTP/1.1\r\nHost: " + (address.is_unix() ? "localhost" : address.text()) +
                      "\r\nConnection: close\r\nUser-Agent: raftd\r\n";
   if (!options_.token.empty()) text += "Authorization: Bearer " + options_.token + "\r\n";
+  if (!question.cluster.empty()) text += "Raftd-Cluster: " + question.cluster + "\r\n";
   if (question.changes || !question.body.empty()) {
     text += "Content-Length: " + std::to_string(question.body.size()) + "\r\n";
   }

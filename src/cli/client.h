@@ -27,6 +27,7 @@ struct Question {
   std::string body;
   bool changes = false;        // A write: not repeated unless it is known to have had no effect.
   bool takes_timeout = false;  // The call knows ?timeout=.
+  std::string cluster = {};    // Its id, if nodes of other clusters shall refuse.
 };
 
 struct Answer {

@@ -6,8 +6,9 @@
 // Possible failure modes are: nobody answers (exit status 2); another change is under way (asked
 // again until the time is up); a crash before IDENTITY: the same command uses the same ticket, or
 // asks for another one if the cluster does not take it any more; a crash after it: the node is told
-// again whom to dial, if somebody answers, and run; the directory has joined already, or is another
-// cluster's: nothing in it is changed.
+// again whom to dial, if somebody answers, and run; the directory has joined already, or it or its
+// ticket is another cluster's: nothing in it is changed; the member votes already, though there is
+// no IDENTITY: its data was lost, and nothing is run.
 #include "cli/join.h"
 
 #include <algorithm>
@@ -76,6 +77,7 @@ class Joiner {
   Stop ask_members(const storage::Identity& identity);
   void make_node() const;
   Result<HttpAnswer> put_member();
+  Stop check_taken(const HttpAnswer& answer) const;
   Result<bool> named(storage::DirectoryReader& directory, const storage::Identity& identity) const;
   void keep_ticket() const;
   void run_ops(std::vector<storage::DiskOp> ops) const;
@@ -173,7 +175,8 @@ Result<HttpAnswer> Joiner::put_member() {
   const Question question{.method = "PUT",
                           .target = "/cluster/members/" + std::to_string(ticket_.id.value),
                           .body = std::move(body),
-                          .takes_timeout = true};
+                          .takes_timeout = true,
+                          .cluster = ticket_.cluster_id};
   std::optional<HttpAnswer> pending;
   for (;;) {
     Result<Answer> answer = client_.ask(question);
@@ -191,6 +194,22 @@ Result<HttpAnswer> Joiner::put_member() {
 bool is_stale(const HttpAnswer& answer) {
   const std::string code = error_code(answer);
   return code == "bad_ticket" || code == "id_used";
+}
+
+// Nobody votes before its node has run. What a voter has promised is lost with its directory.
+bool is_voter(const HttpAnswer& answer) {
+  const Result<http::JsonValue> body = http::parse_json(answer.body);
+  const http::JsonValue* role = body ? body->field("role") : nullptr;
+  return role != nullptr && role->text() != nullptr && *role->text() == "voter";
+}
+
+Stop Joiner::check_taken(const HttpAnswer& answer) const {
+  if (answer.status / 100 == 2) return std::nullopt;
+  if (error_code(answer) != "wrong_cluster") return refused(answer, output_);
+  return say(kExitCannotRead,
+             strf("data directory %s has a ticket of cluster %s, and %s is of another cluster",
+                  config_.data_dir.c_str(), ticket_.cluster_id.c_str(),
+                  client_.endpoints().front().url.c_str()));
 }
 
 // What was typed goes before what the ticket says, and that is remembered: the cluster compares.
@@ -229,7 +248,13 @@ Stop Joiner::begin() {
     answer = put_member();
   }
   if (!answer) return not_asked(answer.error(), output_);
-  if (answer->status / 100 != 2) return refused(*answer, output_);
+  if (const Stop stop = check_taken(*answer)) return stop;
+  if (is_voter(*answer)) {
+    return say(kExitNotTaken,
+               strf("node %llu votes already, and %s does not have its data; join with an empty "
+                    "data directory and --replaces %llu",
+                    Number{ticket_.id.value}, config_.data_dir.c_str(), Number{ticket_.id.value}));
+  }
   make_node();
   return std::nullopt;
 }
@@ -310,8 +335,7 @@ Stop Joiner::go_on(const storage::Identity& identity) {
     output_.error(answer.error().message + "; the node is run, and waits for its cluster");
     return std::nullopt;
   }
-  if (answer->status / 100 != 2) return refused(*answer, output_);
-  return std::nullopt;
+  return check_taken(*answer);
 }
 
 Joined Joiner::run() {

@@ -103,6 +103,10 @@ def found(directory, size, more=""):
     return nodes
 
 
+def leader_of(nodes):
+    return wait_for(lambda: next((n for n in nodes if n.leads()), None), "a leader")
+
+
 def end(nodes):
     for node in nodes:
         if node.process and node.process.poll() is None:
@@ -209,7 +213,7 @@ def replace(a, directory):
     begun_load = os.getloadavg()[0]
     rows = []
     try:
-        leader = next(n for n in nodes if n.leads())
+        leader = leader_of(nodes)
         order = [n for n in nodes if n is not leader]
         order.insert(a.size // 2, leader)
         with Load(nodes, a.clients) as load:
@@ -246,7 +250,7 @@ def replace(a, directory):
 def fill(nodes, mib, value_kib):
     """So many MiB of values, eight at a time."""
     count, value = mib * 1024 // value_kib, os.urandom(value_kib * 1024)
-    leader = next(n for n in nodes if n.leads())
+    leader = leader_of(nodes)
 
     def some(first):
         connection = http.client.HTTPConnection("127.0.0.1", leader.http, timeout=60)
@@ -270,7 +274,7 @@ def time_join(a, directory):
     try:
         fill(nodes, a.mib, a.value_kib)
         wait_for(lambda: all((s := n.get("/status")) and s["first_index"] > 1 for n in nodes), "the log is dropped behind a snapshot")
-        leader = next(n for n in nodes if n.leads())
+        leader = leader_of(nodes)
         load_before = os.getloadavg()[0]
         with Load(nodes, a.clients) as load:
             wait_for(lambda: all(len(c.acknowledged) > 100 for c in load.clients), "clients write")

@@ -207,6 +207,10 @@ def test_a_directory_of_another_cluster_is_refused_untouched(make_cluster):
     assert "belongs to cluster" in machine.log()
     carried = ticket(there.nodes[0], there.dir / "ticket")
     assert machine.join(there.nodes[0], f"--ticket={carried}").process.wait(30) == OTHER_CLUSTER
-    assert set(roles(there.nodes[0])) == {1}
+    other = here.machine("b")
+    assert other.join(here.nodes[0], f"--ticket={carried}").process.wait(30) == OTHER_CLUSTER
+    assert other.join(here.nodes[0]).process.wait(30) == OTHER_CLUSTER
+    assert "is of another cluster" in other.log()
+    assert (set(roles(here.nodes[0])), set(roles(there.nodes[0]))) == ({1, member}, {1})
     machine.start()
     assert becomes(machine, "learner", here.nodes[0]) == member

@@ -254,6 +254,33 @@ TEST_CASE("a kept ticket that is not taken any more is replaced by another, once
   CHECK_FALSE(scene.there("IDENTITY"));
 }
 
+TEST_CASE("a ticket is shown to its own cluster only") {
+  Scene scene;
+  scene.net.answer(421, error_json("wrong_cluster"));
+  const Ran ran = scene.run({"--ticket", scene.file(ticket_json(4, "T4"))});
+  CHECK(ran.joined.exit_status == kExitCannotRead);
+  CHECK(ran.error.find("has a ticket of cluster 0102030405060708, and http://u:1 is of another") !=
+        std::string::npos);
+  CHECK(scene.net.asked[0].request.find("Raftd-Cluster: 0102030405060708\r\n") !=
+        std::string::npos);
+  CHECK_FALSE(scene.there("IDENTITY"));
+  scene.net.answer(421, error_json("wrong_cluster"));  // Nor is another one asked for there.
+  CHECK(scene.run().joined.exit_status == kExitCannotRead);
+  scene.net.answer(201, kTaken);
+  CHECK(scene.run().joined.run);
+}
+
+TEST_CASE("a voter whose directory was lost does not vote again with an empty one") {
+  Scene scene;
+  scene.join_once();
+  std::filesystem::remove(scene.config.data_dir + "/IDENTITY");
+  scene.net.answer(200, R"({"id":4,"role":"voter","config_index":95})");
+  const Ran ran = scene.run();
+  CHECK(ran.joined.exit_status == kExitNotTaken);
+  CHECK(ran.error.find("node 4 votes already") != std::string::npos);
+  CHECK_FALSE(scene.there("IDENTITY"));
+}
+
 TEST_CASE("another change of members is waited for, until the time is up") {
   Scene scene;
   scene.net.answer(201, ticket_json(4, "T4"));
