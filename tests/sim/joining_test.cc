@@ -41,6 +41,7 @@ struct Joins : Playground {
   }
   // Up to the learner.
   void join(std::uint64_t replaces = 0, bool voter = true) {
+    if (voter) cluster.wishes().given(cluster.wishes().ticket({replaces}), {4});
     const kv::MemberReply ticket = ask(kv::ReserveMember{kToken, "", voter, replaces, 60'000});
     REQUIRE(ticket.id == 4);
     REQUIRE(ask(kv::ClaimMember{4, kToken, 1, "", "", true, 0}).result ==
