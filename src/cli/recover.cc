@@ -16,6 +16,7 @@
 #include "node/replay.h"
 #include "storage/data_dir.h"
 #include "storage/posix_files.h"
+#include "storage/removal.h"
 
 namespace raftd::cli {
 namespace {
@@ -55,7 +56,8 @@ struct Asked {
   raft::NodeId id;
   bool voter = false;
   bool answers = false;
-  std::string said;  // Why not; or at which address it does.
+  bool has_quorum = false;  // It reads what a majority has agreed on.
+  std::string said;         // Why not; or at which address it does.
 };
 
 std::vector<raft::NodeId> voters_of(const raft::Configuration& configuration) {
@@ -78,7 +80,7 @@ std::map<std::uint64_t, std::string> clients_of(const config::Config& config,
 
 Asked ask_member(raft::NodeId id, const std::string& url, const storage::ClusterId& cluster,
                  Transport& transport) {
-  Asked asked{id, false, false, url};
+  Asked asked{.id = id, .said = url};
   Result<std::vector<Endpoint>> endpoints = parse_endpoints(url);
   if (!endpoints) {
     asked.said = "its client address is not known";
@@ -93,7 +95,14 @@ Asked ask_member(raft::NodeId id, const std::string& url, const storage::Cluster
   }
   const auto header = (*answer).headers.find("raftd-cluster");
   asked.answers = header != (*answer).headers.end() && header->second == cluster_text(cluster);
-  if (!asked.answers) asked.said = url + ": it is no member of this cluster";
+  if (!asked.answers) {
+    asked.said = url + ": it is no member of this cluster";
+    return asked;
+  }
+  // The members may be others by now than those that this node's log has.
+  const Result<HttpAnswer> read = client.ask_one(
+      client.endpoints()[0], {.method = "GET", .target = "/cluster?timeout=1s", .body = {}}, 1);
+  asked.has_quorum = read && (*read).status == 200;
   return asked;
 }
 
@@ -113,6 +122,7 @@ std::vector<Asked> ask_members(const config::Config& config, const Old& old, con
 }
 
 bool majority_answers(const Old& old, const std::vector<Asked>& asked) {
+  if (std::ranges::any_of(asked, &Asked::has_quorum)) return true;
   const auto in = [&](const std::vector<raft::NodeId>& half) {
     if (half.empty()) return true;
     const auto there = std::count_if(asked.begin(), asked.end(), [&](const Asked& one) {
@@ -216,6 +226,15 @@ std::optional<int> consent(const Arguments& arguments, const RecoverWays& ways,
 // Precondition: nobody else has the directory.
 int recover_old(const Arguments& arguments, const config::Config& config, const RecoverWays& ways,
                 const Output& output) {
+  const auto removal = storage::read_removal(config.data_dir);
+  if (!removal) {
+    output.error(removal.error().message);
+    return directory_status(removal.error());
+  }
+  if (*removal && !arguments.has("--force")) {
+    output.error(storage::removal_sentence(config.data_dir, **removal));
+    return kExitNotTaken;
+  }
   kv::Store store({});
   const Result<Old> old = read_old(config, store);
   if (!old) {
@@ -234,7 +253,9 @@ int recover_old(const Arguments& arguments, const config::Config& config, const 
   const std::vector<Asked> asked = ask_members(config, *old, store, ways.transport);
   tell(config, *old, asked, store, output);
   if (majority_answers(*old, asked) && !arguments.has("--force")) {
-    output.error("refused: a majority of the members answers, so nothing is lost; start this node");
+    output.error(
+        "refused: a majority of the members answers, so nothing is lost; start this node, or, if "
+        "it was removed, let it join with an empty data directory");
     return kExitNo;
   }
   if (arguments.has("--dry-run")) return kExitDone;

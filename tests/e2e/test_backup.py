@@ -417,6 +417,22 @@ def test_what_is_left_of_a_cluster_goes_on_as_a_cluster_of_one(make_cluster):
     assert b"nothing to recover" in raftd("recover", "--config", config, "--yes").stderr
 
 
+def test_recover_refuses_where_the_cluster_goes_on_without_the_members_that_the_log_has(make_cluster):
+    cluster = make_cluster(3).start().wait_published()
+    away, stays, removed = cluster.nodes
+    away.kill()
+    for member in (away.id, removed.id):
+        wait_for(lambda m=member: stays.request("DELETE", f"/cluster/members/{m}").status == 200, "it is removed")
+    wait_for(lambda: removed.process.poll() == 75, "the removed node ends")
+    # One of the three that it knows answers: no majority of those.
+    done = raftd("recover", "--config", away.dir / "node.toml", "--yes", expect=1)
+    assert b"refused" in done.stderr and b"member 2 answers" in done.stdout and b"member 3 does not" in done.stdout
+    done = raftd("recover", "--config", removed.dir / "node.toml", "--yes", expect=75)
+    assert b"none any more" in done.stderr
+    stays.kill()
+    raftd("recover", "--config", away.dir / "node.toml", "--dry-run")
+
+
 def test_recover_takes_a_snapshot_and_all_of_the_log_behind_it(make_cluster):
     cluster = make_cluster(3, extra='[snapshot]\nentries = 300\nbytes = "4MiB"\n').start()
     fill(cluster.wait_leader(), 1100, b"w" * 9000)
