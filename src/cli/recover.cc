@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/offline.h"
 #include "node/replay.h"
+#include "node/survivors.h"
 #include "storage/data_dir.h"
 #include "storage/posix_files.h"
 #include "storage/removal.h"
@@ -52,12 +53,9 @@ Result<Old> read_old(const config::Config& config, kv::Store& store) {
   return Old{identity, *std::move(recovered), replayed};
 }
 
-struct Asked {
-  raft::NodeId id;
+struct Asked : node::Survivor {
   bool voter = false;
-  bool answers = false;
-  bool has_quorum = false;  // It reads what a majority has agreed on.
-  std::string said;         // Why not; or at which address it does.
+  std::string said;  // Why not; or at which address it does.
 };
 
 std::vector<raft::NodeId> voters_of(const raft::Configuration& configuration) {
@@ -80,7 +78,7 @@ std::map<std::uint64_t, std::string> clients_of(const config::Config& config,
 
 Asked ask_member(raft::NodeId id, const std::string& url, const storage::ClusterId& cluster,
                  Transport& transport) {
-  Asked asked{.id = id, .said = url};
+  Asked asked{{id}, false, url};
   Result<std::vector<Endpoint>> endpoints = parse_endpoints(url);
   if (!endpoints) {
     asked.said = "its client address is not known";
@@ -119,19 +117,6 @@ std::vector<Asked> ask_members(const config::Config& config, const Old& old, con
     all.back().voter = std::find(voters.begin(), voters.end(), member.id) != voters.end();
   }
   return all;
-}
-
-bool majority_answers(const Old& old, const std::vector<Asked>& asked) {
-  if (std::ranges::any_of(asked, &Asked::has_quorum)) return true;
-  const auto in = [&](const std::vector<raft::NodeId>& half) {
-    if (half.empty()) return true;
-    const auto there = std::count_if(asked.begin(), asked.end(), [&](const Asked& one) {
-      return one.answers && std::find(half.begin(), half.end(), one.id) != half.end();
-    });
-    return static_cast<std::size_t>(there) > half.size() / 2;
-  };
-  const raft::Configuration& members = old.replayed.configuration;
-  return in(members.voters) && in(members.voters_outgoing);
 }
 
 void tell(const config::Config& config, const Old& old, const std::vector<Asked>& asked,
@@ -252,7 +237,8 @@ int recover_old(const Arguments& arguments, const config::Config& config, const 
   }
   const std::vector<Asked> asked = ask_members(config, *old, store, ways.transport);
   tell(config, *old, asked, store, output);
-  if (majority_answers(*old, asked) && !arguments.has("--force")) {
+  const std::vector<node::Survivor> survivors(asked.begin(), asked.end());
+  if (node::lives(old->replayed.configuration, survivors) && !arguments.has("--force")) {
     output.error(
         "refused: a majority of the members answers, so nothing is lost; start this node, or, if "
         "it was removed, let it join with an empty data directory");

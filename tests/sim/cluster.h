@@ -66,6 +66,8 @@ struct Coverage {
   std::uint64_t disks_lost = 0;        // Of members, for good.
   std::uint64_t members_replaced = 0;  // By a learner that became a voter.
   std::uint64_t lost_replaced = 0;     // Of these: their disk was lost.
+  std::uint64_t recovers_refused = 0;
+  std::uint64_t recovers_allowed = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
   std::uint64_t writes_refused = 0;
@@ -147,6 +149,7 @@ class Cluster final : private Peers {
   // The same, for any members. Precondition: it runs.
   void change_members(std::size_t node, node::ChangeMembers change, Duration timeout,
                       Answer answer);
+  bool members_change() const { return members_change_; }  // In this run.
   // Of the newest configuration that is committed. A node that is none is owed nothing.
   bool is_member(std::size_t node) const;
   // Whether enough nodes are such, by that configuration and by each that may still follow it.

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "raft/quorum.h"
 #include "sim/nemesis.h"
+#include "sim/recovering.h"
 #include "sim/workload.h"
 
 namespace raftd::sim {
@@ -206,6 +207,9 @@ RunResult run(const Script& script, Cluster::TraceSink trace, std::uint64_t unti
   try {
     chaos_and_peace(cluster, workload, nemesis);
     check_end(cluster, workload);
+    if (cluster.members_change() && can_work(cluster)) {
+      check_recover(cluster, Rng(stream(script.seed, Stream::kRecover)));
+    }
   } catch (const Violation& violation) {
     result.violation = violation.what();
   } catch (const Schedule::Ended&) {

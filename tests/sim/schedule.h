@@ -85,7 +85,8 @@ enum class Stream : std::uint64_t {
   kFaults,
   kClients,
   kSnapshots,
-  kLosses
+  kLosses,
+  kRecover
 };
 
 inline std::uint64_t stream(std::uint64_t seed, Stream of, std::uint64_t number = 0) {

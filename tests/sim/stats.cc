@@ -62,6 +62,8 @@ constexpr Counter kCounters[] = {
     {"disks-lost", &C::disks_lost, bit(Profile::kMembership)},
     {"members-replaced", &C::members_replaced, bit(Profile::kMembership)},
     {"lost-replaced", &C::lost_replaced, bit(Profile::kMembership)},
+    {"recovers-refused", &C::recovers_refused, bit(Profile::kMembership)},
+    {"recovers-allowed", &C::recovers_allowed, bit(Profile::kMembership)},
     {"writes-forwarded", &C::forwarded, kAll},
     {"writes-done", &C::writes_done, kAll},
     {"writes-refused", &C::writes_refused, kAll},
