@@ -237,6 +237,7 @@ void Core::State::leader_tick() {
   const bool alone = now >= quorum_contact(leader) + config.election_timeout_min;
   if (config.check_quorum && alone) return become_follower(hard_state.term, NodeId{});
   transfer_tick(leader);
+  if (!as<Leader>()) return;  // It could hand over to nobody, and was to retire.
   for (Progress& peer : leader.peers)
     snapshot_tick(peer);
   if (now < leader.heartbeat_deadline) return;
