@@ -114,7 +114,7 @@ ApiError error_of(const node::Unknown& unknown, Asked asked) {
   ApiError error =
       unknown.leader_lost
           ? make(504, "leader_lost", "the leader was lost; what became of the request is not known")
-          : make(504, "timeout", "no answer before the timeout or the end of this node");
+          : make(504, "timeout", "no answer within the timeout");
   if (asked == Asked::kRead) {
     error.code = "timeout";
   } else {

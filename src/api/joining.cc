@@ -136,6 +136,15 @@ class JoinCall final : public Call {
     if (member.instance != 0 && instance != 0 && !same) {
       return refusal_for(kv::MemberReply::Result::kIdUsed, member.id);
     }
+    const auto has_the_name = [&](const kv::PublishedMember& other) {
+      return other.id != member.id.value && other.name == member.name;
+    };
+    // The one that it replaces may have its name, for as long as it is there.
+    const bool renamed =
+        !member.name.empty() && (published == nullptr || published->name != member.name);
+    if (renamed && std::ranges::any_of(site.store.members(), has_the_name)) {
+      return refusal_for(kv::MemberReply::Result::kNameTaken, member.id);
+    }
     return std::nullopt;
   }
 

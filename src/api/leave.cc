@@ -4,6 +4,7 @@
 
 #include "api/answer.h"
 #include "api/call.h"
+#include "api/membership.h"
 
 namespace raftd::api {
 namespace {
@@ -21,10 +22,7 @@ Handled handle_leave(const Site& site, const Context& context) {
   if (reader.failed()) return refuse(site, reader.take_error());
   const node::ReplicaStatus status = site.backend.status(context.now);
   if (only_voter(status.configuration.configuration, site.options.self)) {
-    ApiError error = bad_request("nobody would be left who votes");
-    error.status = 409;
-    error.code = "last_voter";
-    return refuse(site, error);
+    return refuse(site, refusal("last_voter", "nobody would be left who votes"));
   }
   if (context.head_only) return AwaitBody{};
   if (auto error = check_no_fields(context.request.body)) return refuse(site, *error);

@@ -39,7 +39,7 @@ bool Replica::State::apply_front(Instant now) {
   if (slicing) {
     outcome = outside.machine.apply_slice();
   } else {
-    raft::Configuration room;
+    std::optional<raft::Configuration> room;
     outcome =
         outside.machine.apply(to_apply(entry, clock, room), writes.wanted(entry.index, entry.term));
   }

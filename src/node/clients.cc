@@ -308,6 +308,10 @@ void Replica::State::stand(Instant now, ClientToken token) {
 void Replica::State::end_membership(Instant now) {
   constexpr auto kLongerThanAnyWait = std::chrono::hours(24);
   const Instant end = now + kLongerThanAnyWait;
+  // There is no leader for this node any more.
+  const auto lost = [&](ClientToken token) {
+    answers.emplace_back(token, Unknown{.leader_lost = true});
+  };
   const auto left = [&](ClientToken token, bool forwarded) {
     answers.emplace_back(token,
                          node::Done{core.configuration().index, role.term, forwarded, nullptr});
@@ -315,19 +319,18 @@ void Replica::State::end_membership(Instant now) {
   forwards.scan(end, gone, [&](const Forwards::Pending& pending) {
     const auto* change = std::get_if<ChangeMembers>(&pending.op);
     const bool leaves = change != nullptr && !is_member(change->target, config.self);
-    leaves ? left(pending.token, true) : unknown(pending.token, pending.term);
+    leaves ? left(pending.token, true) : lost(pending.token);
   });
   for (const WaitingChange& change : std::exchange(changes, {})) {
-    change.leaves ? left(change.token, change.forwarded) : unknown(change.token, change.term);
+    change.leaves ? left(change.token, change.forwarded) : lost(change.token);
   }
-  writes.scan(end, gone, [&](const WaitingWrites::Waiter& waiter, raft::Term term) {
-    unknown(waiter.token, term);
-  });
+  writes.scan(end, gone,
+              [&](const WaitingWrites::Waiter& waiter, raft::Term) { lost(waiter.token); });
   reads.scan(end, gone, [&](ClientToken token) {
     refuse(token, {Errc::kShuttingDown, "this node was removed from the cluster"});
   });
   for (const WaitingTransfer& transfer : std::exchange(transfers, {}))
-    unknown(transfer.token, transfer.term);
+    lost(transfer.token);
 }
 
 void Replica::State::scan_deadlines(Instant now) {

@@ -35,7 +35,7 @@ machine::ClusterTime ClusterClock::reading() const {
 }
 
 machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock,
-                          raft::Configuration& room) {
+                          std::optional<raft::Configuration>& room) {
   machine::Applied next{entry.index, entry.term, clock.applied(), {}};
   const ByteView payload = entry.payload.bytes;
   if (entry.kind == raft::EntryKind::kCommand && payload.size() >= machine::kStampBytes) {
@@ -45,7 +45,7 @@ machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock,
     auto configuration = raft::decode_configuration(payload);
     ASSERT(configuration);  // The core has read it before it was committed.
     room = *std::move(configuration);
-    next.configuration = &room;
+    next.configuration = &*room;
   }
   return next;
 }

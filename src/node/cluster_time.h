@@ -32,6 +32,7 @@ class ClusterClock {
 
 // A committed entry as the machine is given it; its stamp moves the clock. room: for a
 // configuration, it outlives what is returned.
-machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock, raft::Configuration& room);
+machine::Applied to_apply(const raft::Entry& entry, ClusterClock& clock,
+                          std::optional<raft::Configuration>& room);
 
 }  // namespace raftd::node

@@ -4,7 +4,8 @@
 // it has lacked little for kPromotionPatience, a change of members makes a voter of it, and takes
 // the member out that it replaces. Possible failure modes are: it falls behind or goes silent (it
 // begins anew); the change is refused, since another one is under way or too few would answer (it
-// is tried again at the next look); the leader changes (the next one begins anew).
+// is tried again at the next look, and the log says why once a minute); the leader changes (the
+// next one begins anew).
 #include <algorithm>
 
 #include "base/limits.h"
@@ -14,18 +15,15 @@ namespace raftd::node {
 namespace {
 
 constexpr Duration kLookInterval = std::chrono::milliseconds(250);
-
-void erase_id(std::vector<raft::NodeId>& ids, raft::NodeId id) {
-  std::erase(ids, id);
-}
+constexpr Duration kComplaintInterval = std::chrono::minutes(1);
 
 // The learner votes, and the member that it replaces is none any more.
 raft::Configuration promoted(raft::Configuration target, const machine::Promotion& wanted) {
-  erase_id(target.learners, wanted.learner);
+  std::erase(target.learners, wanted.learner);
   target.voters.insert(std::ranges::lower_bound(target.voters, wanted.learner), wanted.learner);
   if (!wanted.replaces || wanted.replaces == wanted.learner) return target;
-  erase_id(target.voters, wanted.replaces);
-  erase_id(target.learners, wanted.replaces);
+  std::erase(target.voters, wanted.replaces);
+  std::erase(target.learners, wanted.replaces);
   std::erase_if(target.addresses, [&](const auto& at) { return at.id == wanted.replaces; });
   return target;
 }
@@ -33,8 +31,9 @@ raft::Configuration promoted(raft::Configuration target, const machine::Promotio
 }  // namespace
 
 void Replica::State::promote_learners(Instant now) {
+  if (!leading || now < promotion_look_at) return;
   const std::vector<machine::Promotion>& wanted = outside.machine.promotions();
-  if (wanted.empty() || !leading || now < promotion_look_at) return;
+  if (wanted.empty()) return;
   promotion_look_at = now + kLookInterval;
   if (transferring || stop != Stop::kNo || doubtful()) return;
   const std::vector<raft::PeerProgress> peers = core.progress();
@@ -64,10 +63,12 @@ bool Replica::State::promote(Instant now, const machine::Promotion& wanted) {
   }
   const Result<raft::Index> begun = core.change_members(
       now, {promoted(present.configuration, wanted), present.index, /*forced=*/false});
+  if (!begun && now < promotion_complain_at) return false;
   if (!begun) {
-    outside.log.debug("raft: node %llu does not become a voter yet: %s",
-                      static_cast<unsigned long long>(wanted.learner.value),
-                      begun.error().message.c_str());
+    promotion_complain_at = now + kComplaintInterval;
+    outside.log.warn("raft: node %llu has caught up and does not become a voter yet: %s",
+                     static_cast<unsigned long long>(wanted.learner.value),
+                     begun.error().message.c_str());
     return false;
   }
   outside.log.info("raft: node %llu has caught up and becomes a voter",

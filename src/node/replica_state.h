@@ -170,6 +170,7 @@ struct Replica::State {
   };
   std::vector<CaughtUp> caught_up;  // Learners that shall vote, and do not lag.
   Instant promotion_look_at{};
+  Instant promotion_complain_at{};
 
   raft::RoleView role;
   bool members_told = false;

@@ -144,6 +144,10 @@ TEST_CASE("a member's address, name and role can be changed under its id") {
   f.publish(3, "third", "http://10.0.0.3:2379");
   CHECK(f.change().target.addresses.back() == raft::MemberAddress{{3}, "x:1"});
   CHECK(f.changed(id).status == 200);
+  f.publish(2, "n2", "http://10.0.0.2:2379");
+  const http::Response taken = f.take(f.begin("PUT", "/cluster/members/3", R"({"name":"n2"})"));
+  CHECK(taken.status == 409);
+  CHECK(field(taken, "Raftd-Error") == "name_taken");
   id = f.begin("PUT", "/cluster/members/3?voter=false", R"({"name":"third"})");
   CHECK(f.change().target.learners == std::vector<raft::NodeId>{{3}});
   CHECK(f.change().target.voters == std::vector<raft::NodeId>{{1}, {2}});
@@ -173,6 +177,16 @@ TEST_CASE("[RF-12] several join in one change: all are claimed first") {
   const auto json = http::parse_json(response.body);
   REQUIRE(json);
   CHECK((*json).field("members")->array()->size() == 3);
+}
+
+TEST_CASE("who comes in the place of another may have its name, also when it asks again") {
+  JoinFixture f;
+  f.publish(3, "n4", "http://10.0.0.3:2379");
+  f.apply(kv::ClaimMember{4, "", 0xab, "n4", "http://10.0.0.4:2379", true, 3});
+  auto& configuration = f.backend.now.configuration.configuration;
+  configuration.learners = {{4}};
+  configuration.addresses.push_back({{4}, "10.0.0.4:2380"});
+  CHECK(f.take(f.begin("PUT", "/cluster/members/4", kBody)).status == 200);
 }
 
 TEST_CASE("one that catches up is not made a voter by being put again") {
