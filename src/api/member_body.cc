@@ -16,7 +16,6 @@ namespace raftd::api {
 namespace {
 
 constexpr std::size_t kTokenBytes = 32;
-constexpr std::size_t kInstanceDigits = 16;
 
 ApiError bad_field(std::string_view name, std::string expected) {
   ApiError error = bad_request("field " + std::string(name) + ": expected " + std::move(expected));
@@ -28,17 +27,6 @@ bool read_id(const http::JsonValue& value, std::uint64_t& id) {
   const std::uint64_t* number = value.whole();
   if (number == nullptr || *number == 0 || *number > limits::kNodeIdMax) return false;
   id = *number;
-  return true;
-}
-
-bool read_instance(const std::string& text, std::uint64_t& instance) {
-  if (text.size() != kInstanceDigits) return false;
-  instance = 0;
-  for (const char c : text) {
-    const std::size_t digit = std::string_view("0123456789abcdef").find(c);
-    if (digit == std::string_view::npos) return false;
-    instance = instance << 4 | digit;
-  }
   return true;
 }
 
@@ -69,7 +57,7 @@ std::optional<ApiError> read_text(const std::string& name, const std::string& te
     if (!hash) return bad_field(name, "the token of a ticket, 43 characters");
     member.token_hash = *hash;
   } else if (name == "instance") {
-    if (!read_instance(text, member.instance)) {
+    if (!parse_hex_u64(text, member.instance)) {
       return bad_field(name, "16 hexadecimal digits in lower case");
     }
   }

@@ -102,4 +102,12 @@ bool parse_u64(std::string_view digits, std::uint64_t& value) {
   return !digits.empty() && result.ec == std::errc() && result.ptr == digits.data() + digits.size();
 }
 
+bool parse_hex_u64(std::string_view digits, std::uint64_t& value) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  if (digits.size() != 16 || digits.find_first_not_of(kDigits) != std::string_view::npos) {
+    return false;
+  }
+  return std::from_chars(digits.data(), digits.data() + digits.size(), value, 16).ec == std::errc();
+}
+
 }  // namespace raftd

@@ -24,5 +24,7 @@ std::string to_hex(ByteView bytes);  // Lower case.
 
 // Decimal digits only, no sign, no space; false if it does not fit.
 bool parse_u64(std::string_view digits, std::uint64_t& value);
+// Sixteen hexadecimal digits in lower case, no more and no less.
+bool parse_hex_u64(std::string_view digits, std::uint64_t& value);
 
 }  // namespace raftd

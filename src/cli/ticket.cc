@@ -35,31 +35,10 @@ Result<raft::NodeId> id_of(const http::JsonValue& object, std::string_view name)
   return raft::NodeId{*id};
 }
 
-std::optional<unsigned> nibble(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
-  return std::nullopt;
-}
-
-std::optional<std::array<std::uint8_t, kClusterHalfBytes>> from_hex(std::string_view digits) {
-  std::array<std::uint8_t, kClusterHalfBytes> bytes{};
-  if (digits.size() != 2 * bytes.size()) return std::nullopt;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const auto high = nibble(digits[2 * i]);
-    const auto low = nibble(digits[2 * i + 1]);
-    if (!high || !low) return std::nullopt;
-    bytes.at(i) = static_cast<std::uint8_t>(*high * 16 + *low);
-  }
-  return bytes;
-}
-
 Status read_instance(const http::JsonValue& object, Ticket& ticket) {
   const std::string text = text_of(object, "instance");
   if (text.empty()) return Done{};
-  const auto bytes = from_hex(text);
-  if (!bytes) return wrong("instance", "16 hexadecimal digits");
-  for (const std::uint8_t byte : *bytes)
-    ticket.instance = ticket.instance << 8 | byte;
+  if (!parse_hex_u64(text, ticket.instance)) return wrong("instance", "16 hexadecimal digits");
   return Done{};
 }
 
@@ -109,7 +88,8 @@ Result<Ticket> parse_ticket(std::string_view text) {
   ticket.token = text_of(object, "token");
   if (!is_token(ticket.token)) return wrong("token", "one word of printable characters");
   ticket.cluster_id = text_of(object, "cluster_id");
-  if (!from_hex(ticket.cluster_id)) return wrong("cluster_id", "16 hexadecimal digits");
+  std::uint64_t half = 0;
+  if (!parse_hex_u64(ticket.cluster_id, half)) return wrong("cluster_id", "16 hexadecimal digits");
   ticket.cluster_name = text_of(object, "cluster_name");
   TRY(ticket.members, parse_members(object));
   TRY([[maybe_unused]] const Done read, read_instance(object, ticket));
@@ -143,9 +123,13 @@ std::string instance_text(std::uint64_t instance) {
 }
 
 storage::ClusterId cluster_of(const Ticket& ticket, std::string_view cluster_name) {
-  const auto half = from_hex(ticket.cluster_id);
-  ASSERT(half.has_value());  // parse_ticket() has looked.
-  return storage::joined_cluster_id(cluster_name, *half);
+  std::uint64_t half = 0;
+  const bool parsed = parse_hex_u64(ticket.cluster_id, half);
+  ASSERT(parsed);  // parse_ticket() has looked.
+  std::array<std::uint8_t, kClusterHalfBytes> bytes{};
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, half >>= 8)
+    *byte = static_cast<std::uint8_t>(half);
+  return storage::joined_cluster_id(cluster_name, bytes);
 }
 
 Result<std::optional<Ticket>> stored_ticket(storage::DirectoryReader& directory) {

@@ -181,7 +181,7 @@ void Replica::State::forward_ended(Instant now, Forwards::Pending pending,
 void Replica::State::wait_at(const Forwarded::Appended& at, const Forwards::Pending& pending,
                              bool forwarded) {
   if (const auto* change = std::get_if<ChangeMembers>(&pending.op)) {
-    const bool leaves = !is_member(change->target, config.self);
+    const bool leaves = !raft::is_member(change->target, config.self);
     changes.push_back({pending.token, pending.deadline, at.index, at.term, forwarded, leaves});
   } else {
     writes.add(at.term, {at.index, pending.token, pending.deadline, pending.since, forwarded});
@@ -318,7 +318,7 @@ void Replica::State::end_membership(Instant now) {
   };
   forwards.scan(end, gone, [&](const Forwards::Pending& pending) {
     const auto* change = std::get_if<ChangeMembers>(&pending.op);
-    const bool leaves = change != nullptr && !is_member(change->target, config.self);
+    const bool leaves = change != nullptr && !raft::is_member(change->target, config.self);
     leaves ? left(pending.token, true) : lost(pending.token);
   });
   for (const WaitingChange& change : std::exchange(changes, {})) {

@@ -22,10 +22,6 @@ unsigned long long number(std::uint64_t value) {
 
 }  // namespace
 
-bool is_member(const raft::Configuration& configuration, raft::NodeId id) {
-  return std::ranges::binary_search(configuration.addresses, id, {}, &raft::MemberAddress::id);
-}
-
 Replica::State::State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
                       storage::Recovered found, std::uint64_t seed, Instant now, const Outside& out,
                       const SnapshotOptions& snapshots)

@@ -152,9 +152,6 @@ struct ReplicaStatus : ReplicaMarks {
   std::uint64_t reloads = 0;  //   and how often a snapshot replaced the state for it.
 };
 
-// Voter, outgoing voter or learner.
-bool is_member(const raft::Configuration& configuration, raft::NodeId id);
-
 class Replica {
  public:
   // Precondition: the machine's state is that of recovered.durable.snapshot, or empty.

@@ -102,6 +102,10 @@ std::vector<NodeId> members_of(const Configuration& configuration) {
   return members;
 }
 
+bool is_member(const Configuration& configuration, NodeId id) {
+  return std::ranges::binary_search(configuration.addresses, id, {}, &MemberAddress::id);
+}
+
 Configuration joint_of(const Configuration& present, const Configuration& target) {
   ASSERT(!present.joint());
   ASSERT(!target.joint());

@@ -30,6 +30,8 @@ struct Configuration {
 
 // Of voters, outgoing voters and learners; ascending.
 std::vector<NodeId> members_of(const Configuration& configuration);
+// Voter, outgoing voter or learner.
+bool is_member(const Configuration& configuration, NodeId id);
 // The joint phase between two configurations (thesis 4.3), and what follows it.
 Configuration joint_of(const Configuration& present, const Configuration& target);
 Configuration after_joint(const Configuration& joint);

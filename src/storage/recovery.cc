@@ -547,8 +547,7 @@ Result<Recovered> Recovery::run() {
 
 bool names_member(const raft::Durable& durable, raft::NodeId id) {
   const auto names = [&](const raft::ConfigurationAt& at) {
-    return std::any_of(at.configuration.addresses.begin(), at.configuration.addresses.end(),
-                       [&](const raft::MemberAddress& member) { return member.id == id; });
+    return raft::is_member(at.configuration, id);
   };
   return std::any_of(durable.configurations.begin(), durable.configurations.end(), names) ||
          (durable.snapshot && names(durable.snapshot->configuration));

@@ -432,7 +432,7 @@ std::uint64_t Node::State::published_instance(raft::NodeId id) const {
 
 bool Node::State::removed(raft::NodeId id) const {
   const raft::ConfigurationAt& known = replica.configuration();
-  if (known.configuration.addresses.empty() || node::is_member(known.configuration, id)) {
+  if (known.configuration.addresses.empty() || raft::is_member(known.configuration, id)) {
     return false;
   }
   const node::ReplicaMarks marks = replica.marks();

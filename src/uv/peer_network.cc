@@ -122,7 +122,7 @@ PeerLink& PeerNetwork::State::link_to(raft::NodeId id) {
 // A node that has no configuration yet does not know its peers: whoever is of its cluster may talk.
 bool PeerNetwork::State::is_member(raft::NodeId id) const {
   if (!configuration || configuration->addresses.empty()) return true;
-  return node::is_member(*configuration, id);
+  return raft::is_member(*configuration, id);
 }
 
 void PeerNetwork::State::admit(std::unique_ptr<PeerConnection> connection,

@@ -52,4 +52,16 @@ TEST_CASE("parse_u64 takes digits that fit and nothing else") {
   }
 }
 
+TEST_CASE("parse_hex_u64 takes sixteen digits in lower case and nothing else") {
+  std::uint64_t value = 0;
+  CHECK(parse_hex_u64("8f1c0a93d2be7745", value));
+  CHECK(value == 0x8f1c0a93d2be7745);
+  CHECK(parse_hex_u64("ffffffffffffffff", value));
+  CHECK(value == UINT64_MAX);
+  for (const char* bad : {"", "0", "8f1c0a93d2be774", "8f1c0a93d2be77450", "8F1C0A93D2BE7745",
+                          "8f1c0a93d2be774g", "-f1c0a93d2be7745", "0x1c0a93d2be7745"}) {
+    CHECK_FALSE(parse_hex_u64(bad, value));
+  }
+}
+
 }  // namespace raftd

@@ -68,7 +68,7 @@ TEST_CASE("who leaves asks for its removal until it is gone, and says once a min
     CHECK_FALSE(member.complaint(at(1)));
     const auto due = member.due(at(1), three(), {7});
     REQUIRE(due);
-    CHECK_FALSE(node::is_member(due->change.target, {self}));
+    CHECK_FALSE(raft::is_member(due->change.target, {self}));
     CHECK(raft::check(due->change.target));
     CHECK_FALSE(due->change.forced);
     member.done(refused("too few answer"));
