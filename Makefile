@@ -79,9 +79,9 @@ check-sanitized:
 # Seeds of each profile in turn, drawn from the sources: a change gets seeds that nobody has run
 # before, and the same sources the same ones on every machine. What another compiler made of these
 # sources, with sanitizers, does exactly the same.
-PROFILES := swarm disk reads beyond lite membership
+PROFILES := swarm disk reads beyond lite membership store
 SIM := $(BUILD)/raftd-sim
-SIM_SECONDS := 30
+SIM_SECONDS := 20
 SIM_SEEDS := 500
 SIM_ASAN_SEEDS := 100
 SIM_FIRST = $(shell find src tests -name '*.cc' -o -name '*.h' | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)000

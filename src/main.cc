@@ -86,8 +86,11 @@ uv::Adjustable adjustable(const config::Config& config) {
   out.limits = {.key_bytes = config.limits.key_bytes,
                 .value_bytes = config.limits.value_bytes,
                 .request_bytes = config.limits.request_bytes,
+                .txn_ops = config.limits.txn_ops,
                 .page_items = config.limits.page_items,
                 .page_bytes = config.limits.page_bytes,
+                .watchers = config.limits.watchers,
+                .wait = config.limits.wait,
                 .store_bytes = config.limits.store_bytes,
                 .request_timeout = config.client.request_timeout,
                 .redirect = config.client.follower == config::Follower::kRedirect};
@@ -261,6 +264,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
   out.shutdown_timeout = config.shutdown_timeout;
   out.first_start = opened.first_start;
   out.seed = entropy.next();
+  out.service.seed = entropy.next();
   return out;
 }
 

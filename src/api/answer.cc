@@ -29,6 +29,13 @@ void add_bytes(std::string& json, std::string_view name, std::string_view bytes)
   http::JsonWriter(json).bytes(name, bytes);
 }
 
+void add_lease_id(std::string& json, std::string_view name, kv::LeaseId id) {
+  add_name(json, name);
+  json += '"';
+  add_number(json, id);
+  json += '"';
+}
+
 void add_item(std::string& json, const kv::Item& item, bool with_value) {
   json += '{';
   add_bytes(json, "key", item.key);
@@ -36,6 +43,10 @@ void add_item(std::string& json, const kv::Item& item, bool with_value) {
   add_member(json, "mod", item.mod);
   add_member(json, "create", item.create);
   add_member(json, "version", item.version);
+  if (item.lease != 0) {
+    add_lease_id(json, "lease", item.lease);
+    add_member(json, "ttl", seconds_of(item.ttl_ms));
+  }
   json += '}';
 }
 

@@ -40,7 +40,14 @@ void add_flag(std::string& json, std::string_view name, bool value);
 // Bytes that may be anything: "name" if they are UTF-8, else "name64" in base64.
 void add_bytes(std::string& json, std::string_view name, std::string_view bytes);
 
-// {"key":...,"value":...,"mod":...,"create":...,"version":...}
+// A lease's id as JSON: it uses all 64 bits, and not every reader's numbers do.
+void add_lease_id(std::string& json, std::string_view name, kv::LeaseId id);
+// Whole seconds, rounded up.
+inline std::uint64_t seconds_of(std::uint64_t ms) {
+  return ms / 1000 + (ms % 1000 != 0 ? 1 : 0);
+}
+
+// {"key":...,"value":...,"mod":...,"create":...,"version":...}, and lease and ttl if it has one.
 void add_item(std::string& json, const kv::Item& item, bool with_value);
 
 // The node's headers, Content-Type: application/json, and room to add more.

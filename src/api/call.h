@@ -9,9 +9,12 @@
 #include "api/errors.h"
 #include "api/node_headers.h"
 #include "api/parameters.h"
+#include "api/queue_keeper.h"
 #include "api/request_headers.h"
 #include "api/router.h"
 #include "api/service.h"
+#include "api/terms.h"
+#include "api/watches.h"
 
 namespace raftd::api {
 
@@ -43,7 +46,9 @@ struct Site {
   const NodeHeaders& headers;
   const Metrics& metrics;
   Feeder& feeder;
+  Watches& watches;
   Wishes& wishes;
+  QueueKeeper& queue_keeper;
 };
 
 // A request, taken apart. References and views are valid while the handler runs.
@@ -54,6 +59,7 @@ struct Context {
   Routed routed{};
   RequestHeaders headers{};
   Parameters parameters{};
+  RequestTerms terms{};  // Of a write.
   Duration timeout{};
   bool redirect = false;
   std::optional<Instant> leader_contact{};
@@ -63,26 +69,47 @@ struct Context {
   }
 };
 
-// The replica's result is there: the answer, or the next operation.
-using Step = std::variant<http::Response, node::ClientOp>;
+// The replica's result is there: the answer, the next operation, or a change is waited for.
+using Step = std::variant<http::Response, node::ClientOp, Park>;
+
+// The client has gone. What its call asked or waits for is forgotten; or goes on, and so does the
+// call, until it gives a response, which nobody gets (not while it is parked); or is forgotten, and
+// this is asked instead.
+struct Forget {};
+struct GoOn {};
+using AfterGone = std::variant<Forget, GoOn, node::ClientOp>;
 
 class Call {
  public:
   virtual ~Call() = default;
   virtual Asked asked() const = 0;
   virtual Step on_done(const Site& site, RequestId request, node::Done done) = 0;
+  // After a Park.
+  virtual Step on_woken(const Site& site, const Woken& woken);
   // Why, in the words of this call; nullopt: in those of every call.
   virtual std::optional<ApiError> refusal_of(const Site&, const node::Refused&) const {
     return std::nullopt;
   }
+  virtual AfterGone on_gone() { return Forget{}; }
+  // The client sends nothing more, and is perhaps gone. What to ask instead of what is under way;
+  // nullopt: that goes on.
+  virtual std::optional<node::ClientOp> on_input_end() { return std::nullopt; }
+
+  bool replayed = false;  // Some step had what was answered before: set by take_result().
 };
 
 struct Started {
   std::unique_ptr<Call> call;
   node::ClientOp op;
+  Duration wait{};  // On top of the timeout.
+};
+// The lease is to be kept alive, together with others (api/beats.h). The call gets its own reply.
+struct Beating {
+  std::unique_ptr<Call> call;
+  kv::LeaseId lease = 0;
 };
 struct AwaitBody {};  // Only if head_only.
-using Handled = std::variant<http::Response, Started, AwaitBody>;
+using Handled = std::variant<http::Response, Started, Beating, AwaitBody>;
 
 inline Handled refuse(const Site& site, const ApiError& error) {
   return to_response(error, site.headers);
@@ -97,6 +124,8 @@ std::optional<http::Response> refuse_by_leader(const Site& site, const Context& 
 
 Handled handle_index(const Site& site, const Context& context);
 Handled handle_kv(const Site& site, const Context& context);
+Handled handle_lock(const Site& site, const Context& context);
+Handled handle_locks(const Site& site, const Context& context);
 Handled handle_list(const Site& site, const Context& context, std::string prefix);
 Handled handle_status(const Site& site, const Context& context);
 Handled handle_livez(const Site& site, const Context& context);
@@ -113,6 +142,10 @@ Handled handle_join(const Site& site, const Context& context);
 Handled handle_tickets(const Site& site, const Context& context);
 Handled handle_debug(const Site& site, const Context& context);
 Handled handle_snapshot(const Site& site, const Context& context);
+Handled handle_leases(const Site& site, const Context& context);
+Handled handle_lease(const Site& site, const Context& context);
+Handled handle_watch(const Site& site, const Context& context);
+Handled handle_txn(const Site& site, const Context& context);
 
 // The reply of a read or write, which is of this type by what was asked.
 template <class T>

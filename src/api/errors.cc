@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/answer.h"
+#include "base/limits.h"
 #include "base/text.h"
 
 namespace raftd::api {
@@ -121,6 +122,37 @@ ApiError error_of(const node::Unknown& unknown, Asked asked) {
     error.outcome = Outcome::kUnknown;
   }
   return error;
+}
+
+std::optional<ApiError> error_of(const kv::StoreReply& reply) {
+  using Result = kv::StoreReply::Result;
+  if (reply.result == Result::kBadCommand) return internal_error(reply.message);
+  ApiError error;
+  error.revision = reply.revision;
+  if (reply.result == Result::kFenced) {
+    error.status = 412;
+    error.code = "fenced";
+    error.message =
+        percent_escape(reply.message) + " is not held with token " + std::to_string(reply.number);
+    add_bytes(error.extra, "name", reply.message);
+    add_member(error.extra, "token", reply.number);
+    return error;
+  }
+  if (reply.result == Result::kMismatch) {
+    error.status = 422;
+    error.code = "idempotency_mismatch";
+    error.message = "this Idempotency-Key belongs to another request";
+    return error;
+  }
+  if (reply.result == Result::kTooManyLeases) {
+    error.status = 507;
+    error.code = "quota";
+    error.message = strf("at most %zu leases may live at once", limits::kLeasesMax);
+    add_member(error.extra, "limit", "leases");
+    add_member(error.extra, "max", std::uint64_t{limits::kLeasesMax});
+    return error;
+  }
+  return std::nullopt;
 }
 
 std::string to_json(const ApiError& error, std::string_view leader_url) {

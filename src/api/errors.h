@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "http/message.h"
+#include "kv/query.h"
 #include "node/replica.h"
 
 namespace raftd::api {
@@ -45,6 +46,9 @@ enum class Asked : std::uint8_t { kWrite, kRead, kTransfer, kMembers, kSnapshot 
 // replica is certain that the write neither happened nor will.
 ApiError error_of(const node::Refused& refused, Asked asked, Duration election_timeout_min);
 ApiError error_of(const node::Unknown& unknown, Asked asked);
+// What the store may answer to any write. nullopt: what it answered is for that kind of write to
+// say.
+std::optional<ApiError> error_of(const kv::StoreReply& reply);
 
 http::Response to_response(const ApiError& error, const NodeHeaders& headers);
 // The JSON object alone, without a newline: for the end of a stream.

@@ -33,6 +33,9 @@ class Front {
   virtual void on_request(Instant now, RequestId id, http::Request request) = 0;
   // The connection closed before the whole answer was given. A stream of it is destroyed already.
   virtual void on_gone(RequestId id) = 0;
+  // The client sends nothing more. It may wait for its answer, or be gone: nobody can tell before
+  // something is sent to it.
+  virtual void on_input_end(RequestId id) = 0;
   virtual http::Response refusal(Instant now, const http::Refusal& refusal) = 0;
 };
 

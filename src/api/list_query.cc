@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::uint64_t kJsonLimit = 1000;
 constexpr ParamSet kListParams =
-    kReadParams | ParamSet{Param::kKey64,  Param::kList,    Param::kLimit,
-                           Param::kCursor, Param::kKeys,    Param::kDelimiter,
-                           Param::kCount,  Param::kReverse, Param::kFormat};
+    kReadParams | ParamSet{Param::kKey64,  Param::kList,      Param::kLimit, Param::kCursor,
+                           Param::kKeys,   Param::kDelimiter, Param::kCount, Param::kReverse,
+                           Param::kFormat, Param::kAfter,     Param::kWait};
 
 ApiError not_acceptable() {
   ApiError error = bad_request("this list is not offered in that form");
@@ -26,15 +26,7 @@ ApiError not_acceptable() {
 std::optional<ListFormat> negotiate(const std::string* accept) {
   if (accept == nullptr || accept->empty()) return ListFormat::kJson;
   std::optional<ListFormat> first;
-  std::string_view rest = *accept;
-  while (!rest.empty()) {
-    const std::size_t end = rest.find(',');
-    std::string_view type = rest.substr(0, end);
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    type = type.substr(0, type.find(';'));
-    const std::size_t begin = type.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) continue;
-    type = type.substr(begin, type.find_last_not_of(" \t") + 1 - begin);
+  for (const std::string_view type : accepted_types(*accept)) {
     if (type == "*/*" || type == "application/*" || type == "application/json") {
       return ListFormat::kJson;
     }
@@ -127,6 +119,8 @@ std::optional<ApiError> read_list_query(const Site& site, const Context& context
   ParamReader reader(context.parameters);
   query.prefix = std::move(prefix);
   query.read = read_options(reader);
+  query.polling = read_polling(reader, site, context, false);
+  reader.exclude(Param::kWait, Param::kCursor);
   query.keys_only = reader.flag(Param::kKeys);
   query.count = reader.flag(Param::kCount);
   query.reverse = reader.flag(Param::kReverse);

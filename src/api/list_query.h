@@ -20,6 +20,7 @@ struct ListQuery {
   std::string delimiter;
   std::uint64_t limit = 0;  // 0: none; then the list is streamed.
   ReadOptions read;
+  Polling polling;
   std::optional<Cursor> cursor;
   std::uint32_t digest = 0;  // Of everything that pages of one list have in common.
 

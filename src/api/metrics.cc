@@ -91,8 +91,11 @@ void add_store(std::string& out, const Site& site) {
   add_gauge(out, "raftd_bytes", "Of live keys and values.", stats.bytes);
   add_gauge(out, "raftd_history_bytes", "Of versions that only old revisions see.",
             stats.history_bytes);
-  add_gauge(out, "raftd_leases", "Leases in the store.", 0);
-  add_gauge(out, "raftd_watchers", "Watch streams and long-polls here.", 0);
+  add_gauge(out, "raftd_replies", "Answers kept for retries.", stats.replies);
+  add_gauge(out, "raftd_reply_bytes", "Memory that they take.", stats.reply_bytes);
+  add_gauge(out, "raftd_leases", "Leases in the store.", stats.leases);
+  add_gauge(out, "raftd_watchers", "Watch streams and long-polls here.",
+            site.watches.hub.watchers());
   add_gauge(out, "raftd_clients", "Open client connections.", site.vitals.clients);
 }
 

@@ -3,7 +3,11 @@
 
 #include "api/answer.h"
 #include "api/native_kv.h"
+#include "api/native_lease.h"
 #include "api/read_options.h"
+#include "api/retries.h"
+#include "api/write_refusal.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "kv/command.h"
 
@@ -13,10 +17,13 @@ namespace {
 using http::Method;
 using Kind = kv::Condition::Kind;
 
-constexpr ParamSet kGetParams = kReadParams | ParamSet{Param::kKey64, Param::kMeta, Param::kList};
-constexpr ParamSet kPutParams =
+constexpr ParamSet kGetParams =
+    kReadParams | ParamSet{Param::kKey64, Param::kMeta, Param::kList, Param::kAfter, Param::kWait};
+constexpr ParamSet kWriteParams =
     kCommonParams | ParamSet{Param::kKey64, Param::kCas, Param::kIf, Param::kPrev};
-constexpr ParamSet kDeleteParams = kPutParams | ParamSet{Param::kPrefix};
+constexpr ParamSet kPutParams =
+    kWriteParams | ParamSet{Param::kTtl, Param::kLease, Param::kKeepLease};
+constexpr ParamSet kDeleteParams = kWriteParams | ParamSet{Param::kPrefix};
 
 std::string shown_key(const std::string& key) {
   return "key " + percent_escape(key);
@@ -29,18 +36,28 @@ void add_item_headers(std::string& fields, const kv::Item& item) {
   add_header(fields, "Raftd-Mod-Revision", item.mod);
   add_header(fields, "Raftd-Create-Revision", item.create);
   add_header(fields, "Raftd-Version", item.version);
+  if (item.lease == 0) return;
+  add_header(fields, "Raftd-Lease", item.lease);
+  add_header(fields, "Raftd-Ttl", seconds_of(item.ttl_ms));
 }
 
+// One that waits for a change looks first, and if there is none sleeps at the revision that it saw;
+// it looks again, here, when an event of the key wakes it or its time is over.
 class GetCall final : public Call {
  public:
   GetCall(std::string key, const ReadOptions& options, bool meta,
-          std::optional<std::uint64_t> known)
-      : key_(std::move(key)), options_(options), meta_(meta), known_(known) {}
+          std::optional<std::uint64_t> known, const Polling& polling)
+      : key_(std::move(key)), options_(options), meta_(meta), known_(known), polling_(polling) {}
 
   Asked asked() const override { return Asked::kRead; }
 
   Step on_done(const Site& site, RequestId, node::Done done) override {
     auto& reply = reply_as<kv::GetReply>(done);
+    if (polling_.wanted && !changed(reply) && !timed_out_) {
+      if (!until_) until_ = site.watches.now + polling_.wait;
+      seen_ = std::max(seen_.value_or(polling_.after.value_or(0)), reply.revision);
+      return Park{{kv::KeySpan::Kind::kKey, key_, {}}, *seen_, *until_};
+    }
     switch (reply.result) {
       case kv::GetReply::Result::kFound:
         return found(site, reply, done.index);
@@ -54,11 +71,30 @@ class GetCall final : public Call {
     return to_response(internal_error("a reply of no kind"), site.headers);
   }
 
+  Step on_woken(const Site&, const Woken& woken) override {
+    timed_out_ = woken.why == Woken::Why::kTimedOut;
+    woken_by_event_ = !timed_out_;
+    kv::GetQuery query;
+    query.key = key_;
+    return read_op(std::move(query), node::Consistency::kLocal);
+  }
+
  private:
+  // Against what the client has; later, when it has waited, against what was seen first.
+  bool changed(const kv::GetReply& reply) const {
+    if (!polling_.after) return reply.item.mod != known_;
+    if (seen_) return woken_by_event_ || reply.changed > *seen_;
+    return reply.changed > *polling_.after || *polling_.after < reply.compact_revision;
+  }
+  // 304: as the client knows it.
+  bool unchanged(const kv::GetReply& reply) const {
+    return polling_.after ? !changed(reply) : known_ == reply.item.mod;
+  }
+
   http::Response found(const Site& site, kv::GetReply& reply, raft::Index at) const {
     http::Response response;
     response.fields.reserve(512);
-    if (known_ == reply.item.mod) {
+    if (unchanged(reply)) {
       response.status = 304;
     } else if (meta_) {
       response.fields = "Content-Type: application/json\r\n";
@@ -79,7 +115,7 @@ class GetCall final : public Call {
     add_etag(common, 0);
     add_header(common, "Raftd-Index", at.value);
     add_header(common, "Raftd-Consistency", options_.level);
-    if (known_ == std::uint64_t{0}) {
+    if (unchanged(reply)) {
       http::Response response;
       response.status = 304;
       response.fields = std::move(common);
@@ -101,40 +137,38 @@ class GetCall final : public Call {
   ReadOptions options_;
   bool meta_;
   std::optional<std::uint64_t> known_;
+  Polling polling_;
+  std::optional<Instant> until_;      // Since it waits,
+  std::optional<kv::Revision> seen_;  //   for what comes after this.
+  bool timed_out_ = false;
+  bool woken_by_event_ = false;
 };
 
-// Of PUT and DELETE of one key.
+enum class Writing : std::uint8_t { kPut, kDelete, kIncrement };
+
+// Of one key, on a condition.
 class WriteCall final : public Call {
  public:
-  WriteCall(std::string key, kv::Condition condition, bool is_put, bool prev, bool minimal)
-      : key_(std::move(key)),
-        condition_(condition),
-        is_put_(is_put),
-        prev_(prev),
-        minimal_(minimal) {}
+  WriteCall(std::string key, kv::Condition condition, Writing what, bool prev, bool minimal)
+      : key_(std::move(key)), condition_(condition), what_(what), prev_(prev), minimal_(minimal) {}
 
   Asked asked() const override { return Asked::kWrite; }
 
   Step on_done(const Site& site, RequestId, node::Done done) override {
     const auto& reply = reply_as<kv::WriteReply>(done);
-    switch (reply.result) {
-      case kv::WriteReply::Result::kDone:
-        return written(site, reply, done);
-      case kv::WriteReply::Result::kModDiffers:
-      case kv::WriteReply::Result::kExists:
-      case kv::WriteReply::Result::kAbsent:
-        return refused(site, reply, done);
-      case kv::WriteReply::Result::kBadCommand:
-        break;
-    }
-    return to_response(internal_error(reply.message), site.headers);
+    using Result = kv::WriteReply::Result;
+    if (reply.result == Result::kDone) return written(site, reply, done);
+    const bool by_condition = reply.result == Result::kModDiffers ||
+                              reply.result == Result::kExists || reply.result == Result::kAbsent;
+    if (by_condition) return refused(site, reply, done);
+    return refused_write(site, done, reply, key_);
   }
 
  private:
   http::Response written(const Site& site, const kv::WriteReply& reply,
                          const node::Done& done) const {
     http::Response response;
-    response.status = minimal_ ? 204 : is_put_ && reply.created ? 201 : 200;
+    response.status = minimal_ ? 204 : reply.created ? 201 : 200;
     std::string& fields = response.fields;
     fields.reserve(512);
     if (minimal_) {
@@ -143,7 +177,7 @@ class WriteCall final : public Call {
       fields = "Content-Type: application/json\r\n";
       add_body(response.body, reply);
     }
-    if (is_put_) add_etag(fields, reply.revision);
+    if (what_ != Writing::kDelete) add_etag(fields, reply.revision);
     add_header(fields, "Raftd-Revision", reply.revision);
     add_write_headers(fields, site, done);
     return response;
@@ -151,14 +185,23 @@ class WriteCall final : public Call {
 
   void add_body(std::string& json, const kv::WriteReply& reply) const {
     json = "{";
-    if (is_put_) {
+    if (what_ != Writing::kDelete) {
       add_member(json, "revision", reply.revision);
       add_flag(json, "created", reply.created);
+      if (what_ == Writing::kIncrement) {
+        add_name(json, "value");
+        json += std::to_string(reply.value);
+      }
+      if (reply.lease != 0) {
+        add_lease_id(json, "lease", reply.lease);
+        add_member(json, "ttl", seconds_of(reply.ttl_ms));
+      }
     } else {
       add_member(json, "deleted", reply.deleted);
       add_member(json, "revision", reply.revision);
     }
-    if (prev_) add_item_or_null(json, "prev", reply.prev);
+    if (prev_ && !reply.truncated) add_item_or_null(json, "prev", reply.prev);
+    if (reply.truncated) add_flag(json, "truncated", true);
     json += "}\n";
   }
 
@@ -184,18 +227,49 @@ class WriteCall final : public Call {
     error.revision = reply.revision;
     add_bytes(error.extra, "key", key_);
     add_member(error.extra, "current", current);
-    if (!minimal_) add_item_or_null(error.extra, "item", reply.prev);
+    if (!minimal_ && !reply.truncated) add_item_or_null(error.extra, "item", reply.prev);
+    if (!minimal_ && reply.truncated) add_flag(error.extra, "truncated", true);
     add_etag(error.fields, current);
-    http::Response response = to_response(error, site.headers);
-    add_header(response.fields, "Raftd-Index", done.index.value);
-    add_forwarded(response.fields, site, done);
-    return response;
+    return refuse_write(site, error, done);
   }
 
   std::string key_;
   kv::Condition condition_;
-  bool is_put_;
+  Writing what_;
   bool prev_;
+  bool minimal_;
+};
+
+class TouchCall final : public Call {
+ public:
+  TouchCall(std::string key, bool minimal) : key_(std::move(key)), minimal_(minimal) {}
+
+  Asked asked() const override { return Asked::kWrite; }
+
+  Step on_done(const Site& site, RequestId, node::Done done) override {
+    const auto& reply = reply_as<kv::WriteReply>(done);
+    if (reply.result != kv::WriteReply::Result::kDone) {
+      return refused_write(site, done, reply, key_);
+    }
+    http::Response response;
+    response.status = minimal_ ? 204 : 200;
+    if (minimal_) {
+      response.fields = "Preference-Applied: return=minimal\r\n";
+    } else {
+      response.fields = "Content-Type: application/json\r\n";
+      response.body = "{";
+      add_member(response.body, "revision", reply.revision);
+      add_lease_id(response.body, "lease", reply.lease);
+      add_member(response.body, "ttl", seconds_of(reply.ttl_ms));
+      response.body += "}\n";
+    }
+    add_header(response.fields, "Raftd-Revision", reply.revision);
+    add_write_headers(response.fields, site, done);
+    return response;
+  }
+
+ private:
+  std::string key_;
   bool minimal_;
 };
 
@@ -206,10 +280,10 @@ class DeletePrefixCall final : public Call {
   Asked asked() const override { return Asked::kWrite; }
 
   Step on_done(const Site& site, RequestId, node::Done done) override {
-    const auto& reply = reply_as<kv::WriteReply>(done);
-    if (reply.result != kv::WriteReply::Result::kDone) {
-      return to_response(internal_error(reply.message), site.headers);
+    if (auto error = error_of(reply_as<kv::StoreReply>(done))) {
+      return refuse_write(site, *error, done);
     }
+    const auto& reply = reply_as<kv::WriteReply>(done);
     http::Response response;
     response.status = minimal_ ? 204 : 200;
     if (minimal_) {
@@ -236,16 +310,20 @@ Handled handle_get(const Site& site, const Context& context, std::string key) {
   const ReadOptions options = read_options(reader);
   const bool meta = reader.flag(Param::kMeta);
   const auto known = read_known_revision(context.headers, reader);
+  const Polling polling = read_polling(reader, site, context, known.has_value());
   if (auto error = context.parameters.only(kGetParams)) return refuse(site, *error);
   if (reader.failed()) return refuse(site, reader.take_error());
   if (auto error = check_key(site, key)) return refuse(site, *error);
   if (auto response = refuse_read(site, context, options)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
+  if (polling.wanted) {
+    if (auto error = check_watchers(site.watches, site.limits)) return refuse(site, *error);
+  }
   kv::GetQuery query;
   query.key = key;
   query.rev = options.rev;
   query.min_revision = options.min_revision;
-  return Started{std::make_unique<GetCall>(std::move(key), options, meta, known),
+  return Started{std::make_unique<GetCall>(std::move(key), options, meta, known, polling),
                  read_op(std::move(query), options.consistency)};
 }
 
@@ -254,6 +332,7 @@ Handled handle_put(const Site& site, const Context& context, std::string key) {
   kv::Put put;
   put.condition = read_condition(context.headers, reader);
   put.want_prev = reader.flag(Param::kPrev);
+  put.lease = read_lease_choice(reader);
   if (auto error = context.parameters.only(kPutParams)) return refuse(site, *error);
   if (reader.failed()) return refuse(site, reader.take_error());
   if (auto error = check_key(site, key)) return refuse(site, *error);
@@ -262,11 +341,15 @@ Handled handle_put(const Site& site, const Context& context, std::string key) {
   if (context.head_only) return AwaitBody{};
   put.key = key;
   put.value = context.request.body;
-  if (auto error = check_quota(site, put)) return refuse(site, *error);
-  Bytes command = kv::encode(put);
-  return Started{std::make_unique<WriteCall>(std::move(key), put.condition, true, put.want_prev,
-                                             prefers_minimal(context.headers)),
-                 node::Write{node::Propose{std::move(command)}}};
+  const KeyWrite growth[] = {{key, put.value.size()}};
+  std::optional<ApiError> full = check_quota(site, growth);
+  Bytes command = kv::encode(put, context.terms.view());
+  auto call = std::make_unique<WriteCall>(std::move(key), put.condition, Writing::kPut,
+                                          put.want_prev, prefers_minimal(context.headers));
+  if (full) {
+    return refuse_if_new(site, context, kv::ReplyKind::kWrite, *std::move(full), std::move(call));
+  }
+  return Started{std::move(call), node::Write{node::Propose{std::move(command)}}};
 }
 
 Handled handle_delete(const Site& site, const Context& context, std::string key) {
@@ -280,9 +363,64 @@ Handled handle_delete(const Site& site, const Context& context, std::string key)
   if (auto response = refuse_by_leader(site, context)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
   command.key = key;
-  Bytes bytes = kv::encode(command);
-  return Started{std::make_unique<WriteCall>(std::move(key), command.condition, false,
+  Bytes bytes = kv::encode(command, context.terms.view());
+  return Started{std::make_unique<WriteCall>(std::move(key), command.condition, Writing::kDelete,
                                              command.want_prev, prefers_minimal(context.headers)),
+                 node::Write{node::Propose{std::move(bytes)}}};
+}
+
+void refuse_body(const Context& context, ParamReader& reader) {
+  if (!context.request.body.empty()) reader.fail(bad_request("incr and touch take no body"));
+}
+
+constexpr ParamSet kIncrementParams =
+    kCommonParams | ParamSet{Param::kKey64,     Param::kIncr, Param::kTtl, Param::kLease,
+                             Param::kKeepLease, Param::kCas,  Param::kIf};
+
+Handled handle_increment(const Site& site, const Context& context, std::string key) {
+  ParamReader reader(context.parameters);
+  kv::Increment command;
+  command.by = reader.signed_number(Param::kIncr, 1);
+  command.condition = read_condition(context.headers, reader);
+  const kv::LeaseChoice lease = read_lease_choice(reader);
+  if (lease.kind != kv::LeaseChoice::Kind::kNone) command.lease = lease;
+  refuse_body(context, reader);
+  if (auto error = context.parameters.only(kIncrementParams)) return refuse(site, *error);
+  if (reader.failed()) return refuse(site, reader.take_error());
+  if (auto error = check_key(site, key)) return refuse(site, *error);
+  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
+  if (context.head_only) return AwaitBody{};
+  command.key = key;
+  const KeyWrite growth[] = {{key, kDecimalBytesMax}};
+  std::optional<ApiError> full = check_quota(site, growth);
+  Bytes bytes = kv::encode(command, context.terms.view());
+  auto call = std::make_unique<WriteCall>(std::move(key), command.condition, Writing::kIncrement,
+                                          false, prefers_minimal(context.headers));
+  if (full) {
+    return refuse_if_new(site, context, kv::ReplyKind::kWrite, *std::move(full), std::move(call));
+  }
+  return Started{std::move(call), node::Write{node::Propose{std::move(bytes)}}};
+}
+
+constexpr ParamSet kTouchParams =
+    kCommonParams | ParamSet{Param::kKey64, Param::kTouch, Param::kTtl};
+
+Handled handle_touch(const Site& site, const Context& context, std::string key) {
+  ParamReader reader(context.parameters);
+  kv::Touch command;
+  command.ttl_ms = reader.has(Param::kTtl) ? read_ttl_ms(reader) : 0;
+  if (read_condition(context.headers, reader).kind != Kind::kNone) {
+    reader.fail(bad_request("touch takes no condition"));
+  }
+  refuse_body(context, reader);
+  if (auto error = context.parameters.only(kTouchParams)) return refuse(site, *error);
+  if (reader.failed()) return refuse(site, reader.take_error());
+  if (auto error = check_key(site, key)) return refuse(site, *error);
+  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
+  if (context.head_only) return AwaitBody{};
+  command.key = key;
+  Bytes bytes = kv::encode(command, context.terms.view());
+  return Started{std::make_unique<TouchCall>(std::move(key), prefers_minimal(context.headers)),
                  node::Write{node::Propose{std::move(bytes)}}};
 }
 
@@ -310,7 +448,7 @@ Handled handle_delete_prefix(const Site& site, const Context& context, std::stri
   command.prefix = prefix;
   command.limit = limit;
   return Started{std::make_unique<DeletePrefixCall>(prefers_minimal(context.headers)),
-                 node::Write{node::Propose{kv::encode(command)}}};
+                 node::Write{node::Propose{kv::encode(command, context.terms.view())}}};
 }
 
 }  // namespace
@@ -321,7 +459,12 @@ Handled handle_kv(const Site& site, const Context& context) {
   if (auto error = read_key(context, key)) return refuse(site, *error);
   const bool list = context.is_read() && reader.flag(Param::kList);
   const bool prefix = context.request.method == Method::kDelete && reader.flag(Param::kPrefix);
+  const bool post = context.request.method == Method::kPost;
+  const bool touch = post && reader.flag(Param::kTouch);
+  if (post) reader.exclude(Param::kIncr, Param::kTouch);
   if (reader.failed()) return refuse(site, reader.take_error());
+  if (touch) return handle_touch(site, context, std::move(key));
+  if (post && reader.has(Param::kIncr)) return handle_increment(site, context, std::move(key));
   if (list) return handle_list(site, context, std::move(key));
   if (prefix) return handle_delete_prefix(site, context, std::move(key));
   if (context.is_read()) return handle_get(site, context, std::move(key));

@@ -6,16 +6,35 @@
 #include "http/uri.h"
 
 namespace raftd::api {
-namespace {
 
-// Either alphabet, padded or not.
 std::optional<std::string> decode_any_base64(std::string_view text) {
-  for (int i = 0; i < 2 && text.size() % 4 == 0 && text.ends_with('='); ++i)
+  const bool padded = text.size() % 4 == 0;
+  for (int i = 0; i < 2 && padded && text.ends_with('='); ++i)
     text.remove_suffix(1);
   std::string url_safe(text);
   for (char& c : url_safe)
     c = c == '+' ? '-' : c == '/' ? '_' : c;
   return http::base64_decode(url_safe, http::Base64::kUrlSafe);
+}
+
+namespace {
+
+// Of the key and its value; 0: it is not there.
+std::uint64_t stored_bytes(const Site& site, std::string_view key) {
+  kv::GetQuery query;
+  query.key = key;
+  const std::unique_ptr<machine::Reply> reply = site.store.query(query, {});
+  const auto* present = dynamic_cast<const kv::GetReply*>(reply.get());
+  if (present == nullptr || present->result != kv::GetReply::Result::kFound) return 0;
+  return present->item.key.size() + present->item.value.size();
+}
+
+ApiError quota(const Site& site, std::uint64_t bytes) {
+  ApiError error = too_large("limits.store_bytes", site.limits.store_bytes, bytes);
+  error.status = 507;
+  error.code = "quota";
+  error.message = "the store is full; deletes always work";
+  return error;
 }
 
 }  // namespace
@@ -57,26 +76,26 @@ std::optional<ApiError> check_value(const Site& site, const Context& context) {
   return error;
 }
 
-std::optional<ApiError> check_quota(const Site& site, const kv::Put& put) {
-  const std::uint64_t bytes = put.key.size() + put.value.size();
+std::optional<ApiError> check_quota(const Site& site, std::span<const KeyWrite> writes) {
+  std::uint64_t bytes = 0;
+  for (const KeyWrite& write : writes)
+    bytes += write.key.size() + write.value_bytes;
   const std::uint64_t stored = site.store.stats().bytes;
   if (stored + bytes <= site.limits.store_bytes) return std::nullopt;
-  // Near the quota: a value that replaces one of at least its size is not growth.
-  kv::GetQuery query;
-  query.key = put.key;
-  const std::unique_ptr<machine::Reply> reply = site.store.query(query);
-  const auto* present = dynamic_cast<const kv::GetReply*>(reply.get());
-  if (present != nullptr && present->result == kv::GetReply::Result::kFound) {
-    const std::uint64_t replaced = present->item.key.size() + present->item.value.size();
-    if (bytes <= replaced || stored - replaced + bytes <= site.limits.store_bytes) {
-      return std::nullopt;
-    }
+  // Near the quota: what is replaced counts.
+  std::uint64_t replaced = 0;
+  for (const KeyWrite& write : writes)
+    replaced += stored_bytes(site, write.key);
+  if (bytes <= replaced || stored - replaced + bytes <= site.limits.store_bytes) {
+    return std::nullopt;
   }
-  ApiError error = too_large("limits.store_bytes", site.limits.store_bytes, stored + bytes);
-  error.status = 507;
-  error.code = "quota";
-  error.message = "the store is full; deletes always work";
-  return error;
+  return quota(site, stored + bytes);
+}
+
+std::optional<ApiError> check_quota(const Site& site, std::uint64_t bytes) {
+  const std::uint64_t stored = site.store.stats().bytes;
+  if (stored + bytes <= site.limits.store_bytes) return std::nullopt;
+  return quota(site, stored + bytes);
 }
 
 void add_item_or_null(std::string& json, std::string_view name,
@@ -97,6 +116,13 @@ void add_write_headers(std::string& fields, const Site& site, const node::Done& 
 
 void add_forwarded(std::string& fields, const Site& site, const node::Done& done) {
   if (done.forwarded) add_header(fields, "Raftd-Forwarded", site.options.self.value);
+}
+
+http::Response refuse_write(const Site& site, const ApiError& error, const node::Done& done) {
+  http::Response response = to_response(error, site.headers);
+  add_header(response.fields, "Raftd-Index", done.index.value);
+  add_forwarded(response.fields, site, done);
+  return response;
 }
 
 }  // namespace raftd::api

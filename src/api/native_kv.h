@@ -2,7 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "api/call.h"
 #include "api/read_options.h"
@@ -17,14 +19,27 @@ std::optional<ApiError> check_key_size(const Site& site, const std::string& key)
 std::optional<ApiError> check_key(const Site& site, const std::string& key);  // Nor empty.
 // Of the body that is here or, before it is, of its announced length.
 std::optional<ApiError> check_value(const Site& site, const Context& context);
-// Writes that make the store larger than limits.store_bytes.
-std::optional<ApiError> check_quota(const Site& site, const kv::Put& put);
+// Writes that make the store larger than limits.store_bytes. Of values that replace others only
+// what they have more is growth.
+inline constexpr std::size_t kDecimalBytesMax = 20;  // Of 64 bits with their sign.
+struct KeyWrite {
+  std::string_view key;
+  std::size_t value_bytes = 0;  // At most.
+};
+std::optional<ApiError> check_quota(const Site& site, std::span<const KeyWrite> writes);
+// The same of what replaces nothing: names and values of locks and elections.
+std::optional<ApiError> check_quota(const Site& site, std::uint64_t bytes);
+
+// Either alphabet, padded or not.
+std::optional<std::string> decode_any_base64(std::string_view text);
 
 void add_item_or_null(std::string& json, std::string_view name,
                       const std::optional<kv::Item>& item);
 // Raftd-Index, Raftd-Forwarded, and those of every answer.
 void add_write_headers(std::string& fields, const Site& site, const node::Done& done);
 void add_forwarded(std::string& fields, const Site& site, const node::Done& done);
+// The log took the write, and the store refused it.
+http::Response refuse_write(const Site& site, const ApiError& error, const node::Done& done);
 
 // {"revision":N,"count":N}, or what a DELETE ?prefix would delete.
 struct CountShape {

@@ -5,6 +5,9 @@
 // holds up the loop. A page is put together and sent; a list without a limit is a stream, which
 // reads its next piece when the connection has room.
 //
+// A list that waits for a change (after, wait) is confirmed to be as fresh as was asked, then
+// sleeps until there is an event after that revision, and only then is it read.
+//
 // Possible failure modes are: the revision leaves the history while the list is read (410, or the
 // error as the last line of a stream); the node stops (the same); the client goes away (the
 // stream is destroyed and forgets its question).
@@ -265,6 +268,54 @@ class CountCall final : public Call {
   std::uint64_t count_ = 0;
 };
 
+Started start_list(const Site& site, ListQuery query);
+
+// Waits for the first event after a revision; then it is the list.
+class PollCall final : public Call {
+ public:
+  explicit PollCall(ListQuery query) : query_(std::move(query)) {}
+
+  Asked asked() const override { return Asked::kRead; }
+
+  Step on_done(const Site& site, RequestId request, node::Done done) override {
+    if (list_ != nullptr) return list_->on_done(site, request, std::move(done));
+    if (timed_out_at_) return not_changed(site, done.index);
+    const auto& reply = reply_as<kv::GetReply>(done);
+    const kv::Revision after = *query_.polling.after;
+    if (after < reply.compact_revision) return list(site);
+    return Park{{kv::KeySpan::Kind::kPrefix, query_.prefix, {}},
+                after,
+                site.watches.now + query_.polling.wait};
+  }
+
+  Step on_woken(const Site& site, const Woken& woken) override {
+    if (woken.why != Woken::Why::kTimedOut) return list(site);
+    timed_out_at_ = woken.position;
+    return confirmation(node::Consistency::kLocal);
+  }
+
+ private:
+  Step list(const Site& site) {
+    query_.read.min_revision = 0;
+    query_.read.consistency = node::Consistency::kLocal;
+    Started started = start_list(site, std::move(query_));
+    list_ = std::move(started.call);
+    return std::move(started.op);
+  }
+
+  http::Response not_changed(const Site& site, raft::Index at) const {
+    http::Response response;
+    response.status = 304;
+    add_read_headers(response.fields, query_.read, *timed_out_at_, at);
+    response.fields += site.headers.block();
+    return response;
+  }
+
+  ListQuery query_;
+  std::optional<kv::Revision> timed_out_at_;
+  std::unique_ptr<Call> list_;
+};
+
 Started count(ListQuery query, const CountShape& shape) {
   query.count = true;
   query.format = ListFormat::kJson;
@@ -272,6 +323,18 @@ Started count(ListQuery query, const CountShape& shape) {
   const node::Consistency consistency = query.read.consistency;
   return {std::make_unique<CountCall>(std::move(query), shape),
           read_op(std::move(range), consistency)};
+}
+
+Started start_list(const Site& site, ListQuery query) {
+  const node::Consistency consistency = query.read.consistency;
+  if (query.count) return count(std::move(query), CountShape{});
+  if (query.limit == 0) {
+    kv::RangeQuery range = ListStream::bounded(query.first());
+    return {std::make_unique<StreamCall>(std::move(query)), read_op(std::move(range), consistency)};
+  }
+  auto page = std::make_unique<PageCall>(std::move(query), site.limits.page_bytes);
+  kv::RangeQuery range = page->first();
+  return {std::move(page), read_op(std::move(range), consistency)};
 }
 
 }  // namespace
@@ -290,16 +353,14 @@ Handled handle_list(const Site& site, const Context& context, std::string prefix
   }
   if (auto response = refuse_read(site, context, query.read)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
+  if (!query.polling.wanted) return start_list(site, std::move(query));
+  if (auto error = check_watchers(site.watches, site.limits)) return refuse(site, *error);
+  kv::GetQuery first;
+  first.key = "members";  // Any: what counts is that it is fresh.
+  first.min_revision = query.read.min_revision;
   const node::Consistency consistency = query.read.consistency;
-  if (query.count) return count(std::move(query), CountShape{});
-  if (query.limit == 0) {
-    kv::RangeQuery range = ListStream::bounded(query.first());
-    return Started{std::make_unique<StreamCall>(std::move(query)),
-                   read_op(std::move(range), consistency)};
-  }
-  auto page = std::make_unique<PageCall>(std::move(query), site.limits.page_bytes);
-  kv::RangeQuery range = page->first();
-  return Started{std::move(page), read_op(std::move(range), consistency)};
+  return Started{std::make_unique<PollCall>(std::move(query)),
+                 read_op(std::move(first), consistency)};
 }
 
 }  // namespace raftd::api

@@ -1,6 +1,6 @@
 #include "api/parameters.h"
 
-#include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "base/assert.h"
@@ -10,16 +10,13 @@ namespace raftd::api {
 namespace {
 
 constexpr std::array<std::string_view, kParams> kNames{
-    "all",     "cas",      "consistency", "count", "cursor",       "delimiter", "dry_run",
-    "exclude", "force",    "format",      "if",    "key64",        "keys",      "limit",
-    "limits",  "list",     "max_stale",   "meta",  "min_revision", "name",      "prefix",
-    "prev",    "redirect", "replaces",    "rev",   "reverse",      "role",      "serializable",
-    "timeout", "to",       "ttl",         "voter"};
-
-// Of the contract, but of a later release: to ignore them would turn a conditional, expiring or
-// waiting request into a plain one.
-constexpr std::string_view kLaterNames[] = {"after", "filter", "incr",  "init", "keep_lease",
-                                            "lease", "strict", "touch", "wait", "watch"};
+    "after",        "all",     "cas",        "consistency", "count",        "cursor",  "delimiter",
+    "dry_run",      "exclude", "filter",     "force",       "format",       "id",      "if",
+    "incr",         "init",    "keep_lease", "key64",       "keys",         "lease",   "limit",
+    "limits",       "list",    "max_stale",  "meta",        "min_revision", "name",    "owner",
+    "prefix",       "prev",    "redirect",   "replaces",    "rev",          "reverse", "role",
+    "serializable", "strict",  "timeout",    "to",          "token",        "touch",   "ttl",
+    "value",        "voter",   "wait",       "watch"};
 
 std::optional<Param> find_param(std::string_view name) {
   for (std::size_t i = 0; i < kParams; ++i) {
@@ -72,12 +69,7 @@ std::optional<ApiError> Parameters::parse(std::string_view query) {
 std::optional<ApiError> Parameters::add(const http::QueryParameter& parameter) {
   const std::string& name = parameter.name;
   const std::optional<Param> param = find_param(name);
-  if (!param) {
-    const bool later =
-        std::find(std::begin(kLaterNames), std::end(kLaterNames), name) != std::end(kLaterNames);
-    return bad_parameter(name, later ? "parameter " + name + " is not in this release"
-                                     : "unknown parameter " + shown(name));
-  }
+  if (!param) return bad_parameter(name, "unknown parameter " + shown(name));
   if (present_.contains(*param)) {
     return bad_parameter(name, "parameter " + name + " is given twice");
   }
@@ -114,6 +106,16 @@ std::uint64_t ParamReader::number(Param param, std::uint64_t otherwise, std::uin
   }
   fail(param, std::move(message));
   return otherwise;
+}
+
+std::int64_t ParamReader::signed_number(Param param, std::int64_t if_empty) {
+  const std::string_view text = parameters_.value(param);
+  if (text.empty()) return if_empty;
+  std::int64_t value = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (read.ec == std::errc() && read.ptr == text.data() + text.size()) return value;
+  fail(param, std::string(param_name(param)) + " must be a whole number of 64 bits");
+  return if_empty;
 }
 
 Duration ParamReader::duration(Param param, Duration otherwise, Duration min, Duration max) {

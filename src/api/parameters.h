@@ -18,6 +18,7 @@
 namespace raftd::api {
 
 enum class Param : std::uint8_t {
+  kAfter,
   kAll,
   kCas,
   kConsistency,
@@ -26,11 +27,17 @@ enum class Param : std::uint8_t {
   kDelimiter,
   kDryRun,
   kExclude,
+  kFilter,
   kForce,
   kFormat,
+  kId,
   kIf,
+  kIncr,
+  kInit,
+  kKeepLease,
   kKey64,
   kKeys,
+  kLease,
   kLimit,
   kLimits,
   kList,
@@ -38,6 +45,7 @@ enum class Param : std::uint8_t {
   kMeta,
   kMinRevision,
   kName,
+  kOwner,
   kPrefix,
   kPrev,
   kRedirect,
@@ -46,12 +54,18 @@ enum class Param : std::uint8_t {
   kReverse,
   kRole,
   kSerializable,
+  kStrict,
   kTimeout,
   kTo,
+  kToken,
+  kTouch,
   kTtl,
+  kValue,
   kVoter,
+  kWait,
+  kWatch,
 };
-inline constexpr std::size_t kParams = static_cast<std::size_t>(Param::kVoter) + 1;
+inline constexpr std::size_t kParams = static_cast<std::size_t>(Param::kWatch) + 1;
 
 std::string_view param_name(Param param);
 
@@ -86,7 +100,7 @@ class Parameters {
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
 
-  // Refuses what is malformed, unknown, given twice, or not in this release.
+  // Refuses what is malformed, unknown, or given twice.
   std::optional<ApiError> parse(std::string_view query);
 
   bool has(Param param) const { return present_.contains(param); }
@@ -111,6 +125,7 @@ class ParamReader {
   bool has(Param param) const { return parameters_.has(param); }
   bool flag(Param param, bool otherwise = false);
   std::uint64_t number(Param param, std::uint64_t otherwise, std::uint64_t min, std::uint64_t max);
+  std::int64_t signed_number(Param param, std::int64_t if_empty);  // Precondition: it is given.
   Duration duration(Param param, Duration otherwise, Duration min, Duration max);
   std::string_view text(Param param) const { return parameters_.value(param); }
   // The two do not go together.

@@ -42,6 +42,23 @@ ReadOptions read_options(ParamReader& reader) {
   return options;
 }
 
+Polling read_polling(ParamReader& reader, const Site& site, const Context& context, bool tag) {
+  Polling polling;
+  polling.wanted = reader.has(Param::kWait);
+  polling.wait = reader.duration(Param::kWait, {}, Duration{}, site.limits.wait);
+  if (reader.has(Param::kAfter)) polling.after = reader.number(Param::kAfter, 0, 0, UINT64_MAX);
+  if (polling.after && !polling.wanted) {
+    reader.fail(Param::kAfter, "after goes with wait");
+  }
+  if (polling.wanted && tag == polling.after.has_value()) {
+    reader.fail(Param::kWait, tag ? "wait goes with either after or If-None-Match"
+                                  : "wait says how long, after or If-None-Match for what");
+  }
+  reader.exclude(Param::kWait, Param::kRev);
+  if (context.request.method == http::Method::kHead) polling.wait = {};
+  return polling;
+}
+
 std::optional<http::Response> refuse_read(const Site& site, const Context& context,
                                           const ReadOptions& options) {
   if (!options.local()) return refuse_by_leader(site, context);

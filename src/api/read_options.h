@@ -24,6 +24,15 @@ struct ReadOptions {
 
 ReadOptions read_options(ParamReader& reader);
 
+// A read that waits for a change.
+struct Polling {
+  bool wanted = false;
+  std::optional<kv::Revision> after;  // Else what waits is a GET with If-None-Match.
+  Duration wait{};                    // None at all for HEAD.
+};
+// tag: whether the request has an If-None-Match that counts.
+Polling read_polling(ParamReader& reader, const Site& site, const Context& context, bool tag);
+
 // Before the replica is asked: no leader, redirect, too stale. Nothing: go on.
 std::optional<http::Response> refuse_read(const Site& site, const Context& context,
                                           const ReadOptions& options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/answer.h"
+#include "base/limits.h"
 #include "base/text.h"
 
 namespace raftd::api {
@@ -32,6 +33,7 @@ constexpr Field kFields[] = {
     {"raftd-cluster", &RequestHeaders::cluster},
     {"raftd-api", &RequestHeaders::api},
     {"raftd-forwarded", &RequestHeaders::forwarded},
+    {"last-event-id", &RequestHeaders::last_event_id},
 };
 
 // Most headers of most requests are none of these: their lengths tell.
@@ -82,6 +84,16 @@ ApiError forbidden_origin() {
   error.status = 403;
   error.code = "forbidden";
   return error;
+}
+
+std::optional<ApiError> check_idempotency_key(std::string_view key) {
+  const bool printable =
+      std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (printable && !key.empty() && key.size() <= limits::kIdempotencyKeyBytesMax) {
+    return std::nullopt;
+  }
+  return bad_parameter("Idempotency-Key",
+                       "Idempotency-Key must be 1 to 128 characters of printable ASCII");
 }
 
 // "N" or N. W/"N" only where weak is allowed.
@@ -154,12 +166,21 @@ std::optional<ApiError> check_headers(const http::Request& request, const Reques
     return bad_parameter("Raftd-Api", "this node speaks version 1 of the API");
   }
   if (write && headers.idempotency_key != nullptr) {
-    return bad_parameter("Idempotency-Key", "header Idempotency-Key is not in this release");
-  }
-  if (write && headers.fence != nullptr) {
-    return bad_parameter("Raftd-Fence", "header Raftd-Fence is not in this release");
+    if (auto error = check_idempotency_key(*headers.idempotency_key)) return error;
   }
   return std::nullopt;
+}
+
+std::vector<std::string_view> accepted_types(std::string_view accept) {
+  std::vector<std::string_view> types;
+  while (!accept.empty()) {
+    const std::size_t end = accept.find(',');
+    const std::string_view range = accept.substr(0, end);
+    const std::string_view type = trimmed(range.substr(0, range.find(';')));
+    if (!type.empty()) types.push_back(type);
+    accept = end == std::string_view::npos ? std::string_view() : accept.substr(end + 1);
+  }
+  return types;
 }
 
 bool prefers_minimal(const RequestHeaders& headers) {

@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "api/errors.h"
 #include "api/parameters.h"
@@ -25,6 +27,7 @@ struct RequestHeaders {
   const std::string* idempotency_key = nullptr;
   const std::string* if_match = nullptr;
   const std::string* if_none_match = nullptr;
+  const std::string* last_event_id = nullptr;
   const std::string* origin = nullptr;
   const std::string* prefer = nullptr;
   const std::string* traceparent = nullptr;
@@ -37,6 +40,9 @@ RequestHeaders find_headers(const http::Request& request);
 // of this contract that this release does not have. Nothing: go on.
 std::optional<ApiError> check_headers(const http::Request& request, const RequestHeaders& headers,
                                       std::string_view cluster_id);
+
+// The media types of an Accept header, without their parameters, in their order.
+std::vector<std::string_view> accepted_types(std::string_view accept);
 
 bool prefers_minimal(const RequestHeaders& headers);
 

@@ -20,6 +20,7 @@ struct Call {
 };
 
 constexpr Call kCalls[] = {
+    {"/lock", Route::kLocks, kGet},
     {"/status", Route::kStatus, kGet},
     {"/livez", Route::kLivez, kGet},
     {"/readyz", Route::kReadyz, kGet},
@@ -36,25 +37,46 @@ constexpr Call kCalls[] = {
     {"/cluster/leave-joint", Route::kLeaveJoint, kPost},
     {"/admin/debug", Route::kDebug, kGet},
     {"/admin/snapshot", Route::kSnapshot, kGet | kPost},
+    {"/lease", Route::kLeases, kGet | kPost},
+    {"/txn", Route::kTxn, kPost},
     {"/", Route::kIndex, kGet},
 };
 constexpr unsigned kAllMethods = kGet | kPut | kPost | kDelete;
 constexpr std::string_view kMembersPrefix = "/cluster/members/";
 constexpr std::string_view kTicketsPrefix = "/cluster/tickets/";
 constexpr std::string_view kPromoteSuffix = "/promote";
+constexpr std::string_view kLeasePrefix = "/lease/";
+constexpr std::string_view kLockPrefix = "/lock/";
+constexpr std::string_view kElectionPrefix = "/election/";
+constexpr std::string_view kKeepaliveSuffix = "/keepalive";
 
-constexpr std::array<const char*, kRoots> kRootNames{"/",        "/kv",     "/status",  "/livez",
-                                                     "/readyz",  "/health", "/version", "/metrics",
-                                                     "/cluster", "/admin",  "other"};
+constexpr std::array<const char*, kRoots> kRootNames{
+    "/",        "/kv",      "/watch", "/status", "/livez", "/readyz", "/health",   "/version",
+    "/metrics", "/cluster", "/admin", "/lease",  "/txn",   "/lock",   "/election", "other"};
 
 struct Found {
   Routed routed;
   unsigned methods = 0;
 };
 
+// A lock or an election of one segment, or its keepalive.
+std::optional<Found> find_lock(std::string_view name, bool election) {
+  const bool keeps = name.ends_with(kKeepaliveSuffix);
+  if (keeps) name.remove_suffix(kKeepaliveSuffix.size());
+  if (name.empty() || name.find('/') != std::string_view::npos) return std::nullopt;
+  if (keeps) return Found{{election ? Route::kKeepElection : Route::kKeepLock, name}, kPost};
+  if (election) return Found{{Route::kElection, name}, kAllMethods};
+  return Found{{Route::kLock, name}, kGet | kPost | kDelete};
+}
+
 std::optional<Found> find(std::string_view path) {
   if (path.starts_with("/kv/")) return Found{{Route::kKv, path.substr(4)}, kAllMethods};
   if (path == "/kv") return Found{{Route::kKv, {}}, kAllMethods};
+  if (path.starts_with("/watch/")) return Found{{Route::kWatch, path.substr(7)}, kGet};
+  if (path == "/watch") return Found{{Route::kWatch, {}}, kGet};
+  if (path.starts_with(kLockPrefix)) return find_lock(path.substr(kLockPrefix.size()), false);
+  if (path.starts_with(kElectionPrefix))
+    return find_lock(path.substr(kElectionPrefix.size()), true);
   for (const Call& call : kCalls) {
     if (call.path == path) return Found{{call.route, {}}, call.methods};
   }
@@ -71,6 +93,15 @@ std::optional<Found> find(std::string_view path) {
     const std::string_view ticket = path.substr(kTicketsPrefix.size());
     if (!ticket.empty() && ticket.find('/') == std::string_view::npos) {
       return Found{{Route::kTicket, ticket}, kDelete};
+    }
+  }
+  if (path.starts_with(kLeasePrefix)) {
+    std::string_view lease = path.substr(kLeasePrefix.size());
+    const bool keep = lease.ends_with(kKeepaliveSuffix);
+    if (keep) lease.remove_suffix(kKeepaliveSuffix.size());
+    if (!lease.empty() && lease.find('/') == std::string_view::npos) {
+      return keep ? Found{{Route::kKeepLease, lease}, kPost}
+                  : Found{{Route::kLease, lease}, kGet | kDelete};
     }
   }
   return std::nullopt;

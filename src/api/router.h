@@ -14,6 +14,11 @@ namespace raftd::api {
 enum class Route : std::uint8_t {
   kIndex,
   kKv,
+  kLocks,
+  kLock,
+  kKeepLock,
+  kElection,
+  kKeepElection,
   kStatus,
   kLivez,
   kReadyz,
@@ -33,12 +38,18 @@ enum class Route : std::uint8_t {
   kLeaveJoint,
   kDebug,
   kSnapshot,
+  kLeases,
+  kLease,
+  kKeepLease,
+  kWatch,
+  kTxn,
 };
 
 // The first segment, for metrics; paths of clients are without number.
 enum class Root : std::uint8_t {
   kIndex,
   kKv,
+  kWatch,
   kStatus,
   kLivez,
   kReadyz,
@@ -47,6 +58,10 @@ enum class Root : std::uint8_t {
   kMetrics,
   kCluster,
   kAdmin,
+  kLease,
+  kTxn,
+  kLock,
+  kElection,
   kOther,
 };
 inline constexpr std::size_t kRoots = static_cast<std::size_t>(Root::kOther) + 1;
@@ -56,7 +71,7 @@ const char* root_name(Root root);  // "/kv"; "other".
 
 struct Routed {
   Route route = Route::kIndex;
-  std::string_view rest;  // Not decoded: the key; the member.
+  std::string_view rest;  // Not decoded: the key; the member; the lease; the lock.
 };
 
 // The call; 204 for OPTIONS (its Allow line in fields); or the refusal: 400, 404, 405, 501.

@@ -1,10 +1,12 @@
 // The happy path is: a request is routed, its headers and parameters are checked, and its handler
 // either answers at once or gives an operation for the replica and a Call that waits for it. The
-// result comes in a pump, the Call makes the answer of it, or asks for the next piece.
+// result comes in a pump, the Call makes the answer of it, asks for the next piece, or waits for a
+// change and then goes on.
 //
 // Possible failure modes are: the replica refuses, or cannot say what became of a write (503, 504
 // and others, with an outcome that is "none" only if it certainly did not happen); the client goes
-// away (the operation is forgotten; a write may still happen).
+// away (the operation is forgotten; a write may still happen; a call that must undo what it did, as
+// that of a lock, goes on without a client).
 #include "api/service.h"
 
 #include <unordered_map>
@@ -12,8 +14,10 @@
 #include <vector>
 
 #include "api/answer.h"
+#include "api/beats.h"
 #include "api/call.h"
 #include "api/metrics.h"
+#include "api/retries.h"
 
 namespace raftd::api {
 namespace {
@@ -40,6 +44,13 @@ Handled dispatch(const Site& site, const Context& context) {
   switch (context.routed.route) {
     case Route::kKv:
       return handle_kv(site, context);
+    case Route::kLocks:
+      return handle_locks(site, context);
+    case Route::kLock:
+    case Route::kKeepLock:
+    case Route::kElection:
+    case Route::kKeepElection:
+      return handle_lock(site, context);
     case Route::kIndex:
       return handle_index(site, context);
     case Route::kStatus:
@@ -79,52 +90,95 @@ Handled dispatch(const Site& site, const Context& context) {
       return handle_debug(site, context);
     case Route::kSnapshot:
       return handle_snapshot(site, context);
+    case Route::kLeases:
+      return handle_leases(site, context);
+    case Route::kLease:
+    case Route::kKeepLease:
+      return handle_lease(site, context);
+    case Route::kWatch:
+      return handle_watch(site, context);
+    case Route::kTxn:
+      return handle_txn(site, context);
   }
   return refuse(site, internal_error("a route without a handler"));
 }
 
+// Of the node itself: the places of its clients in queues live on.
+class KeepPlacesCall final : public Call {
+ public:
+  Asked asked() const override { return Asked::kWrite; }
+  Step on_done(const Site&, RequestId, node::Done) override { return http::Response{}; }
+};
+
 }  // namespace
 
-struct Service::State final : Feeder {
+Step Call::on_woken(const Site& site, const Woken&) {
+  return to_response(internal_error("a call that does not wait was woken"), site.headers);
+}
+
+struct Service::State final : Feeder, LongPoll::Owner {
   // A request, or a stream's question, that waits for the replica.
   struct Waiting {
     std::uint64_t token = 0;  // 0: this slot is free.
-    RequestId request;
-    Instant begun;
+    RequestId request;        // 0: nobody gets an answer.
+    Instant begun;            // And as much later as it waited for a change.
     Instant deadline;
+    Duration timeout{};
     Root root = Root::kOther;
     std::unique_ptr<Call> call;
-    Feed* feed = nullptr;  // Instead of call.
+    Feed* feed = nullptr;            // Instead of call.
+    bool beats = false;              // The replica has not been asked under this token.
+    std::unique_ptr<LongPoll> poll;  // Waits for a change: then the replica knows nothing of it.
+    Instant parked;
+    bool input_ended = false;  // Its client does not wait any longer.
     std::string traceparent;
   };
 
   State(const ServiceOptions& service_options, const ServiceLimits& service_limits,
-        const kv::Store& kv_store, const Vitals& service_vitals, Log& service_log)
+        kv::Store& kv_store, const Vitals& service_vitals, Log& service_log)
       : options(service_options),
         limits(service_limits),
         store(kv_store),
         vitals(service_vitals),
         log(service_log),
-        headers(options, store) {}
+        headers(options, store),
+        watches(kv_store, options.seed),
+        beats({[this](node::ClientOp op, Instant deadline) {
+                 ask_until(beats, std::move(op), deadline);
+               },
+               [this](node::ClientToken token, node::ClientResult result) {
+                 finish(token, std::move(result));
+               },
+               [this](node::ClientToken token) { return find(token) != nullptr; }}) {}
 
   Site site() {
     ASSERT(backend != nullptr);
-    return {options, limits, store, vitals, *backend, headers, metrics, *this, wishes};
+    return {options, limits, store,   vitals, *backend,    headers,
+            metrics, *this,  watches, wishes, queue_keeper};
   }
 
   Handled handle(Context& context);
   void start(Instant now, RequestId id, const Context& context, Started started);
+  void beat(Instant now, RequestId id, const Context& context, Beating beating);
+  Waiting& wait_for(Instant now, RequestId id, const Context& context, std::unique_ptr<Call> call);
+  void finish(node::ClientToken token, node::ClientResult result);
   Step step(Waiting& done, node::ClientResult result);
+  void proceed(Waiting& one, Step step);
+  void park(Waiting& one, Park wanted);
+  std::unique_ptr<LongPoll> unpark(Waiting& one);
+  void on_woken(std::uint64_t id, Woken woken) override;
   void answer(RequestId id, Root root, Instant begun, const std::string* traceparent,
               http::Response response);
   void note_slow(Root root, Duration took, int status, const std::string* traceparent);
   Waiting& make_waiting();
-  void renew(Waiting& waiting);  // The same request asks again, under another token.
+  void start_own(std::unique_ptr<Call> call, node::ClientOp op);  // For no client.
+  void ask_again(Waiting& waiting, node::ClientOp op);            // Under another token.
   Waiting* find(node::ClientToken token);
   void free(Waiting& waiting);
   void refresh() { headers.refresh(backend->standing(time).role); }
 
   node::ClientToken ask(Feed& feed, node::ClientOp op) override;
+  node::ClientToken ask_until(Feed& feed, node::ClientOp op, Instant deadline);
   void drop(node::ClientToken token) override;
   void wake(RequestId request) override { responder->wake(request); }
 
@@ -135,7 +189,10 @@ struct Service::State final : Feeder {
   Log& log;
   NodeHeaders headers;
   Metrics metrics;
+  Watches watches;
   Wishes wishes;
+  Beats beats;
+  QueueKeeper queue_keeper;
   Backend* backend = nullptr;      // Set by bind().
   Responder* responder = nullptr;  // Likewise.
   Instant time;                    // As last told.
@@ -171,7 +228,14 @@ Handled Service::State::handle(Context& context) {
   if (auto error = check_headers(context.request, context.headers, options.cluster_id)) {
     return refuse(here, *error);
   }
+  if (!context.is_read()) {
+    const bool fenced = takes_terms(context.routed.route);
+    if (auto error = context.terms.read(context.headers, fenced)) return refuse(here, *error);
+  }
   if (auto error = read_common(limits, context)) return refuse(here, *error);
+  if (!context.is_read()) {
+    context.terms.identify(context.request, context.headers, !context.head_only);
+  }
   return dispatch(here, context);
 }
 
@@ -195,10 +259,12 @@ Service::State::Waiting* Service::State::find(node::ClientToken token) {
   return &waiting[slot];
 }
 
-void Service::State::renew(Waiting& again) {
+void Service::State::ask_again(Waiting& again, node::ClientOp op) {
   const std::uint64_t slot = again.token & ((1ULL << kSlotBits) - 1);
   again.token = (++sequence << kSlotBits) | slot;
-  by_request[again.request.value] = node::ClientToken{again.token};
+  const node::ClientToken token{again.token};
+  if (again.request) by_request[again.request.value] = token;
+  backend->on_client(time, token, std::move(op), again.deadline);
 }
 
 void Service::State::free(Waiting& done) {
@@ -208,17 +274,38 @@ void Service::State::free(Waiting& done) {
   free_slots.push_back(slot);
 }
 
-void Service::State::start(Instant now, RequestId id, const Context& context, Started started) {
+Service::State::Waiting& Service::State::wait_for(Instant now, RequestId id, const Context& context,
+                                                  std::unique_ptr<Call> call) {
   Waiting& made = make_waiting();
   made.request = id;
   made.begun = now;
+  made.timeout = context.timeout;
   made.deadline = now + context.timeout;
   made.root = root_of(context.request.path());
-  made.call = std::move(started.call);
+  made.call = std::move(call);
   if (context.headers.traceparent != nullptr) made.traceparent = *context.headers.traceparent;
-  const node::ClientToken token{made.token};
-  by_request.emplace(id.value, token);
-  backend->on_client(now, token, std::move(started.op), made.deadline);
+  by_request.emplace(id.value, node::ClientToken{made.token});
+  return made;
+}
+
+void Service::State::start(Instant now, RequestId id, const Context& context, Started started) {
+  Waiting& made = wait_for(now, id, context, std::move(started.call));
+  made.deadline = made.deadline + started.wait;
+  backend->on_client(now, {made.token}, std::move(started.op), made.deadline);
+}
+
+void Service::State::start_own(std::unique_ptr<Call> call, node::ClientOp op) {
+  Waiting& made = make_waiting();
+  made.begun = time;
+  made.deadline = time + limits.request_timeout;
+  made.call = std::move(call);
+  backend->on_client(time, {made.token}, std::move(op), made.deadline);
+}
+
+void Service::State::beat(Instant now, RequestId id, const Context& context, Beating beating) {
+  Waiting& made = wait_for(now, id, context, std::move(beating.call));
+  made.beats = true;
+  beats.add({made.token}, beating.lease, made.deadline);
 }
 
 void Service::State::answer(RequestId id, Root root, Instant begun, const std::string* traceparent,
@@ -255,7 +342,7 @@ Step Service::State::step(Waiting& done, node::ClientResult result) {
   const bool write = asked == Asked::kWrite;
   if (auto* success = std::get_if<node::Done>(&result)) {
     if (write) metrics.count_proposed();
-    return done.call->on_done(site(), done.request, std::move(*success));
+    return take_result(site(), *done.call, done.request, std::move(*success));
   }
   if (const auto* refused = std::get_if<node::Refused>(&result)) {
     if (write) metrics.count_refused();
@@ -266,11 +353,59 @@ Step Service::State::step(Waiting& done, node::ClientResult result) {
   return to_response(error_of(std::get<node::Unknown>(result), asked), headers);
 }
 
+void Service::State::proceed(Waiting& one, Step step) {
+  if (auto* op = std::get_if<node::ClientOp>(&step)) {
+    return ask_again(one, std::move(*op));
+  }
+  if (auto* change = std::get_if<Park>(&step)) return park(one, std::move(*change));
+  if (!one.request) return free(one);
+  auto& response = std::get<http::Response>(step);
+  const Waiting done = std::move(one);
+  by_request.erase(done.request.value);
+  free(one);
+  answer(done.request, done.root, done.begun, &done.traceparent, std::move(response));
+}
+
+void Service::State::park(Waiting& one, Park wanted) {
+  // Who has a place in a queue was let in before.
+  if (one.call->asked() == Asked::kRead) {
+    if (auto error = check_watchers(watches, limits)) {
+      return proceed(one, to_response(*error, headers));
+    }
+  }
+  ASSERT(one.poll == nullptr && one.request);
+  one.parked = time;
+  if (one.input_ended) wanted.until = time;
+  one.poll = std::make_unique<LongPoll>(watches, *this, one.request.value, std::move(wanted));
+}
+
+std::unique_ptr<LongPoll> Service::State::unpark(Waiting& one) {
+  one.begun = one.begun + (time - one.parked);
+  one.deadline = time + one.timeout;
+  return std::move(one.poll);
+}
+
+void Service::State::on_woken(std::uint64_t id, Woken woken) {
+  Waiting* found = find(by_request.at(id));
+  ASSERT(found != nullptr);
+  const std::unique_ptr<LongPoll> ended = unpark(*found);
+  refresh();
+  if (woken.why == Woken::Why::kStopping) {
+    node::Refused stopping{{Errc::kShuttingDown, "this node is stopping"}};
+    return proceed(*found, step(*found, std::move(stopping)));
+  }
+  proceed(*found, found->call->on_woken(site(), woken));
+}
+
 node::ClientToken Service::State::ask(Feed& feed, node::ClientOp op) {
+  return ask_until(feed, std::move(op), time + limits.request_timeout);
+}
+
+node::ClientToken Service::State::ask_until(Feed& feed, node::ClientOp op, Instant deadline) {
   Waiting& made = make_waiting();
   made.feed = &feed;
   const node::ClientToken token{made.token};
-  backend->on_client(time, token, std::move(op), time + limits.request_timeout);
+  backend->on_client(time, token, std::move(op), deadline);
   return token;
 }
 
@@ -281,7 +416,7 @@ void Service::State::drop(node::ClientToken token) {
   backend->on_client_gone(token);
 }
 
-Service::Service(const ServiceOptions& options, const ServiceLimits& limits, const kv::Store& store,
+Service::Service(const ServiceOptions& options, const ServiceLimits& limits, kv::Store& store,
                  const Vitals& vitals, Log& log)
     : state_(std::make_unique<State>(options, limits, store, vitals, log)) {}
 
@@ -298,7 +433,33 @@ void Service::set_limits(const ServiceLimits& limits) {
 }
 
 void Service::on_turn(Instant now) {
-  state_->time = std::max(state_->time, now);
+  State& s = *state_;
+  s.time = std::max(s.time, now);
+  s.beats.on_turn(s.time);
+  s.watches.now = s.time;
+  for (Bytes& command : s.queue_keeper.due(s.time)) {
+    s.start_own(std::make_unique<KeepPlacesCall>(), node::Write{node::Propose{std::move(command)}});
+  }
+}
+
+void Service::pump(Instant now) {
+  on_turn(now);
+  Watches& watches = state_->watches;
+  if (state_->vitals.stopping && !watches.stopping) {
+    watches.stopping = true;
+    watches.hub.ask_all_turns();
+  }
+  watches.bytes_left = limits::kWatchPumpBytes;
+  watches.alarms.ring(state_->time, limits::kWatchAlarmsPerPumpMax);
+  watches.hub.pump();
+}
+
+bool Service::has_more() const {
+  return state_->watches.hub.has_more();
+}
+
+Instant Service::next_wakeup() const {
+  return state_->watches.alarms.next();
 }
 
 const Wishes& Service::wishes() const {
@@ -326,9 +487,31 @@ void Service::on_request(Instant now, RequestId id, http::Request request) {
     s.start(now, id, context, std::move(*started));
     return;
   }
+  if (auto* beating = std::get_if<Beating>(&handled)) {
+    s.beat(now, id, context, std::move(*beating));
+    return;
+  }
   auto* response = std::get_if<http::Response>(&handled);
   ASSERT(response != nullptr);
   s.answer(id, root_of(request.path()), now, context.headers.traceparent, std::move(*response));
+}
+
+void Service::on_input_end(RequestId id) {
+  State& s = *state_;
+  const auto found = s.by_request.find(id.value);
+  if (found == s.by_request.end()) return;
+  const node::ClientToken token = found->second;
+  State::Waiting* ended = s.find(token);
+  ASSERT(ended != nullptr);
+  ended->input_ended = true;
+  if (ended->beats) return;
+  std::optional<node::ClientOp> op = ended->call->on_input_end();
+  if (!op && ended->poll != nullptr) return ended->poll->give_up();
+  if (!op) return;
+  if (ended->poll == nullptr) s.backend->on_client_gone(token);
+  if (ended->poll != nullptr) s.unpark(*ended);
+  ended->deadline = std::min(ended->deadline, s.time + s.limits.request_timeout);
+  s.ask_again(*ended, *std::move(op));
 }
 
 void Service::on_gone(RequestId id) {
@@ -339,8 +522,21 @@ void Service::on_gone(RequestId id) {
   s.by_request.erase(found);
   State::Waiting* gone = s.find(token);
   ASSERT(gone != nullptr);
+  const bool asked = !gone->beats && gone->poll == nullptr;
+  AfterGone after = gone->beats ? AfterGone(Forget{}) : gone->call->on_gone();
+  gone->request = {};
+  if (std::holds_alternative<GoOn>(after)) {
+    ASSERT(asked);
+    return;
+  }
+  gone->poll.reset();
+  if (asked) s.backend->on_client_gone(token);
+  if (auto* op = std::get_if<node::ClientOp>(&after)) {
+    gone->deadline = s.time + s.limits.request_timeout;
+    s.ask_again(*gone, std::move(*op));
+    return;
+  }
   s.free(*gone);
-  s.backend->on_client_gone(token);
 }
 
 http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
@@ -360,27 +556,20 @@ http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
 }
 
 void Service::complete(node::ClientToken token, node::ClientResult result) {
-  State& s = *state_;
-  State::Waiting* found = s.find(token);
+  state_->finish(token, std::move(result));
+}
+
+void Service::State::finish(node::ClientToken token, node::ClientResult result) {
+  Waiting* found = find(token);
   ASSERT(found != nullptr);
   if (found->feed != nullptr) {
     Feed* feed = found->feed;
-    s.free(*found);
+    free(*found);
     feed->on_result(std::move(result));
     return;
   }
-  s.refresh();
-  Step step = s.step(*found, std::move(result));
-  if (auto* op = std::get_if<node::ClientOp>(&step)) {
-    s.renew(*found);
-    s.backend->on_client(s.time, {found->token}, std::move(*op), found->deadline);
-    return;
-  }
-  auto& response = std::get<http::Response>(step);
-  const State::Waiting done = std::move(*found);
-  s.by_request.erase(done.request.value);
-  s.free(*found);
-  s.answer(done.request, done.root, done.begun, &done.traceparent, std::move(response));
+  refresh();
+  proceed(*found, step(*found, std::move(result)));
 }
 
 std::optional<http::Response> refuse_by_leader(const Site& site, const Context& context) {

@@ -20,8 +20,11 @@ struct ServiceLimits {
   std::size_t key_bytes = 0;
   std::size_t value_bytes = 0;
   std::size_t request_bytes = 0;
+  std::uint64_t txn_ops = 0;
   std::uint64_t page_items = 0;
   std::size_t page_bytes = 0;
+  std::uint64_t watchers = 0;
+  Duration wait{};
   std::uint64_t store_bytes = 0;
   Duration request_timeout{};
   bool redirect = false;  // [client] follower = "redirect".
@@ -44,6 +47,7 @@ struct ServiceOptions {
   std::string etcd_version;
   Duration election_timeout_min{};
   Instant started;
+  std::uint64_t seed = 0;
   std::vector<MemberInfo> listed_members;
   bool config_differs = false;  // The listed members are not those of the log: a warning.
   // Shown by /status?limits: dotted key and its value as JSON.
@@ -52,18 +56,23 @@ struct ServiceOptions {
 
 class Service final : public Front, public node::Clients {
  public:
-  Service(const ServiceOptions& options, const ServiceLimits& limits, const kv::Store& store,
+  Service(const ServiceOptions& options, const ServiceLimits& limits, kv::Store& store,
           const Vitals& vitals, Log& log);
   ~Service() override;
   void bind(Backend& backend, Responder& responder);  // Once, before the first request.
   void set_limits(const ServiceLimits& limits);
   // Before each pump: complete() is not told what time it is, and durations are measured by this.
   void on_turn(Instant now);
+  // After each pump: tells those who wait for changes of what was applied, or that it is time.
+  void pump(Instant now);
+  bool has_more() const;  // Some have not had their turn: do not sleep in the next poll.
+  Instant next_wakeup() const;
   const Wishes& wishes() const;
 
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
   void on_request(Instant now, RequestId id, http::Request request) override;
   void on_gone(RequestId id) override;
+  void on_input_end(RequestId id) override;
   http::Response refusal(Instant now, const http::Refusal& refusal) override;
 
   void complete(node::ClientToken token, node::ClientResult result) override;

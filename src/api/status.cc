@@ -66,8 +66,8 @@ std::string status_json(const Site& site, Instant now, bool with_limits) {
   add_member(json, "revision", stats.revision);
   add_member(json, "keys", stats.keys);
   add_member(json, "bytes", stats.bytes);
-  add_member(json, "leases", std::uint64_t{0});
-  add_member(json, "watchers", std::uint64_t{0});
+  add_member(json, "leases", stats.leases);
+  add_member(json, "watchers", site.watches.hub.watchers());
   add_name(json, "members");
   json += '[';
   bool first = true;
@@ -134,6 +134,8 @@ Handled handle_index(const Site& site, const Context& context) {
   if (auto error = context.parameters.only(kCommonParams)) return refuse(site, *error);
   return text_answer(200, site.headers,
                      "/kv/KEY      read, write, delete and list keys\n"
+                     "/lease       keys that end by time\n"
+                     "/watch/KEY   follow the changes of keys\n"
                      "/cluster     members and leader\n"
                      "/status      this node as JSON\n"
                      "/livez       200 while the process works\n"

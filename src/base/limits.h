@@ -29,7 +29,27 @@ inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, e
 inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
 inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
 inline constexpr std::size_t kTidyVersionsPerSliceMax = 512;   // Freed at once: 1 us each.
-inline constexpr std::size_t kTicketsMax = 64;                 // Also of members on their way in.
+inline constexpr std::size_t kCommandFieldsMax = 16384;        // Else it is no command.
+inline constexpr std::size_t kTransactionOpsMax = 512;         // Guards too, nested ones too: 413.
+inline constexpr std::size_t kTransactionDepthMax = 32;        // As deep as JSON may be.
+inline constexpr std::size_t kTransactionResultBytesMax = 4 * kMiB;    // Read in one: 413.
+inline constexpr std::size_t kTransactionKeysReadMax = 65536;          // Visited by a query: 413.
+inline constexpr std::size_t kLeasesMax = 2'000'000;                   // 507.
+inline constexpr std::uint64_t kLeaseIdMax = (1ULL << 63) - 1;         // 400.
+inline constexpr std::uint64_t kLeaseTtlMsMax = 9'000'000'000'000ULL;  // 400.
+inline constexpr std::size_t kLeaseKeysPerRevokeMax = 1024;  // Of one revision; others: the next.
+inline constexpr std::size_t kLeasesPerExpiryMax = 1024;     // Of one entry; others: the next.
+inline constexpr std::size_t kLeasesKeptMax = 4096;          // By one entry; others: the next.
+inline constexpr std::size_t kLeasesPerSliceMax = 1024;      // Visited by one query.
+inline constexpr std::size_t kLockNameBytesMax = 512;        // 413.
+inline constexpr std::size_t kLockOwnerBytesMax = 256;       // 400.
+inline constexpr std::size_t kLockWaitersShownMax = 1024;    // Of one lock; others are counted.
+inline constexpr std::size_t kLocksPerSliceMax = 1024;       // Visited by one query, and waiters.
+inline constexpr std::size_t kIdempotencyKeyBytesMax = 128;  // 400.
+inline constexpr std::size_t kFencesMax = 16;                // Of one request: 400.
+inline constexpr std::size_t kRepliesKeptMax = 65536;        // For retries: the oldest goes.
+inline constexpr std::size_t kReplyKeptBytesMax = 1 * kKiB;  // More: without prev and results.
+inline constexpr std::size_t kTicketsMax = 64;               // Also of members on their way in.
 inline constexpr std::uint64_t kTicketTtlMsMax = 24ULL * 3600 * 1000;
 inline constexpr std::size_t kPublishedMembersMax = 256;       // More: the command is refused.
 inline constexpr std::size_t kSnapshotKeysPerSliceMax = 4096;  // Visited by a writer.
@@ -121,8 +141,22 @@ inline constexpr std::size_t kHttpTurnedAwayMax = 256;             // Hear their
 inline constexpr std::size_t kHttpPipelineMax = 16;                // Then no more is read.
 inline constexpr std::size_t kHttpOutputBytesMax = 4 * kMiB;       // Then no more is read.
 inline constexpr std::size_t kHttpStreamBytes = 64 * kKiB;         // A stream waits above this.
-inline constexpr std::size_t kHttpDrainBytesMax = 64 * kKiB;       // Of a refused body, then close.
+inline constexpr std::size_t kHttpDrainBytesMax = 64 * kKiB;       // Of a refused body, to keep the
+                                                                   // connection; else it ends.
+inline constexpr std::size_t kHttpLingerBytesMax = 16 * kMiB;      // Thrown away after the end, for
+                                                                   // a client that is yet to read.
 inline constexpr std::size_t kJsonDepthMax = 32;
+
+// Watches and long-polls. In one iteration of the loop; what is left has its turn in the next one.
+inline constexpr std::size_t kWatchEventsPerPumpMax = 4096;  // New events that are looked at.
+inline constexpr std::size_t kWatchTurnsPerPumpMax = 128;    // Watchers that may read,
+inline constexpr std::size_t kWatchVisitsPerTurnMax = 512;   //   so many events each,
+inline constexpr std::size_t kWatchTurnBytes = 16 * kKiB;    //   and write about so much,
+inline constexpr std::size_t kWatchPumpBytes = 1 * kMiB;     //   all of them together so much.
+inline constexpr std::size_t kWatchAlarmsPerPumpMax = 512;   // Heartbeats and ends of long-polls.
+inline constexpr std::chrono::seconds kWatchHeartbeat{15};   // Without other output.
+inline constexpr std::chrono::seconds kWatchProgress{60};
+inline constexpr std::uint64_t kWatchersMax = 100'000;  // Of [limits] watchers: 429.
 
 // Configuration file.
 inline constexpr std::size_t kConfigFileBytesMax = 1 * kMiB;

@@ -44,6 +44,7 @@ Output standard_output() {
   output.terminal = isatty(STDOUT_FILENO) == 1;
   output.charset = output.terminal ? terminal_charset() : Charset::kAscii;
   output.out = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); };
+  output.flush = [] { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; };
   output.error = [](std::string_view sentence) {
     const std::string line = "raftd: " + std::string(sentence) + "\n";
     std::fwrite(line.data(), 1, line.size(), stderr);
@@ -87,6 +88,15 @@ Parsed execute(const Arguments& arguments, const Output& output) {
     case CommandId::kPut:
     case CommandId::kDelete:
     case CommandId::kList:
+    case CommandId::kIncrement:
+    case CommandId::kWatch:
+    case CommandId::kTransaction:
+    case CommandId::kLeaseGrant:
+    case CommandId::kLeaseKeepalive:
+    case CommandId::kLeaseRevoke:
+    case CommandId::kLeaseList:
+    case CommandId::kLock:
+    case CommandId::kElect:
     case CommandId::kStatus:
     case CommandId::kMembers:
     case CommandId::kHealth:

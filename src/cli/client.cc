@@ -1,13 +1,15 @@
 // The happy path is: the first endpoint answers. Possible failure modes are: nobody listens there
 // (the next one is asked), it knows no leader or is overloaded (asked again after a pause), it
-// sends us to the leader (we go), the answer does not come (a read is asked again; the outcome of a
-// write is unknown, and that is what the caller is told).
+// sends us to the leader (we go), the answer does not come (a read, or a write with a key, is asked
+// again; the outcome of another write is unknown, and so is that of one with a key when the time is
+// up: that is what the caller is told).
 #include "cli/client.h"
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
 
+#include "base/rng.h"
 #include "base/text.h"
 #include "http/json.h"
 
@@ -40,7 +42,25 @@ bool parse_endpoint(std::string_view text, Endpoint& endpoint) {
   return true;
 }
 
+// False: it does not send us anywhere.
+bool follow(const HttpAnswer& answer, Endpoint& endpoint) {
+  const auto location = answer.headers.find("location");
+  if (answer.status != 307 || location == answer.headers.end()) return false;
+  const std::size_t path = location->second.find('/', std::string_view("http://").size());
+  return parse_endpoint(std::string_view(location->second).substr(0, path), endpoint);
+}
+
+// Of an answer that is no success.
+bool may_be_done(const Question& question, const HttpAnswer& answer) {
+  return question.changes && error_outcome(answer) != "none";
+}
+
 }  // namespace
+
+std::string new_key() {
+  return strf("%016llx%016llx", static_cast<unsigned long long>(os_entropy()),
+              static_cast<unsigned long long>(os_entropy()));
+}
 
 Result<std::vector<Endpoint>> parse_endpoints(std::string_view text) {
   std::vector<Endpoint> out;
@@ -84,23 +104,24 @@ Client::Verdict Client::judge(const Question& question, const HttpAnswer& answer
     case 429:
     case 503:
       // The contract answers these before anything is done; who else would answer 503 is unknown.
-      return question.changes && error_outcome(answer) != "none" ? Verdict::kUnknown
-                                                                 : Verdict::kAgain;
-    case 500:
+      return may_be_done(question, answer) && question.key.empty() ? Verdict::kUnknown
+                                                                   : Verdict::kAgain;
     case 502:
     case 504:
-      if (question.changes) {
-        return error_outcome(answer) == "none" ? Verdict::kAgain : Verdict::kUnknown;
-      }
-      return answer.status == 500 ? Verdict::kFinal : Verdict::kAgain;
+      return may_be_done(question, answer) && question.key.empty() ? Verdict::kUnknown
+                                                                   : Verdict::kAgain;
+    case 500:
+      if (!question.changes) return Verdict::kFinal;
+      return may_be_done(question, answer) ? Verdict::kUnknown : Verdict::kAgain;
     default:
       return Verdict::kFinal;
   }
 }
 
-// A read may be asked elsewhere: one silent endpoint does not get all the time.
-Instant Client::attempt_deadline(const Question& question) {
-  if (question.changes || options_.endpoints.size() == 1) return deadline_;
+// What may be asked elsewhere: one silent endpoint does not get all the time.
+Instant Client::attempt_deadline(const Question& question) const {
+  const bool once = question.changes && question.key.empty();
+  if (once || options_.endpoints.size() == 1) return deadline_;
   const Duration left = deadline_ - transport_.now();
   return transport_.now() + std::max<Duration>(left / 2, std::min<Duration>(left, kPause));
 }
@@ -121,6 +142,8 @@ std::string Client::request_text(const Endpoint& endpoint, const Question& quest
                      " HTTP/1.1\r\nHost: " + (address.is_unix() ? "localhost" : address.text()) +
                      "\r\nConnection: close\r\nUser-Agent: raftd\r\n";
   if (!options_.token.empty()) text += "Authorization: Bearer " + options_.token + "\r\n";
+  if (!question.key.empty()) text += "Idempotency-Key: " + question.key + "\r\n";
+  if (!question.accept.empty()) text += "Accept: " + question.accept + "\r\n";
   if (!question.cluster.empty()) text += "Raftd-Cluster: " + question.cluster + "\r\n";
   if (question.changes || !question.body.empty()) {
     text += "Content-Length: " + std::to_string(question.body.size()) + "\r\n";
@@ -152,7 +175,7 @@ bool Client::wait_gone(const Endpoint& endpoint) {
     const std::string request = request_text(endpoint, question, deadline_);
     const Exchange exchange = transport_.exchange(endpoint.address, request, deadline_);
     if (exchange.stage == Exchange::Stage::kNotSent) return true;
-    transport_.pause(std::clamp<Duration>(deadline_ - transport_.now(), Duration{}, kPause));
+    pause();
   }
   return false;
 }
@@ -186,52 +209,72 @@ Result<Answer> Client::download(const Question& question, const std::function<St
     refused = exchange.stage == Exchange::Stage::kNotSent ? refused + 1 : 0;
     if (refused >= count) break;
     if (next_ % count == 0) {
-      transport_.pause(std::clamp<Duration>(deadline_ - transport_.now(), Duration{}, kPause));
+      pause();
     }
   }
   return nobody(problem);
 }
 
+Streamed Client::stream(const Question& question, Duration patience, const BodySink& sink) {
+  const Endpoint endpoint = options_.endpoints[next_++ % options_.endpoints.size()];
+  // A long timeout is for finding a stream, not for believing in one that says nothing.
+  const Instant deadline = std::min(attempt_deadline(question), transport_.now() + patience);
+  return {transport_.download(endpoint.address, request_text(endpoint, question, deadline),
+                              deadline, patience, sink),
+          endpoint};
+}
+
+Result<Answer> Client::write(Question question) {
+  question.changes = true;
+  question.takes_timeout = true;
+  if (question.key.empty()) question.key = new_key();
+  return ask(question);
+}
+
+void Client::pause() {
+  transport_.pause(std::clamp<Duration>(deadline_ - transport_.now(), Duration{}, kPause));
+}
+
 Result<Answer> Client::ask(const Question& question) {
   const std::size_t count = options_.endpoints.size();
-  std::size_t refused = 0;    // In a row.
-  std::size_t unhelpful = 0;  // Answers since the last pause.
+  std::size_t tries = 0;    // Since the last pause.
+  std::size_t refused = 0;  // Since the last answer.
   std::size_t redirects = 0;
+  bool done_perhaps = false;
   std::string problem = "no time was left";
   Endpoint endpoint = options_.endpoints[next_ % count];
   while (transport_.now() < deadline_) {
+    const Instant begun = transport_.now();
     const Instant deadline = attempt_deadline(question);
     const std::string request = request_text(endpoint, question, deadline);
-    Exchange exchange = transport_.exchange(endpoint.address, request, deadline);
+    Exchange exchange = transport_.exchange(endpoint.address, request, deadline + question.wait);
     const bool sent = exchange.stage != Exchange::Stage::kNotSent;
+    // The time for which the node was asked to wait is not time in which nobody helped.
+    if (sent) deadline_ = deadline_ + std::min(transport_.now() - begun, question.wait);
     if (exchange.stage == Exchange::Stage::kAnswered) {
       refused = 0;
       const HttpAnswer& answer = exchange.answer;
-      const auto location = answer.headers.find("location");
-      if (answer.status == 307 && location != answer.headers.end() && redirects < kRedirectsMax) {
-        const std::size_t path = location->second.find('/', std::string_view("http://").size());
-        if (parse_endpoint(std::string_view(location->second).substr(0, path), endpoint)) {
-          ++redirects;
-          continue;
-        }
+      if (redirects < kRedirectsMax && follow(answer, endpoint)) {
+        ++redirects;
+        continue;
       }
       const Verdict verdict = judge(question, answer);
       if (verdict == Verdict::kFinal) return Answer{std::move(exchange.answer), endpoint};
       problem = endpoint.url + ": " + error_message(answer);
       if (verdict == Verdict::kUnknown) return unknown_outcome(problem);
+      done_perhaps = done_perhaps || may_be_done(question, answer);
       redirects = 0;
     } else {
       problem = endpoint.url + ": " + exchange.problem;
-      if (sent && question.changes) return unknown_outcome(problem);
-      if (!sent && ++refused >= count) return nobody(problem);
+      if (sent && question.changes && question.key.empty()) return unknown_outcome(problem);
+      done_perhaps = done_perhaps || (sent && question.changes);
+      // A round of endpoints where nobody listens is the end, unless there is an outcome to learn.
+      if (!sent && ++refused >= count && !done_perhaps) return nobody(problem);
     }
     endpoint = options_.endpoints[++next_ % count];
-    if (sent && ++unhelpful >= count) {
-      unhelpful = 0;
-      transport_.pause(std::min<Duration>(kPause, deadline_ - transport_.now()));
-    }
+    if (++tries % count == 0) pause();
   }
-  return nobody(problem);
+  return done_perhaps ? unknown_outcome(problem) : nobody(problem);
 }
 
 }  // namespace raftd::cli

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/join.h"
+#include "cli/json_text.h"
 #include "cli/recover.h"
 #include "cli/sockets.h"
 #include "config/members.h"
@@ -71,8 +72,8 @@ Result<std::string> token_of(const Arguments& arguments) {
   return token;
 }
 
-// What is said of a new member.
-Status check_member_flags(const Arguments& arguments) {
+// Those of which a mistake would be told by a node only, or with another meaning.
+Status check_flags(const Arguments& arguments) {
   const auto refuse = [&](const char* flag, const char* expected) {
     return Error{Errc::kBadInput, strf("%s: found %s (expected %s)", flag,
                                        percent_escape(arguments.value(flag)).c_str(), expected)};
@@ -85,9 +86,16 @@ Status check_member_flags(const Arguments& arguments) {
   if (arguments.has("--name") && !is_member_name(arguments.value("--name"))) {
     return refuse("--name", "1 to 64 bytes of text that are not all digits");
   }
-  std::chrono::milliseconds ttl{};
-  if (arguments.has("--ttl") && !config::parse_duration(arguments.value("--ttl"), ttl)) {
-    return refuse("--ttl", "a duration such as 10m");
+  for (const char* flag : {"--ttl", "--wait"}) {
+    std::chrono::milliseconds duration{};
+    if (arguments.has(flag) && !config::parse_duration(arguments.value(flag), duration)) {
+      return refuse(flag, "a duration such as 10m");
+    }
+  }
+  std::uint64_t lease = 0;
+  if (arguments.has("--lease") &&
+      (!parse_u64(arguments.value("--lease"), lease) || lease < 1 || lease > kLeaseIdMax)) {
+    return refuse("--lease", "the id of a lease");
   }
   return Done{};
 }
@@ -103,7 +111,7 @@ std::string endpoints_of(const Arguments& arguments) {
 
 Result<Client::Options> client_options(const Arguments& arguments) {
   Client::Options options;
-  TRY([[maybe_unused]] const Done checked, check_member_flags(arguments));
+  TRY([[maybe_unused]] const Done checked, check_flags(arguments));
   TRY(options.endpoints, parse_endpoints(endpoints_of(arguments)));
   TRY(options.token, token_of(arguments));
   const bool joins =
@@ -125,11 +133,6 @@ Result<Client::Options> client_options(const Arguments& arguments) {
   return options;
 }
 
-bool is_key_command(CommandId id) {
-  return id == CommandId::kGet || id == CommandId::kPut || id == CommandId::kDelete ||
-         id == CommandId::kList;
-}
-
 }  // namespace
 
 int refused(const HttpAnswer& answer, const Output& output) {
@@ -143,14 +146,81 @@ int not_asked(const Error& error, const Output& output) {
   return kExitCannotAsk;
 }
 
-int ask_and_print(const Arguments& arguments, Client& client, const Input& input,
-                  const Output& output) {
-  const CommandId id = arguments.command->id;
-  if (id == CommandId::kSnapshotSave) return save_command(arguments, client, output);
-  if (id == CommandId::kExport) return export_command(arguments, client, output);
-  if (id == CommandId::kImport) return import_command(arguments, client, output);
-  return is_key_command(arguments.command->id) ? key_command(arguments, client, input, output)
-                                               : cluster_command(arguments, client, output);
+bool wants_json(const Arguments& arguments) {
+  return arguments.value("--output") == "json" || arguments.has("--json");
+}
+
+void print_body(const HttpAnswer& answer, const Output& output) {
+  output.out(without_newline(answer.body));
+  output.out("\n");
+}
+
+int print_field(const Arguments& arguments, const HttpAnswer& answer, std::string_view field,
+                const Output& output) {
+  if (wants_json(arguments)) {
+    print_body(answer, output);
+    return kExitDone;
+  }
+  const Result<http::JsonValue> body = http::parse_json(answer.body);
+  if (!body || (*body).field(field) == nullptr) {
+    output.error("done, but the answer was not understood: " + percent_escape(answer.body));
+    return kExitDone;
+  }
+  output.out(shown((*body).field(field)) + "\n");
+  return kExitDone;
+}
+
+int ask_and_print(const Arguments& arguments, const AskWays& ways, const Output& output) {
+  switch (arguments.command->id) {
+    case CommandId::kGet:
+    case CommandId::kPut:
+    case CommandId::kDelete:
+    case CommandId::kList:
+    case CommandId::kIncrement:
+      return key_command(arguments, ways, output);
+    case CommandId::kWatch:
+      return watch_command(arguments, ways, output);
+    case CommandId::kTransaction:
+      return transaction_command(arguments, ways, output);
+    case CommandId::kLeaseGrant:
+    case CommandId::kLeaseKeepalive:
+    case CommandId::kLeaseRevoke:
+    case CommandId::kLeaseList:
+      return lease_command(arguments, ways, output);
+    case CommandId::kLock:
+      return lock_command(arguments, ways, output);
+    case CommandId::kElect:
+      return elect_command(arguments, ways, output);
+    case CommandId::kSnapshotSave:
+      return save_command(arguments, ways.client, output);
+    case CommandId::kExport:
+      return export_command(arguments, ways.client, output);
+    case CommandId::kImport:
+      return import_command(arguments, ways.client, output);
+    case CommandId::kStatus:
+    case CommandId::kMembers:
+    case CommandId::kHealth:
+    case CommandId::kTransfer:
+    case CommandId::kMemberAdd:
+    case CommandId::kMemberRemove:
+    case CommandId::kMemberPromote:
+    case CommandId::kLeave:
+    case CommandId::kDescribeNode:
+      return cluster_command(arguments, ways.client, output);
+    case CommandId::kRun:
+    case CommandId::kJoin:
+    case CommandId::kCheckConfig:
+    case CommandId::kVersion:
+    case CommandId::kDescribeLogs:
+    case CommandId::kDescribeMetadata:
+    case CommandId::kSnapshotInspect:
+    case CommandId::kSnapshotRestore:
+    case CommandId::kRecover:
+    case CommandId::kRepair:
+      break;
+  }
+  ASSERT(false);
+  return kExitUsage;
 }
 
 int client_command(const Arguments& arguments, const Output& output) {
@@ -161,7 +231,8 @@ int client_command(const Arguments& arguments, const Output& output) {
   }
   SocketTransport transport;
   Client client(std::move(*options), transport);
-  return ask_and_print(arguments, client, read_standard_input, output);
+  PosixProcesses processes;
+  return ask_and_print(arguments, {client, read_standard_input, processes}, output);
 }
 
 Parsed join_command(const Arguments& arguments, config::Sources sources, const Output& output) {

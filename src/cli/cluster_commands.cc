@@ -8,10 +8,6 @@
 namespace raftd::cli {
 namespace {
 
-bool wants_json(const Arguments& arguments) {
-  return arguments.value("--output") == "json" || arguments.has("--json");
-}
-
 // What one endpoint said of itself, or why it said nothing.
 struct Said {
   Endpoint endpoint;
@@ -189,8 +185,7 @@ std::optional<http::JsonValue> ask_cluster(const Arguments& arguments, Client& c
   }
   exit = kExitDone;
   if (!wants_json(arguments)) return std::move(*body);
-  output.out(without_newline(http.body));
-  output.out("\n");
+  print_body(http, output);
   return std::nullopt;
 }
 
@@ -253,7 +248,7 @@ int make_ticket(const Arguments& arguments, Client& client, const Output& output
                                             .takes_timeout = true});
   if (!answer) return not_asked(answer.error(), output);
   if (answer->http.status / 100 != 2) return refused(answer->http, output);
-  output.out(std::string(without_newline(answer->http.body)) + "\n");
+  print_body(answer->http, output);
   return kExitDone;
 }
 
@@ -374,46 +369,17 @@ std::string node_text(const http::JsonValue& body) {
 }
 
 int cluster_command(const Arguments& arguments, Client& client, const Output& output) {
-  switch (arguments.command->id) {
-    case CommandId::kStatus:
-      return status(arguments, client, output);
-    case CommandId::kMembers:
-      return members(arguments, client, output);
-    case CommandId::kHealth:
-      return health(arguments, client, output);
-    case CommandId::kTransfer:
-      return transfer(arguments, client, output);
-    case CommandId::kMemberAdd:
-      return add_member(arguments, client, output);
-    case CommandId::kMemberRemove:
-      return remove_member(arguments, client, output);
-    case CommandId::kMemberPromote:
-      return promote_member(arguments, client, output);
-    case CommandId::kLeave:
-      return leave(arguments, client, output);
-    case CommandId::kDescribeNode:
-      return describe_node(arguments, client, output);
-    case CommandId::kRun:
-    case CommandId::kCheckConfig:
-    case CommandId::kGet:
-    case CommandId::kPut:
-    case CommandId::kDelete:
-    case CommandId::kList:
-    case CommandId::kDescribeLogs:
-    case CommandId::kDescribeMetadata:
-    case CommandId::kSnapshotSave:
-    case CommandId::kSnapshotInspect:
-    case CommandId::kSnapshotRestore:
-    case CommandId::kRecover:
-    case CommandId::kRepair:
-    case CommandId::kJoin:
-    case CommandId::kExport:
-    case CommandId::kImport:
-    case CommandId::kVersion:
-      break;
-  }
-  ASSERT(false);
-  return kExitUsage;
+  const CommandId id = arguments.command->id;
+  if (id == CommandId::kStatus) return status(arguments, client, output);
+  if (id == CommandId::kMembers) return members(arguments, client, output);
+  if (id == CommandId::kHealth) return health(arguments, client, output);
+  if (id == CommandId::kTransfer) return transfer(arguments, client, output);
+  if (id == CommandId::kMemberAdd) return add_member(arguments, client, output);
+  if (id == CommandId::kMemberRemove) return remove_member(arguments, client, output);
+  if (id == CommandId::kMemberPromote) return promote_member(arguments, client, output);
+  if (id == CommandId::kLeave) return leave(arguments, client, output);
+  ASSERT(id == CommandId::kDescribeNode);
+  return describe_node(arguments, client, output);
 }
 
 }  // namespace raftd::cli

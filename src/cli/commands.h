@@ -1,6 +1,10 @@
 // What the subcommands do. Each takes the checked arguments and gives the exit status.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+
+#include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/options.h"
@@ -10,17 +14,29 @@
 
 namespace raftd::cli {
 
-// get put del ls status members health transfer, describe node: makes the client and asks.
+// Of the contract, so that what is typed is refused before anybody is asked.
+inline constexpr std::uint64_t kLeaseIdMax = (1ULL << 63) - 1;
+inline constexpr std::chrono::seconds kLeaseTtlMax{9'000'000'000};
+
+// Those that ask a cluster: makes the client and asks.
 int client_command(const Arguments& arguments, const Output& output);
 
-// The same with the client given, for tests. input reads standard input.
-using Input = std::function<Result<std::string>()>;
-int ask_and_print(const Arguments& arguments, Client& client, const Input& input,
-                  const Output& output);
+// What they do besides printing; tests put their own in its place.
+using Input = std::function<Result<std::string>()>;  // Standard input, all of it.
+struct AskWays {
+  Client& client;
+  Input input;
+  Processes& processes;
+};
+int ask_and_print(const Arguments& arguments, const AskWays& ways, const Output& output);
 
 // One family each.
-int key_command(const Arguments& arguments, Client& client, const Input& input,
-                const Output& output);
+int key_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int transaction_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int watch_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int lease_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int lock_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int elect_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int cluster_command(const Arguments& arguments, Client& client, const Output& output);
 
 // describe logs, describe metadata: no node is asked.
@@ -47,5 +63,12 @@ std::string node_text(const http::JsonValue& body);
 // Prints why a question has no good answer: exit status 1 for a no, 2 for everything else.
 int refused(const HttpAnswer& answer, const Output& output);
 int not_asked(const Error& error, const Output& output);
+
+bool wants_json(const Arguments& arguments);
+// The body of an answer on one line.
+void print_body(const HttpAnswer& answer, const Output& output);
+// A field of it on a line, or with --output json all of it. The exit status.
+int print_field(const Arguments& arguments, const HttpAnswer& answer, std::string_view field,
+                const Output& output);
 
 }  // namespace raftd::cli

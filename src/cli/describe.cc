@@ -108,7 +108,7 @@ class EntryTexts {
     if (payload.size() < kStamp) return hex_text(payload);
     time_ms_ = load_le<std::uint64_t>(payload);
     const ByteView body = payload.subspan(kStamp);
-    const Result<kv::Command> decoded = kv::decode(body);
+    const Result<kv::Request> decoded = kv::decode(body);
     return decoded ? kv::describe(*decoded, options_.full, options_.hex) : hex_text(body);
   }
 

@@ -138,11 +138,9 @@ class Importer {
   int put(const Pair& pair, std::uint64_t line) {
     client_.restart_clock();
     const Result<Answer> answer =
-        client_.ask({.method = "PUT",
-                     .target = "/kv/" + http::percent_encode(pair.key, true),
-                     .body = pair.value,
-                     .changes = true,
-                     .takes_timeout = true});
+        client_.write({.method = "PUT",
+                       .target = "/kv/" + http::percent_encode(pair.key, true),
+                       .body = pair.value});
     if (!answer) return stop(line, answer.error().message, kExitCannotAsk);
     const HttpAnswer& http = (*answer).http;
     if (http.status == 200 || http.status == 201) return kExitDone;

@@ -1,39 +1,19 @@
-// get, put, del, ls.
+// get, put, del, incr, ls.
 #include <array>
+#include <charconv>
 #include <optional>
 
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
-#include "http/uri.h"
+#include "cli/query.h"
 
 namespace raftd::cli {
 namespace {
 
 constexpr std::uint64_t kPageItems = 1000;
 constexpr std::size_t kCellBytesMax = 64;  // Of a value in a table for people.
-
-std::string key_target(const std::string& key) {
-  return "/kv/" + http::percent_encode(key, true);
-}
-
-// "?a=1&b" from the flags that were given.
-class Query {
- public:
-  void add(std::string_view name) {
-    text_ += text_.empty() ? "?" : "&";
-    text_ += name;
-  }
-  void add(std::string_view name, std::string_view value) {
-    add(name);
-    text_ += "=" + http::percent_encode(value, false);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 // The flags that must be whole numbers; the first that is not.
 std::optional<std::string> misread_number(const Arguments& arguments) {
@@ -61,11 +41,17 @@ void add_conditions(const Arguments& arguments, Query& query) {
   if (arguments.has("--if-absent")) query.add("if", "absent");
 }
 
+void add_life(const Arguments& arguments, Query& query) {
+  if (arguments.has("--ttl")) query.add("ttl", arguments.value("--ttl"));
+  if (arguments.has("--lease")) query.add("lease", arguments.value("--lease"));
+}
+
 std::string misuse(const Arguments& arguments) {
   const int conditions = int{arguments.has("--cas")} + int{arguments.has("--if-exists")} +
                          int{arguments.has("--if-absent")};
   if (conditions > 1) return "only one of --cas, --if-exists and --if-absent";
   if (const auto number = misread_number(arguments)) return *number;
+  if (arguments.has("--ttl") && arguments.has("--lease")) return "only one of --ttl and --lease";
   if (arguments.command->id == CommandId::kList) return "";
   const bool prefix = arguments.has("--prefix");
   const bool empty = arguments.words[0].empty();
@@ -81,23 +67,15 @@ std::string misuse(const Arguments& arguments) {
   return "";
 }
 
-bool wants_json(const Arguments& arguments) {
-  return arguments.value("--output") == "json";
-}
-
-void print_body(const HttpAnswer& answer, const Output& output) {
-  output.out(without_newline(answer.body));
-  output.out("\n");
-}
-
 int get(const Arguments& arguments, Client& client, const Output& output) {
   Query query;
   if (wants_json(arguments)) query.add("meta");
   add_read_flags(arguments, query);
-  const Result<Answer> answer = client.ask({.method = "GET",
-                                            .target = key_target(arguments.words[0]) + query.text(),
-                                            .body = {},
-                                            .takes_timeout = true});
+  const Result<Answer> answer =
+      client.ask({.method = "GET",
+                  .target = key_target("/kv/", arguments.words[0]) + query.text(),
+                  .body = {},
+                  .takes_timeout = true});
   if (!answer) return not_asked(answer.error(), output);
   const HttpAnswer& http = (*answer).http;
   if (http.status != 200) return refused(http, output);
@@ -107,22 +85,6 @@ int get(const Arguments& arguments, Client& client, const Output& output) {
   }
   output.out(http.body);
   if (output.terminal && !http.body.ends_with('\n')) output.out("\n");
-  return kExitDone;
-}
-
-// A number of an answer's JSON, on a line.
-int print_field(const Arguments& arguments, const HttpAnswer& answer, std::string_view field,
-                const Output& output) {
-  if (wants_json(arguments)) {
-    print_body(answer, output);
-    return kExitDone;
-  }
-  const Result<http::JsonValue> body = http::parse_json(answer.body);
-  if (!body || (*body).field(field) == nullptr) {
-    output.error("done, but the answer was not understood: " + percent_escape(answer.body));
-    return kExitDone;
-  }
-  output.out(shown((*body).field(field)) + "\n");
   return kExitDone;
 }
 
@@ -137,12 +99,12 @@ int put(const Arguments& arguments, Client& client, const Input& input, const Ou
     value = std::move(*read);
   }
   Query query;
+  add_life(arguments, query);
   add_conditions(arguments, query);
-  const Result<Answer> answer = client.ask({.method = "PUT",
-                                            .target = key_target(arguments.words[0]) + query.text(),
-                                            .body = std::move(value),
-                                            .changes = true,
-                                            .takes_timeout = true});
+  const Result<Answer> answer =
+      client.write({.method = "PUT",
+                    .target = key_target("/kv/", arguments.words[0]) + query.text(),
+                    .body = std::move(value)});
   if (!answer) return not_asked(answer.error(), output);
   const HttpAnswer& http = (*answer).http;
   if (http.status != 200 && http.status != 201) return refused(http, output);
@@ -155,14 +117,41 @@ int del(const Arguments& arguments, Client& client, const Output& output) {
   if (arguments.has("--all")) query.add("all");
   if (arguments.has("--limit")) query.add("limit", arguments.value("--limit"));
   add_conditions(arguments, query);
-  const Result<Answer> answer = client.ask({.method = "DELETE",
-                                            .target = key_target(arguments.words[0]) + query.text(),
-                                            .body = {},
-                                            .changes = true,
-                                            .takes_timeout = true});
+  const Result<Answer> answer =
+      client.write({.method = "DELETE",
+                    .target = key_target("/kv/", arguments.words[0]) + query.text(),
+                    .body = {}});
   if (!answer) return not_asked(answer.error(), output);
   if ((*answer).http.status != 200) return refused((*answer).http, output);
   return print_field(arguments, (*answer).http, "deleted", output);
+}
+
+// A signed number of 64 bits; as one may be written, without a sign for plus.
+bool is_step(const std::string& text) {
+  std::int64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end;
+}
+
+int increment(const Arguments& arguments, Client& client, const Output& output) {
+  const std::string step = arguments.words.size() > 1 ? arguments.words[1] : "1";
+  if (!is_step(step)) {
+    output.error("incr: found " + percent_escape(step) + " (expected a whole number)");
+    return kExitUsage;
+  }
+  Query query;
+  query.add("incr", step);
+  add_life(arguments, query);
+  add_conditions(arguments, query);
+  const Result<Answer> answer =
+      client.write({.method = "POST",
+                    .target = key_target("/kv/", arguments.words[0]) + query.text(),
+                    .body = {}});
+  if (!answer) return not_asked(answer.error(), output);
+  const HttpAnswer& http = (*answer).http;
+  if (http.status != 200 && http.status != 201) return refused(http, output);
+  return print_field(arguments, http, "value", output);
 }
 
 // For a table on a terminal: long values are cut where a character begins.
@@ -216,7 +205,7 @@ class Lister {
     add_read_flags(arguments_, query);
     query.add("limit", std::to_string(std::min(left_, kPageItems)));
     if (!cursor.empty()) query.add("cursor", cursor);
-    return key_target(arguments_.words.empty() ? "" : arguments_.words[0]) + query.text();
+    return key_target("/kv/", arguments_.words.empty() ? "" : arguments_.words[0]) + query.text();
   }
 
   bool take(const http::JsonValue& body) {
@@ -260,48 +249,20 @@ class Lister {
 
 }  // namespace
 
-int key_command(const Arguments& arguments, Client& client, const Input& input,
-                const Output& output) {
+int key_command(const Arguments& arguments, const AskWays& ways, const Output& output) {
   const std::string wrong = misuse(arguments);
   if (!wrong.empty()) {
     output.error(wrong);
     return kExitUsage;
   }
-  switch (arguments.command->id) {
-    case CommandId::kGet:
-      return get(arguments, client, output);
-    case CommandId::kPut:
-      return put(arguments, client, input, output);
-    case CommandId::kDelete:
-      return del(arguments, client, output);
-    case CommandId::kList:
-      return Lister(arguments, client, output).run();
-    case CommandId::kRun:
-    case CommandId::kCheckConfig:
-    case CommandId::kStatus:
-    case CommandId::kMembers:
-    case CommandId::kHealth:
-    case CommandId::kTransfer:
-    case CommandId::kMemberAdd:
-    case CommandId::kMemberRemove:
-    case CommandId::kMemberPromote:
-    case CommandId::kLeave:
-    case CommandId::kDescribeLogs:
-    case CommandId::kDescribeMetadata:
-    case CommandId::kDescribeNode:
-    case CommandId::kSnapshotSave:
-    case CommandId::kSnapshotInspect:
-    case CommandId::kSnapshotRestore:
-    case CommandId::kRecover:
-    case CommandId::kRepair:
-    case CommandId::kJoin:
-    case CommandId::kExport:
-    case CommandId::kImport:
-    case CommandId::kVersion:
-      break;
-  }
-  ASSERT(false);
-  return kExitUsage;
+  Client& client = ways.client;
+  const CommandId id = arguments.command->id;
+  if (id == CommandId::kGet) return get(arguments, client, output);
+  if (id == CommandId::kPut) return put(arguments, client, ways.input, output);
+  if (id == CommandId::kDelete) return del(arguments, client, output);
+  if (id == CommandId::kIncrement) return increment(arguments, client, output);
+  ASSERT(id == CommandId::kList);
+  return Lister(arguments, client, output).run();
 }
 
 }  // namespace raftd::cli

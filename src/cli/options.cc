@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/text.h"
 #include "config/keys.h"
@@ -9,57 +10,14 @@
 namespace raftd::cli {
 namespace {
 
-constexpr std::array<Flag, 37> kFlags = {{
-    {"--config", "FILE", "the configuration file"},
-    {"--set", "KEY=VALUE", "override one key of the file; may be repeated", true},
-    {"--endpoints", "URL,URL,...",
-     "nodes to ask, in turn: http://HOST:PORT, HOST:PORT or unix:PATH (default: RAFTD_ENDPOINTS, "
-     "else http://127.0.0.1:2379)"},
-    {"--timeout", "DURATION", "for the whole command (default: 5s; join: 30s)"},
-    {"--output", "table|json", "json: the body of the answer, one line"},
-    {"--token-file", "FILE", "bearer token (default: the token in RAFTD_TOKEN)"},
-    {"--rev", "N", "read at this revision"},
-    {"--consistency", "LEVEL", "linearizable (default), sequential, stale"},
-    {"--min-revision", "N", "wait until the node has this revision"},
-    {"--cas", "N", "only if the key is at mod revision N; 0: only if it is absent"},
-    {"--if-exists", "", "only if the key exists"},
-    {"--if-absent", "", "only if the key does not exist"},
-    {"--prefix", "", "every key that begins with KEY"},
-    {"--all", "", "with --prefix '': yes, every key"},
-    {"--limit", "N", "at most N keys"},
-    {"--keys", "", "keys without values"},
-    {"--from", "N", "first index"},
-    {"--to", "N", "last index"},
-    {"--raw", "", "debug forms instead of a table"},
-    {"--hex", "", "all data as hexadecimal"},
-    {"--full", "", "long values in full"},
-    {"--json", "", "JSON instead of a table"},
-    {"--dry-run", "", "only say what would be done"},
-    {"--yes", "", "do not ask"},
-    {"--force", "", "recover: although a majority answers; member remove: although too few would"},
-    {"--join", "URL", "join the cluster of this node first, if that has not happened yet"},
-    {"--ticket", "", "make a ticket for raftd join, and print it", false, "member"},
-    {"--ticket", "FILE|-", "the ticket to join with; -: from standard input (default: ask URL)"},
-    {"--ttl", "DURATION", "how long the ticket is good (default: 10m)"},
-    {"--name", "NAME", "what the new member is called (default: name of the file, else n<id>)"},
-    {"--learner", "", "the new member stays a learner"},
-    {"--replaces", "ID", "the member that goes when the new one is a voter"},
-    {"--peer", "HOST:PORT", "where the other members reach the new one"},
-    {"--client", "URL", "where clients reach the new member"},
-    {"--help", "", "this text"},
-    {"-h", "", ""},
-    {"--version", "", "which raftd this is"},
-}};
-
 constexpr std::array<std::string_view, 4> kClientFlags = {"--endpoints", "--timeout", "--output",
                                                           "--token-file"};
 
 // first_word: of the command, as far as it is known.
 const Flag* find_flag(std::string_view name, std::string_view first_word) {
-  const auto found = std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) {
-    return f.name == name && (f.of.empty() || f.of == first_word);
-  });
-  return found == kFlags.end() || name.empty() ? nullptr : &*found;
+  for (const Flag& flag : flags())
+    if (flag.name == name && (flag.of.empty() || flag.of == first_word)) return &flag;
+  return nullptr;
 }
 
 bool takes(const Command& command, std::string_view flag) {
@@ -81,7 +39,7 @@ std::string perhaps(std::string_view word, const std::vector<std::string>& known
 
 Error unknown_flag(std::string_view name) {
   std::vector<std::string> known;
-  for (const Flag& flag : kFlags)
+  for (const Flag& flag : flags())
     if (!flag.help.empty()) known.emplace_back(flag.name);
   return usage("there is no option " + percent_escape(name) + perhaps(name, known));
 }
@@ -94,16 +52,24 @@ Error unknown_command(const std::string& name) {
                "; raftd --help lists them");
 }
 
-// Splits what was typed into words and flags; whose flags they are is not known yet.
-Status split(const std::vector<std::string>& typed, Arguments& out) {
+// No option begins with a digit: -5 is a number.
+bool is_flag(std::string_view word) {
+  return word.size() > 1 && word[0] == '-' && !(word[1] >= '0' && word[1] <= '9');
+}
+
+// Splits what was typed into words and flags; whose flags they are is not known yet. dashes: how
+// many words stand before the first "--".
+Status split(const std::vector<std::string>& typed, Arguments& out,
+             std::optional<std::size_t>& dashes) {
   for (std::size_t i = 0; i < typed.size(); ++i) {
     const std::string& word = typed[i];
     if (word == "--") {
+      dashes = out.words.size();
       out.words.insert(out.words.end(), typed.begin() + static_cast<std::ptrdiff_t>(i) + 1,
                        typed.end());
       break;
     }
-    if (!word.starts_with('-') || word == "-") {
+    if (!is_flag(word)) {
       out.words.push_back(word);
       continue;
     }
@@ -133,7 +99,6 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
-// Takes the command off the words.
 // "save|inspect|restore" of snapshot; empty: commands of this name have one word.
 std::string second_words(const std::string& name) {
   std::string out;
@@ -144,7 +109,8 @@ std::string second_words(const std::string& name) {
   return out;
 }
 
-Status choose(Arguments& out) {
+// Takes the command off the words.
+Status choose(Arguments& out, std::optional<std::size_t>& dashes) {
   if (out.words.empty()) {
     if (out.has("--version")) {
       out.command = find_command("version");
@@ -167,6 +133,32 @@ Status choose(Arguments& out) {
   out.command = find_command(name);
   if (out.command == nullptr) return unknown_command(name);
   out.words.erase(out.words.begin(), out.words.begin() + static_cast<std::ptrdiff_t>(used));
+  if (dashes) dashes = *dashes > used ? *dashes - used : 0;
+  return Done{};
+}
+
+// What stands behind the arguments and "--" is a program with options of its own. A "--" before the
+// arguments ends ours, as everywhere, and then another one begins the program.
+Status take_program(Arguments& out, std::optional<std::size_t> dashes) {
+  const Command& command = *out.command;
+  if (command.program == TakesProgram::kNo) return Done{};
+  const auto at = [&](std::size_t position) {
+    return out.words.begin() + static_cast<std::ptrdiff_t>(position);
+  };
+  auto begin = dashes ? at(*dashes) : out.words.end();
+  bool given = dashes.has_value();
+  if (dashes && *dashes < command.arguments_min) {
+    begin = std::find(begin, out.words.end(), "--");
+    given = begin != out.words.end();
+    if (given) begin = out.words.erase(begin);
+  }
+  out.program.assign(begin, out.words.end());
+  out.words.erase(begin, out.words.end());
+  const bool missing = out.program.empty() || out.program[0].empty();
+  if (missing && (given || command.program == TakesProgram::kNeeded)) {
+    const std::string name(command.name);
+    return usage(name + " needs a command to run: " + name + " " + std::string(command.arguments));
+  }
   return Done{};
 }
 
@@ -182,202 +174,7 @@ std::string flag_lines(const std::vector<std::string_view>& names, std::string_v
   return out;
 }
 
-std::vector<Command> node_commands() {
-  return {
-      {CommandId::kRun,
-       "run",
-       "",
-       "run a node in the foreground; \"run\" may be left out",
-       0,
-       0,
-       {"--config", "--set", "--join"}},
-      {CommandId::kJoin,
-       "join",
-       "URL",
-       "make this machine a member of the cluster at URL, and run it",
-       1,
-       1,
-       {"--config", "--set", "--ticket", "--name", "--learner", "--replaces", "--timeout",
-        "--token-file"}},
-      {CommandId::kCheckConfig,
-       "check-config",
-       "FILE",
-       "check a configuration file and print what is in effect",
-       1,
-       1,
-       {"--set"}},
-      {CommandId::kVersion, "version", "", "which raftd this is", 0, 0, {"--version"}},
-  };
-}
-
-std::vector<Command> key_commands() {
-  return {
-      {CommandId::kGet,
-       "get",
-       "KEY",
-       "print the value of a key",
-       1,
-       1,
-       {"--rev", "--consistency", "--min-revision"},
-       true},
-      {CommandId::kPut,
-       "put",
-       "KEY VALUE|-",
-       "store a value; -: from standard input",
-       2,
-       2,
-       {"--cas", "--if-exists", "--if-absent"},
-       true},
-      {CommandId::kDelete,
-       "del",
-       "KEY",
-       "delete a key, or all keys with a prefix",
-       1,
-       1,
-       {"--prefix", "--all", "--limit", "--cas", "--if-exists"},
-       true},
-      {CommandId::kList,
-       "ls",
-       "[PREFIX]",
-       "list keys and values",
-       0,
-       1,
-       {"--keys", "--limit", "--rev", "--consistency", "--min-revision"},
-       true},
-  };
-}
-
-std::vector<Command> cluster_commands() {
-  return {
-      {CommandId::kStatus, "status", "", "what each endpoint says of itself", 0, 0, {}, true},
-      {CommandId::kMembers, "members", "", "the members of the cluster", 0, 0, {}, true},
-      {CommandId::kHealth, "health", "", "is each endpoint ready?", 0, 0, {}, true},
-      {CommandId::kTransfer, "transfer", "[ID|NAME]", "hand leadership over", 0, 1, {}, true},
-      {CommandId::kLeave, "leave", "", "one node leaves the cluster for good", 0, 0, {}, true},
-      {CommandId::kMemberAdd,
-       "member add",
-       "[ID]",
-       "a ticket for a new member, or with ID the new member itself",
-       0,
-       1,
-       {"--ticket", "--ttl", "--peer", "--client", "--name", "--learner", "--replaces"},
-       true},
-      {CommandId::kMemberRemove,
-       "member remove",
-       "ID|NAME",
-       "take a member out of the cluster",
-       1,
-       1,
-       {"--force"},
-       true},
-      {CommandId::kMemberPromote,
-       "member promote",
-       "ID|NAME",
-       "make a voter of a learner",
-       1,
-       1,
-       {},
-       true},
-  };
-}
-
-std::vector<Command> backup_commands() {
-  return {
-      {CommandId::kSnapshotSave,
-       "snapshot save",
-       "FILE",
-       "save a snapshot of a node's state",
-       1,
-       1,
-       {},
-       true},
-      {CommandId::kSnapshotInspect,
-       "snapshot inspect",
-       "FILE",
-       "what is in a snapshot, and is it whole?",
-       1,
-       1,
-       {"--json"}},
-      {CommandId::kSnapshotRestore,
-       "snapshot restore",
-       "FILE",
-       "make a data directory of a new cluster from a snapshot",
-       1,
-       1,
-       {"--config", "--set", "--json"}},
-      {CommandId::kExport,
-       "export",
-       "[PREFIX]",
-       "print keys and values, one JSON object a line",
-       0,
-       1,
-       {},
-       true},
-      {CommandId::kImport,
-       "import",
-       "[FILE]",
-       "write what export printed; without FILE: from standard input",
-       0,
-       1,
-       {},
-       true},
-      {CommandId::kRecover,
-       "recover",
-       "",
-       "last resort: this node alone becomes a new cluster",
-       0,
-       0,
-       {"--config", "--set", "--dry-run", "--yes", "--force"}},
-      {CommandId::kRepair,
-       "repair",
-       "",
-       "a node whose log is damaged fetches from the others what it lacks",
-       0,
-       0,
-       {"--config", "--set"}},
-  };
-}
-
-std::vector<Command> describe_commands() {
-  return {
-      {CommandId::kDescribeLogs,
-       "describe logs",
-       "DIR",
-       "the log in a data directory",
-       1,
-       1,
-       {"--from", "--to", "--raw", "--hex", "--full", "--json"}},
-      {CommandId::kDescribeMetadata,
-       "describe metadata",
-       "DIR",
-       "term, vote, members, segments of a data directory",
-       1,
-       1,
-       {"--raw", "--json"}},
-      {CommandId::kDescribeNode,
-       "describe node",
-       "URL",
-       "the inside of a running node",
-       1,
-       1,
-       {"--json", "--timeout", "--token-file"}},
-  };
-}
-
 }  // namespace
-
-const std::vector<Command>& commands() {
-  static const std::vector<Command> all = [] {
-    std::vector<Command> list = node_commands();
-    for (std::vector<Command> (*more)() :
-         {key_commands, cluster_commands, backup_commands, describe_commands}) {
-      for (Command& command : more())
-        list.push_back(std::move(command));
-    }
-    return list;
-  }();
-  return all;
-}
 
 bool Arguments::has(std::string_view flag) const {
   return std::any_of(flags_.begin(), flags_.end(), [&](const auto& f) { return f.first == flag; });
@@ -398,14 +195,16 @@ std::vector<std::string> Arguments::values(std::string_view flag) const {
 
 Result<Arguments> parse_arguments(const std::vector<std::string>& typed) {
   Arguments out;
-  if (Status status = split(typed, out); !status) return std::move(status).error();
+  std::optional<std::size_t> dashes;
+  if (Status status = split(typed, out, dashes); !status) return std::move(status).error();
   out.help = out.has("--help") || out.has("-h");
   if (out.words.size() == 1 && out.words[0] == "help") {
     out.help = true;
     return out;
   }
-  if (Status status = choose(out); !status) return std::move(status).error();
+  if (Status status = choose(out, dashes); !status) return std::move(status).error();
   if (out.command == nullptr || out.help) return out;
+  if (Status status = take_program(out, dashes); !status) return std::move(status).error();
   const Command& command = *out.command;
   const std::string name(command.name);
   for (const auto& [flag, value] : out.flags()) {

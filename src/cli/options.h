@@ -18,6 +18,15 @@ enum class CommandId : std::uint8_t {
   kPut,
   kDelete,
   kList,
+  kIncrement,
+  kWatch,
+  kTransaction,
+  kLeaseGrant,
+  kLeaseKeepalive,
+  kLeaseRevoke,
+  kLeaseList,
+  kLock,
+  kElect,
   kStatus,
   kMembers,
   kHealth,
@@ -48,6 +57,8 @@ struct Flag {
   std::string_view of = {};  // The first word of the commands that it is for; empty: of any.
 };
 
+enum class TakesProgram : std::uint8_t { kNo, kMay, kNeeded };
+
 struct Command {
   CommandId id{};
   std::string_view name;       // "describe logs"
@@ -57,16 +68,20 @@ struct Command {
   std::size_t arguments_max = 0;
   std::vector<std::string_view> flags;  // Besides those of every client command.
   bool is_client = false;
+  TakesProgram program = TakesProgram::kNo;  // Behind "--".
 };
 
+// The tables.
 const std::vector<Command>& commands();
+const std::vector<Flag>& flags();
 
 // What was typed, checked against the table.
 class Arguments {
  public:
   const Command* command = nullptr;  // nullptr: --help without a command.
   bool help = false;
-  std::vector<std::string> words;  // After the command.
+  std::vector<std::string> words;    // After the command.
+  std::vector<std::string> program;  // Of a command that takes one; empty: none.
 
   bool has(std::string_view flag) const;
   std::string value(std::string_view flag, std::string_view otherwise = "") const;

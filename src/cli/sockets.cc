@@ -5,6 +5,8 @@
 #include "cli/sockets.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -32,7 +34,9 @@ std::string error_text(int code) {
 class Socket {
  public:
   Socket(int domain, Transport& clock)
-      : fd_(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), clock_(clock) {}
+      : fd_(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), clock_(clock) {
+    if (fd_ >= 0 && domain != AF_UNIX) notice_death();
+  }
   ~Socket() {
     if (fd_ >= 0) close(fd_);
   }
@@ -86,6 +90,15 @@ class Socket {
   }
 
  private:
+  // A wait for a lock lasts minutes, in which nothing is said: a machine that has lost its power is
+  // noticed by its kernel's silence, half a minute later. Without it the deadline is what is left.
+  void notice_death() {
+    const std::pair<int, int> probes[] = {{TCP_KEEPIDLE, 15}, {TCP_KEEPINTVL, 5}, {TCP_KEEPCNT, 3}};
+    const int on = 1;
+    if (setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0) return;
+    for (const auto& [option, seconds] : probes)
+      if (setsockopt(fd_, IPPROTO_TCP, option, &seconds, sizeof seconds) != 0) return;
+  }
   bool ready(short events, Instant deadline) {
     for (;;) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.now());
@@ -114,16 +127,13 @@ struct SocketTransport::Talk {
   const BodySink* sink = nullptr;
 
   Exchange over(Socket& socket) const {
-    Exchange result;
     ResponseReader reader = sink == nullptr ? ResponseReader() : ResponseReader(*sink);
-    result.problem = socket.send_all(request, deadline);
+    const std::string why_not_sent = socket.send_all(request, deadline);
     // A server may refuse before it has read everything, and close: then its answer counts.
-    const bool sent = result.problem.empty();
     const std::string why_no_answer = socket.receive(reader, deadline, patience);
     if (reader.complete()) return {Exchange::Stage::kAnswered, reader.answer(), ""};
-    result.stage = sent ? Exchange::Stage::kSent : Exchange::Stage::kNotSent;
-    if (sent) result.problem = why_no_answer;
-    return result;
+    if (!why_not_sent.empty()) return {Exchange::Stage::kNotSent, {}, why_not_sent};
+    return {Exchange::Stage::kSent, reader.answer(), why_no_answer};
   }
 };
 

@@ -17,8 +17,8 @@ struct Exchange {
     kAnswered,
   };
   Stage stage = Stage::kNotSent;
-  HttpAnswer answer;    // If kAnswered.
-  std::string problem;  // Else: why, for a person.
+  HttpAnswer answer;    // Else: what has come of it.
+  std::string problem;  // Unless kAnswered: why, for a person.
 };
 
 class Transport {

@@ -282,8 +282,11 @@ std::vector<std::pair<std::string, std::string>> limits_as_json(const Config& co
   number("limits.value_bytes", config.limits.value_bytes);
   number("limits.request_bytes", config.limits.request_bytes);
   number("limits.header_bytes", config.limits.header_bytes);
+  number("limits.txn_ops", config.limits.txn_ops);
   number("limits.page_items", config.limits.page_items);
   number("limits.page_bytes", config.limits.page_bytes);
+  duration("limits.wait", config.limits.wait);
+  number("limits.watchers", config.limits.watchers);
   number("limits.store_bytes", config.limits.store_bytes);
   number("raft.max_pending_bytes", config.raft.max_pending_bytes);
   number("client.max_connections", config.client.max_connections);

@@ -87,8 +87,11 @@ struct Config {
     std::uint64_t value_bytes = 1 * limits::kMiB;
     std::uint64_t request_bytes = limits::kRequestBytesMax;
     std::uint64_t header_bytes = limits::kHttpHeaderBytesMax;
+    std::uint64_t txn_ops = limits::kTransactionOpsMax;
     std::uint64_t page_items = 10'000;
     std::uint64_t page_bytes = 1 * limits::kMiB;
+    milliseconds wait{600'000};
+    std::uint64_t watchers = limits::kWatchersMax;
     std::uint64_t store_bytes = 8192 * limits::kMiB;
   } limits;
 

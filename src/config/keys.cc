@@ -310,12 +310,14 @@ void limit_keys(std::vector<Key>& keys) {
       size("limits.request_bytes", FIELD(limits.request_bytes), kKiB, limits::kRequestBytesMax));
   keys.push_back(
       size("limits.header_bytes", FIELD(limits.header_bytes), kKiB, limits::kHttpHeaderBytesMax));
-  keys.push_back(integer<std::int64_t>("limits.txn_ops", nullptr, 1, 512));
+  keys.push_back(integer<std::uint64_t>("limits.txn_ops", FIELD(limits.txn_ops), 1,
+                                        limits::kTransactionOpsMax));
   keys.push_back(integer<std::uint64_t>("limits.page_items", FIELD(limits.page_items), 1, 100'000));
   keys.push_back(size("limits.page_bytes", FIELD(limits.page_bytes), kKiB, 16 * kMiB));
-  keys.push_back(duration("limits.wait", nullptr, milliseconds(1), hours(24)));
+  keys.push_back(duration("limits.wait", FIELD(limits.wait), milliseconds(1), hours(24)));
   keys.push_back(size("limits.store_bytes", FIELD(limits.store_bytes), 1, kSizeMax));
-  keys.push_back(integer<std::int64_t>("limits.watchers", nullptr, 1, 100'000));
+  keys.push_back(
+      integer<std::uint64_t>("limits.watchers", FIELD(limits.watchers), 1, limits::kWatchersMax));
 }
 
 void api_keys(std::vector<Key>& keys) {

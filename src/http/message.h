@@ -46,6 +46,9 @@ class BodySource {
   };
   virtual ~BodySource() = default;
   virtual Next next(std::string& out) = 0;
+  // It waits for what may never happen: a client that does not read for a while is not hung up on,
+  // and one that closes its side wants no more of it.
+  virtual bool lasting() const { return false; }
   // After kEnd: whole header lines that follow a chunked body (RFC 9110, 6.5).
   virtual std::string trailers() { return {}; }
 };

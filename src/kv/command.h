@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "kv/types.h"
 
 namespace raftd::kv {
 
@@ -25,18 +27,44 @@ struct Condition {
   std::uint64_t mod = 0;
 };
 
+// What a write does with the lease of its key.
+struct LeaseChoice {
+  enum class Kind : std::uint8_t {
+    kNone = 0,     // The key becomes permanent.
+    kKeep = 1,     // As it is.
+    kAttach = 2,   // number: the id of a lease that exists.
+    kPrivate = 3,  // number: ms to live, of a lease of its own that ends when no key uses it.
+  };
+  Kind kind = Kind::kNone;
+  std::uint64_t number = 0;
+};
+
 // Texts are views: encode's caller and decode's argument must outlive them.
 struct Put {
   std::string_view key;
   std::string_view value;
-  Condition condition;
+  Condition condition{};
   bool want_prev = false;
+  LeaseChoice lease{};
 };
 struct Delete {
   std::string_view key;
-  Condition condition;
+  Condition condition{};
   bool want_prev = false;
 };
+// Adds to a decimal number; an absent key counts as 0.
+struct Increment {
+  std::string_view key;
+  std::int64_t by = 1;
+  Condition condition{};
+  LeaseChoice lease{LeaseChoice::Kind::kKeep, 0};
+};
+// Renews the lease of a key. Changes no revision.
+struct Touch {
+  std::string_view key;
+  std::uint64_t ttl_ms = 0;  // Its length from now on; 0: as it is. Only if no other key uses it.
+};
+
 struct DeletePrefix {
   std::string_view prefix;  // Empty: every key.
   std::uint64_t limit = 0;  // Smallest keys first; 0: all.
@@ -77,10 +105,130 @@ struct ClaimMember {
 struct DropTickets {
   std::uint64_t id = 0;  // 0: all that have expired unused.
 };
-using Command = std::variant<Put, Delete, DeletePrefix, PublishMember, Compact, ReserveMember,
-                             ClaimMember, DropTickets>;
 
-Bytes encode(const Command& command);               // kStampBytes zeros, then the command.
-Result<Command> decode(ByteView command) noexcept;  // Without the stamp. kBadInput, kUnsupported.
+// What must be true for a transaction to take its first branch.
+struct Guard {
+  enum class Target : std::uint8_t {
+    kMod = 0,  // An absent key has 0.
+    kCreate = 1,
+    kVersion = 2,
+    kLease = 3,
+    kValue = 4,          // Of an absent key no comparison is true.
+    kExists = 5,         // number 1: some key in the span exists; 0: none does. kEqual only.
+    kFence = 6,          // The lock or election of that name is held with the token. kEqual only.
+    kElectionFence = 7,  // The same of an election alone.
+  };
+  enum class Relation : std::uint8_t {
+    kEqual = 0,
+    kNotEqual = 1,
+    kLess = 2,
+    kGreater = 3,
+    kLessEqual = 4,
+    kGreaterEqual = 5,
+  };
+  Target target{};
+  Relation relation{};
+  Span span;  // Of more than one key: each must satisfy it; an empty span as one absent key.
+  std::uint64_t number = 0;
+  std::string_view value;  // kValue.
+  bool is_fence() const { return target == Target::kFence || target == Target::kElectionFence; }
+};
+
+struct Get {
+  std::string_view key;
+};
+struct List {
+  Span span;
+  std::uint64_t limit = 0;  // 0: only the bounds of a transaction's results.
+  bool keys_only = false;
+};
+struct DeleteSpan {
+  Span span;
+  bool want_prev = false;
+};
+struct TransactionOp;
+// All operations of one branch, in order, with one revision: each sees what those before it wrote.
+// One that cannot be done undoes all of it. A Put or Increment in it has no condition.
+struct Transaction {
+  std::vector<Guard> guards;
+  std::vector<TransactionOp> then;
+  std::vector<TransactionOp> otherwise;
+};
+struct TransactionOp {
+  std::variant<Put, Delete, DeleteSpan, Get, List, Increment, Touch, Transaction> op;
+};
+
+struct GrantLease {
+  LeaseId id = 0;  // 0: the store chooses one that nobody had.
+  std::uint64_t ttl_ms = 0;
+};
+// Each that exists lives for its whole time again. In one entry: beats are many.
+struct KeepLeases {
+  std::vector<LeaseId> ids;
+};
+struct RevokeLease {
+  LeaseId id = 0;
+};
+// A chore: ends leases that are due at the time of its entry, a bounded number.
+struct ExpireLeases {};
+
+// Takes a lock, or a place in its queue. Precondition of all with a space: kLocks or kElections.
+struct Acquire {
+  Space space = Space::kLocks;
+  std::string_view name;
+  std::uint64_t ttl_ms = 0;  // Of the lock, once it is held.
+  std::string_view owner;    // For people.
+  std::string_view value;    // Of an election.
+  bool wait = false;         // In the queue, if it is held.
+};
+struct KeepLock {
+  Space space = Space::kLocks;
+  std::string_view name;
+  Revision token = 0;
+  std::uint64_t ttl_ms = 0;  // From now on; 0: as it was.
+};
+struct Release {
+  Space space = Space::kLocks;
+  std::string_view name;
+  Revision token = 0;  // 0: whoever holds it.
+};
+// Another value of an election that is held.
+struct Proclaim {
+  std::string_view name;
+  Revision token = 0;
+  std::string_view value;
+};
+// Whoever waits in that place wants the lock no longer.
+struct LeaveQueue {
+  Space space = Space::kLocks;
+  std::string_view name;
+  Revision place = 0;
+};
+
+using Command =
+    std::variant<Put, Delete, DeletePrefix, PublishMember, Compact, ReserveMember, ClaimMember,
+                 DropTickets, Increment, Touch, Transaction, GrantLease, KeepLeases, RevokeLease,
+                 ExpireLeases, Acquire, KeepLock, Release, Proclaim, LeaveQueue>;
+
+// Held with exactly this token, or the write is refused. kKeys: a lock or an election of the name.
+struct Fence {
+  Space space = Space::kKeys;
+  std::string_view name;
+  Revision token = 0;
+};
+// On which terms a command is applied.
+struct Terms {
+  std::string_view idempotency_key;  // Empty: none.
+  std::uint64_t request_hash = 0;    // Of all that makes it this request.
+  std::vector<Fence> fences;
+  bool none() const { return idempotency_key.empty() && fences.empty(); }
+};
+struct Request {
+  Command command;
+  Terms terms;
+};
+
+Bytes encode(const Command& command, const Terms& terms = {});  // kStampBytes zeros, then both.
+Result<Request> decode(ByteView command) noexcept;  // Without the stamp. kBadInput, kUnsupported.
 
 }  // namespace raftd::kv

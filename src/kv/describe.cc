@@ -55,6 +55,29 @@ class Line {
         return word("if", "absent");
     }
   }
+  void lease(const LeaseChoice& choice) {
+    switch (choice.kind) {
+      case LeaseChoice::Kind::kNone:
+        return;
+      case LeaseChoice::Kind::kKeep:
+        return word("lease", "keep");
+      case LeaseChoice::Kind::kAttach:
+        return number("lease", choice.number);
+      case LeaseChoice::Kind::kPrivate:
+        return number("ttl_ms", choice.number);
+    }
+  }
+  void signed_number(const char* name, std::int64_t value) {
+    field(name);
+    text_ += std::to_string(value);
+  }
+  void terms(const Terms& terms) {
+    if (!terms.idempotency_key.empty()) bytes("idempotency_key", terms.idempotency_key);
+    for (const Fence& fence : terms.fences) {
+      bytes("fence", fence.name);
+      number("token", fence.token);
+    }
+  }
   std::string take() && { return std::move(text_) + " }"; }
 
  private:
@@ -90,6 +113,7 @@ void write(Line& line, const Put& put) {
   line.bytes("key", put.key);
   line.value("value", put.value);
   line.condition(put.condition);
+  line.lease(put.lease);
 }
 
 void write(Line& line, const Delete& del) {
@@ -134,6 +158,74 @@ void write(Line& line, const DropTickets& drop) {
   if (drop.id != 0) line.number("id", drop.id);
 }
 
+void write(Line& line, const Increment& increment) {
+  line.bytes("key", increment.key);
+  line.signed_number("by", increment.by);
+  line.condition(increment.condition);
+  line.lease(increment.lease);
+}
+
+void write(Line& line, const Touch& touch) {
+  line.bytes("key", touch.key);
+  if (touch.ttl_ms != 0) line.number("ttl_ms", touch.ttl_ms);
+}
+
+void write(Line& line, const Transaction& transaction) {
+  line.number("guards", transaction.guards.size());
+  line.number("then", transaction.then.size());
+  line.number("else", transaction.otherwise.size());
+}
+
+void write(Line& line, const GrantLease& grant) {
+  if (grant.id != 0) line.number("id", grant.id);
+  line.number("ttl_ms", grant.ttl_ms);
+}
+
+void write(Line& line, const KeepLeases& keep) {
+  line.number("leases", keep.ids.size());
+  if (!keep.ids.empty()) line.number("first", keep.ids.front());
+}
+
+void write(Line& line, const RevokeLease& revoke) {
+  line.number("id", revoke.id);
+}
+
+void write(Line&, const ExpireLeases&) {}
+
+void name_lock(Line& line, Space space, std::string_view name) {
+  line.bytes(space == Space::kElections ? "election" : "lock", name);
+}
+
+void write(Line& line, const Acquire& acquire) {
+  name_lock(line, acquire.space, acquire.name);
+  line.number("ttl_ms", acquire.ttl_ms);
+  if (!acquire.owner.empty()) line.bytes("owner", acquire.owner);
+  if (acquire.space == Space::kElections) line.value("value", acquire.value);
+  line.word("wait", acquire.wait ? "true" : "false");
+}
+
+void write(Line& line, const KeepLock& keep) {
+  name_lock(line, keep.space, keep.name);
+  line.number("token", keep.token);
+  if (keep.ttl_ms != 0) line.number("ttl_ms", keep.ttl_ms);
+}
+
+void write(Line& line, const Release& release) {
+  name_lock(line, release.space, release.name);
+  if (release.token != 0) line.number("token", release.token);
+}
+
+void write(Line& line, const Proclaim& proclaim) {
+  name_lock(line, Space::kElections, proclaim.name);
+  line.number("token", proclaim.token);
+  line.value("value", proclaim.value);
+}
+
+void write(Line& line, const LeaveQueue& leave) {
+  name_lock(line, leave.space, leave.name);
+  line.number("place", leave.place);
+}
+
 const char* name_of(const Put&) {
   return "Put";
 }
@@ -158,17 +250,54 @@ const char* name_of(const ClaimMember&) {
 const char* name_of(const DropTickets&) {
   return "DropTickets";
 }
+const char* name_of(const Increment&) {
+  return "Increment";
+}
+const char* name_of(const Touch&) {
+  return "Touch";
+}
+const char* name_of(const Transaction&) {
+  return "Transaction";
+}
+const char* name_of(const GrantLease&) {
+  return "GrantLease";
+}
+const char* name_of(const KeepLeases&) {
+  return "KeepLeases";
+}
+const char* name_of(const RevokeLease&) {
+  return "RevokeLease";
+}
+const char* name_of(const ExpireLeases&) {
+  return "ExpireLeases";
+}
+const char* name_of(const Acquire&) {
+  return "Acquire";
+}
+const char* name_of(const KeepLock&) {
+  return "KeepLock";
+}
+const char* name_of(const Release&) {
+  return "Release";
+}
+const char* name_of(const Proclaim&) {
+  return "Proclaim";
+}
+const char* name_of(const LeaveQueue&) {
+  return "LeaveQueue";
+}
 
 }  // namespace
 
-std::string describe(const Command& command, bool full, bool hex) {
+std::string describe(const Request& request, bool full, bool hex) {
   return std::visit(
       [&](const auto& body) {
         Line line(name_of(body), full, hex);
         write(line, body);
+        line.terms(request.terms);
         return std::move(line).take();
       },
-      command);
+      request.command);
 }
 
 }  // namespace raftd::kv

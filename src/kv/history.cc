@@ -39,20 +39,20 @@ Revision Store::State::compaction_target(machine::ClusterTime at) const {
     }
   }
   // What is dropped already but not freed yet must not be counted again.
-  const bool tidy = changes.empty() || changes.front().revision > stats.compact_revision;
+  const bool tidy = changes.empty() || changes.front().revision() > stats.compact_revision;
   if (tidy && stats.history_bytes > history.bytes && !changes.empty()) {
     // Down to three quarters, so that this is not needed again at once.
     const double keep =
         0.75 * static_cast<double>(history.bytes) / static_cast<double>(stats.history_bytes);
     const auto kept = static_cast<std::size_t>(keep * static_cast<double>(changes.size()));
-    target =
-        std::max(target, changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
+    target = std::max(target,
+                      changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision());
   }
   return std::min(target, stats.revision);
 }
 
 Revision Store::State::tidy_up_to() const {
-  Revision up_to = stats.compact_revision;
+  Revision up_to = std::min(stats.compact_revision, watched_after);
   for (const Revision from : held)
     up_to = std::min(up_to, from);
   return up_to;
@@ -60,26 +60,38 @@ Revision Store::State::tidy_up_to() const {
 
 bool Store::State::tidy_slice() {
   std::size_t freed = 0;
-  while (!discarded.empty()) {
+  while (!discarded_leases.empty()) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
-    freed += 1 + discarded.begin()->second.older_count();
-    discarded.erase(discarded.begin());
+    freed += 1 + discarded_leases.begin()->second.keys.size();
+    discarded_leases.erase(discarded_leases.begin());
+  }
+  while (!discarded_retries.empty()) {
+    if (freed++ >= limits::kTidyVersionsPerSliceMax) return true;
+    discarded_retries.drop_oldest();
+  }
+  for (Keys& keys : discarded) {
+    while (!keys.empty()) {
+      if (freed >= limits::kTidyVersionsPerSliceMax) return true;
+      freed += 1 + keys.begin()->second.older_count();
+      keys.erase(keys.begin());
+    }
   }
   const Revision up_to = tidy_up_to();
-  while (!changes.empty() && changes.front().revision <= up_to) {
+  while (!changes.empty() && changes.front().revision() <= up_to) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
     const Change change = changes.front();
     changes.pop_front();
     ++changes_dropped;
+    trimmed = change.revision();
     ++freed;
     const std::uint64_t newest_mod = change.key->second.newest().mod;
     stats.history_bytes -= sizeof(Change);
-    change.key->second.drop_before(change.revision, [&](const Version& version) {
+    change.key->second.drop_before(change.revision(), [&](const Version& version) {
       ++freed;
       // The newest version is no history; it is dropped only as a tombstone.
       if (version.mod != newest_mod) stats.history_bytes -= history_weight(version);
     });
-    if (change.key->second.empty()) keys.erase(change.key);
+    if (change.key->second.empty()) in(change.space()).erase(change.key);
   }
   return false;
 }
@@ -87,6 +99,8 @@ bool Store::State::tidy_slice() {
 std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
   const auto expiry = state_->next_expiry();
   if (expiry && *expiry <= now) return encode(DropTickets{});
+  const auto& deadlines = state_->deadlines;
+  if (!deadlines.empty() && deadlines.begin()->first <= now) return encode(ExpireLeases{});
   const Revision target = state_->compaction_target(now);
   if (target <= state_->stats.compact_revision) return std::nullopt;
   return encode(Compact{target});
@@ -95,10 +109,13 @@ std::optional<Bytes> Store::chore(machine::ClusterTime now) const {
 std::optional<machine::ClusterTime> Store::next_chore() const {
   const State& s = *state_;
   if (s.compaction_target({0}) > s.stats.compact_revision) return machine::ClusterTime{0};
-  const auto expiry = s.next_expiry();
-  if (s.times.empty()) return expiry;
-  const machine::ClusterTime old = due(s.times.front().last, s.history.age_ms);
-  return expiry ? std::min(*expiry, old) : old;
+  std::optional<machine::ClusterTime> next = s.next_expiry();
+  const auto consider = [&](machine::ClusterTime time) {
+    next = next ? std::min(*next, time) : time;
+  };
+  if (!s.deadlines.empty()) consider(s.deadlines.begin()->first);
+  if (!s.times.empty()) consider(due(s.times.front().last, s.history.age_ms));
+  return next;
 }
 
 bool Store::tidy_slice() {

@@ -3,15 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+#include "kv/types.h"
 #include "machine/state_machine.h"
 
 namespace raftd::kv {
-
-using Revision = std::uint64_t;  // 1: an empty store; +1 per write that changes something.
 
 struct Item {
   std::string key;
@@ -19,24 +20,170 @@ struct Item {
   Revision mod = 0;
   Revision create = 0;
   std::uint64_t version = 0;  // Writes since creation, from 1.
+  LeaseId lease = 0;          // 0: none.
+  std::uint64_t ttl_ms = 0;   // With a lease: what is left of its time.
 };
 
-// Of Put, Delete, DeletePrefix.
-struct WriteReply final : machine::Reply {
+// Of every write that goes through the store.
+struct StoreReply : machine::Reply {
   enum class Result : std::uint8_t {
     kDone,
     kModDiffers,  // The condition kModIs does not hold; also when the key is absent.
     kExists,      // kAbsent does not hold.
     kAbsent,      // kExists does not hold.
     kBadCommand,  // It did not decode: nothing was changed.
+    kFenced,      // A fence is not held: message is its name, number its token.
+    kMismatch,    // The idempotency key belongs to another request.
+    kNotFound,    // Touch: the key is absent.
+    kNotANumber,
+    kOverflow,
+    kLeaseNotFound,
+    kLeaseExists,
+    kNoLease,        // Touch: the key has none.
+    kSharedLease,    // Touch with a time to live: others use the lease as well.
+    kTooManyLeases,  // limits::kLeasesMax.
+    kTooLarge,       // The results of a transaction.
+    kLocked,         // By somebody else.
+    kWaiting,        // Acquire: it has a place in the queue.
+    kLockLost,       // It is not held with that token.
   };
   Result result = Result::kDone;
-  Revision revision = 0;      // Of this write; the store's if nothing changed.
+  Revision revision = 0;     // Of this write; the store's if nothing changed.
+  bool replayed = false;     // This is what the same request was answered before;
+  bool truncated = false;    //   without what was too long to be kept: see reply_codec.h.
+  std::uint64_t index = 0;   // replayed: of the entry that did it.
+  std::string message;       // kBadCommand: why. kFenced: the name. kTooLarge: which limit.
+  std::uint64_t number = 0;  // kFenced: the token. kLeaseNotFound: the id. kTooLarge: the limit.
+};
+
+// Of Put, Delete, DeletePrefix, Increment, Touch.
+struct WriteReply final : StoreReply {
   bool created = false;       // Put: the key was not there.
   std::uint64_t deleted = 0;  // Keys.
   bool more = false;          // DeletePrefix: some are left beyond the limit.
   std::optional<Item> prev;   // Before the write if asked for; the present one if refused.
-  std::string message;        // kBadCommand: why.
+  std::int64_t value = 0;     // Increment: the sum.
+  LeaseId lease = 0;          // Put, Increment, Touch: of the key now.
+  std::uint64_t ttl_ms = 0;   // Its whole time to live.
+};
+
+struct TransactionReply;
+// Of one operation of a transaction, in the order of its branch. The revision is the transaction's.
+struct OpReply {
+  WriteReply write;                               // Put, Delete, DeleteSpan, Increment, Touch.
+  std::vector<Item> items;                        // Get: one or none. List. DeleteSpan: want_prev.
+  bool more = false;                              // List: some are left.
+  std::unique_ptr<TransactionReply> transaction;  // Of a nested one.
+};
+struct TransactionReply final : StoreReply {
+  bool succeeded = false;        // The first branch was taken.
+  std::size_t failed_guard = 0;  // The first that is false; of the outermost transaction.
+  std::string failed_key;        // Of an operation that could not be done.
+  std::vector<OpReply> results;
+};
+
+// Of GrantLease, RevokeLease.
+struct LeaseReply final : StoreReply {
+  LeaseId id = 0;
+  std::uint64_t ttl_ms = 0;
+  std::uint64_t deleted = 0;  // RevokeLease: keys.
+};
+// Of KeepLeases: for each id its whole time to live; 0: there is no such lease.
+struct KeepLeasesReply final : StoreReply {
+  std::vector<std::uint64_t> ttls_ms;
+};
+
+// Which of these replies one is, also in bytes.
+enum class ReplyKind : std::uint8_t {
+  kWrite = 1,
+  kTransaction = 2,
+  kLease = 3,
+  kKeepLeases = 4,
+  kLock = 5,
+};
+
+// Who holds or wants a lock.
+struct LockRecord {
+  std::string owner;
+  std::string value;         // Of an election.
+  Revision place = 0;        // In the queue: where it waited before it got the lock; 0: it did not.
+  std::uint64_t ttl_ms = 0;  // Of who waits: as it will be.
+  std::string idempotency_key;  // Of the request that waits.
+  machine::ClusterTime since;   // When it was asked for.
+};
+
+// Of Acquire, KeepLock, Release, Proclaim, LeaveQueue.
+struct LockReply final : StoreReply {
+  Revision token = 0;  // Of who holds it: with kLocked somebody else. 0: nobody.
+  LeaseId lease = 0;   // The same; with kWaiting that of the place.
+  std::string owner;
+  std::string value;
+  std::uint64_t remaining_ms = 0;
+  std::uint64_t waiters = 0;
+  Revision place = 0;  // kWaiting.
+};
+
+// What a request was answered that has this idempotency key.
+struct RetryQuery final : machine::Query {
+  std::string idempotency_key;
+  std::uint64_t request_hash = 0;
+  ReplyKind kind{};  // As its command is answered.
+};
+struct RetryReply final : machine::Reply {
+  std::unique_ptr<StoreReply> reply;  // Null: it was not, as far as is known.
+};
+
+struct LockView {
+  struct Waiter {
+    std::string owner;
+    std::uint64_t waiting_ms = 0;
+  };
+  std::string name;
+  Revision token = 0;  // 0: nobody holds it.
+  Revision mod = 0;    // When it, or its value, changed.
+  LeaseId lease = 0;
+  std::string owner;
+  std::string value;
+  Revision place = 0;  // Where the holder waited before; 0: it did not.
+  std::uint64_t remaining_ms = 0;
+  std::uint64_t waiting = 0;  // How many wait.
+  // Of a lock, in the order of the queue; at most limits::kLockWaitersShownMax.
+  std::vector<Waiter> waiters;
+};
+
+// Precondition of all with a space: kLocks or kElections.
+struct LockQuery final : machine::Query {
+  Space space = Space::kLocks;
+  std::string name;
+  Revision min_revision = 0;
+};
+struct LockQueryReply final : machine::Reply {
+  Revision revision = 0;  // The store's.
+  LockView lock;
+};
+
+// A bounded piece of all that are held, by name: the caller goes on from next.
+struct LocksQuery final : machine::Query {
+  Space space = Space::kLocks;
+  std::string start;
+  Revision min_revision = 0;
+};
+struct LocksReply final : machine::Reply {
+  Revision revision = 0;  // The store's.
+  std::vector<LockView> locks;
+  std::string next;  // Empty: that was all.
+};
+
+// What became of a place in a queue.
+struct PlaceQuery final : machine::Query {
+  Space space = Space::kLocks;
+  std::string name;
+  Revision place = 0;
+};
+struct PlaceReply final : machine::Reply {
+  Revision revision = 0;  // The store's.
+  bool waits = false;     // Somebody waits in it still.
+  Revision token = 0;     // Of the lock that came of it, while it is held; 0: nothing came of it.
 };
 
 struct GetQuery final : machine::Query {
@@ -50,7 +197,8 @@ struct GetReply final : machine::Reply {
   Result result = Result::kFound;
   Revision revision = 0;  // The store's.
   Revision compact_revision = 0;
-  Item item;  // If found.
+  Revision changed = 0;  // When the key was last written or deleted, as far as history knows.
+  Item item;             // If found.
 };
 
 // One bounded piece of a range: the caller goes on from next_key at the same rev.
@@ -82,6 +230,54 @@ struct RangeReply final : machine::Reply {
   std::string next;
   // The reason to stop was limit or bytes_max, not the slice's bound (kRangeKeysPerSliceMax).
   bool page_full = false;
+};
+
+struct LeaseRow {
+  LeaseId id = 0;
+  std::uint64_t ttl_ms = 0;
+  std::uint64_t remaining_ms = 0;
+  std::uint64_t keys = 0;
+};
+
+// One lease, and a bounded piece of its keys: the caller goes on from next.
+struct LeaseQuery final : machine::Query {
+  LeaseId id = 0;
+  bool with_keys = false;
+  std::string start;          // Not empty: begin at this key, included.
+  std::size_t bytes_max = 0;  // Of keys; at least one is given. 0: only the slice's own bound.
+};
+struct LeaseQueryReply final : machine::Reply {
+  bool found = false;
+  Revision revision = 0;  // The store's.
+  LeaseRow lease;
+  std::vector<std::string> keys;
+  bool more = false;
+  std::string next;
+};
+
+// A bounded piece of all leases, by id: the caller goes on from next.
+struct LeasesQuery final : machine::Query {
+  LeaseId start = 0;
+};
+struct LeasesReply final : machine::Reply {
+  Revision revision = 0;  // The store's.
+  std::vector<LeaseRow> rows;
+  LeaseId next = 0;  // 0: that was all.
+};
+
+// A transaction that writes nothing, answered without an entry of the log, at one revision.
+struct TransactionQuery final : machine::Query {
+  Bytes transaction;  // As encode() gives it.
+  Revision rev = 0;
+  Revision min_revision = 0;
+};
+
+struct TransactionQueryReply final : machine::Reply {
+  enum class Result : std::uint8_t { kDone, kCompacted, kFuture };
+  Result result = Result::kDone;
+  Revision revision = 0;  // At which it was read; the store's if it was not.
+  Revision compact_revision = 0;
+  TransactionReply transaction;
 };
 
 // Of ReserveMember, ClaimMember, DropTickets.
@@ -132,6 +328,9 @@ struct StoreStats {
   std::uint64_t keys = 0;
   std::uint64_t bytes = 0;          // Of live keys and values.
   std::uint64_t history_bytes = 0;  // Of versions that only old revisions see.
+  std::uint64_t leases = 0;
+  std::uint64_t replies = 0;      // Kept for retries,
+  std::uint64_t reply_bytes = 0;  //   and the memory that they take.
 };
 
 }  // namespace raftd::kv

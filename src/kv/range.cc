@@ -1,5 +1,6 @@
 // Reads at a revision: one key, or a bounded piece of a range in either direction.
 #include <algorithm>
+#include <functional>
 
 #include "base/limits.h"
 #include "kv/store_state.h"
@@ -7,25 +8,15 @@
 namespace raftd::kv {
 namespace {
 
-// The smallest string above every string that begins with prefix; empty: there is none.
-std::string prefix_end(std::string prefix) {
-  while (!prefix.empty() && prefix.back() == '\xff')
-    prefix.pop_back();
-  if (!prefix.empty()) {
-    prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
-  }
-  return prefix;
-}
-
-Keys::const_iterator lower(const Keys& keys, const std::string& bound, bool unbounded) {
-  return unbounded ? keys.end() : keys.lower_bound(bound);
-}
+using MakeItem = std::function<Item(const std::string&, const Version&, bool with_value)>;
 
 // One piece of a range. Collects rows until the page is full or the slice's bound is reached.
 class Walk {
  public:
-  Walk(const Keys& keys, const RangeQuery& query, Revision rev, RangeReply& reply)
-      : keys_(keys), query_(query), rev_(rev), reply_(reply) {}
+  // item: makes one of a key and its version.
+  Walk(const Keys& keys, const RangeQuery& query, Revision rev, RangeReply& reply,
+       const MakeItem& item)
+      : keys_(keys), query_(query), rev_(rev), reply_(reply), item_(item) {}
 
   void forward() {
     const std::string& from = std::max(query_.start, query_.prefix);
@@ -39,15 +30,17 @@ class Walk {
         ++it;
       } else {
         const std::string end = prefix_end(std::exchange(collapsed_, {}));
-        it = lower(keys_, end, end.empty());
+        it = end == Span::kEndless ? keys_.end() : keys_.lower_bound(end);
       }
     }
   }
 
   void reverse() {
     std::string end = prefix_end(query_.prefix);  // Not included.
-    if (!query_.start.empty() && (end.empty() || query_.start < end)) end = query_.start;
-    auto it = lower(keys_, end, end.empty());
+    const bool endless = end == Span::kEndless;
+    const bool from_start = !query_.start.empty() && (endless || query_.start < end);
+    if (from_start) end = query_.start;
+    auto it = endless && !from_start ? keys_.end() : keys_.lower_bound(end);
     while (it != keys_.begin()) {
       --it;
       if (!it->first.starts_with(query_.prefix)) return;
@@ -96,7 +89,7 @@ class Walk {
       row.item.key = key.substr(0, cut);
       collapsed_ = row.item.key;
     } else {
-      row.item = make_item(key, *version, with_value);
+      row.item = item_(key, *version, with_value);
     }
     return true;
   }
@@ -105,6 +98,7 @@ class Walk {
   const RangeQuery& query_;
   Revision rev_;
   RangeReply& reply_;
+  const MakeItem& item_;
   std::string collapsed_;
   std::size_t visited_ = 0;
   std::size_t bytes_ = 0;
@@ -112,7 +106,31 @@ class Walk {
 
 }  // namespace
 
-std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query) const {
+std::string prefix_end(std::string_view prefix) {
+  while (prefix.ends_with('\xff'))
+    prefix.remove_suffix(1);
+  if (prefix.empty()) return std::string(Span::kEndless);
+  std::string end(prefix);
+  end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  return end;
+}
+
+Item Store::State::item(std::string_view key, const Version& version, bool with_value,
+                        machine::ClusterTime at) const {
+  Item item;
+  item.key = key;
+  if (with_value) item.value = version.value.view();
+  item.mod = version.mod;
+  item.create = version.create;
+  item.version = version.version;
+  item.lease = version.lease();
+  if (item.lease == 0) return item;
+  if (const Lease* lease = find_lease(item.lease)) item.ttl_ms = remaining_ms(*lease, at);
+  return item;
+}
+
+std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query,
+                                                  machine::ClusterTime at) const {
   if (query.min_revision > stats.revision) return nullptr;
   auto reply = std::make_unique<GetReply>();
   reply->revision = stats.revision;
@@ -125,18 +143,22 @@ std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query) const {
     reply->result = GetReply::Result::kCompacted;
     return reply;
   }
+  const Keys& keys = in(Space::kKeys);
   const auto found = keys.find(query.key);
   const Version* version =
-      found == keys.end() ? nullptr : found->second.at(query.rev == 0 ? stats.revision : query.rev);
-  if (version == nullptr) {
+      found == keys.end() ? nullptr
+                          : found->second.latest_at(query.rev == 0 ? stats.revision : query.rev);
+  if (version != nullptr) reply->changed = version->mod;
+  if (version == nullptr || !version->live()) {
     reply->result = GetReply::Result::kNotFound;
   } else {
-    reply->item = make_item(found->first, *version, true);
+    reply->item = item(found->first, *version, true, at);
   }
   return reply;
 }
 
-std::unique_ptr<machine::Reply> Store::State::range(const RangeQuery& query) const {
+std::unique_ptr<machine::Reply> Store::State::range(const RangeQuery& query,
+                                                    machine::ClusterTime at) const {
   if (query.min_revision > stats.revision) return nullptr;
   auto reply = std::make_unique<RangeReply>();
   reply->compact_revision = stats.compact_revision;
@@ -151,7 +173,10 @@ std::unique_ptr<machine::Reply> Store::State::range(const RangeQuery& query) con
     reply->revision = stats.revision;
     return reply;
   }
-  Walk walk(keys, query, reply->revision, *reply);
+  const MakeItem make = [&](const std::string& key, const Version& version, bool with_value) {
+    return item(key, version, with_value, at);
+  };
+  Walk walk(in(Space::kKeys), query, reply->revision, *reply, make);
   if (query.reverse) {
     walk.reverse();
   } else {

@@ -1,7 +1,8 @@
 // One number for the whole state, kept with every write: the sum of the hashes of all items that a
 // snapshot would hold (each key as it was when history began, every change since, the time marks,
-// the published members, the tickets), mixed with the counts. A sum takes items in any order and
-// gives them back, so that a write costs what its own bytes cost.
+// the leases, the published members, the tickets, the replies that are kept), mixed with the
+// counts. A sum takes items in any order and gives them back, so that a write costs what its own
+// bytes cost.
 //
 // Which versions belong to the state depends on the compacted revision alone, not on what has been
 // freed: a version ends with the next change of its key (a tombstone with its own), and is
@@ -16,7 +17,18 @@ namespace raftd::kv {
 namespace {
 
 // Apart, so that no item of one kind counts as one of another.
-enum Kind : std::uint64_t { kVersion = 1, kTimeMark, kMember, kContent, kTime, kTicket, kMaxId };
+enum Kind : std::uint64_t {
+  kVersion = 1,
+  kTimeMark,
+  kMember,
+  kContent,
+  kTime,
+  kTicket,
+  kMaxId,
+  kLease,
+  kLeaseCounter,
+  kReply,
+};
 
 class Words {
  public:
@@ -34,10 +46,26 @@ class Words {
 
 }  // namespace
 
-std::uint64_t hash_of(std::string_view key, const Version& version) {
+std::uint64_t hash_of(Space space, std::string_view key, const Version& version) {
   Words words(kVersion);
   words.add(version.mod).add(version.create).add(version.version);
-  return words.add(key).add(version.value.view()).value();
+  words.add(key).add(version.value.view());
+  // The first builds had neither, and their snapshots hold hashes.
+  if (space != Space::kKeys || version.lease() != 0) {
+    words.add(static_cast<std::uint64_t>(space)).add(version.lease());
+  }
+  return words.value();
+}
+
+std::uint64_t hash_of(LeaseId id, const LeaseTimes& lease) {
+  Words words(kLease);
+  words.add(id).add(lease.ttl_ms).add(lease.deadline.value).add(lease.owned ? 1 : 0);
+  return words.value();
+}
+
+// A store that has never chosen one has none.
+std::uint64_t hash_of_lease_counter(LeaseId id) {
+  return id == 0 ? 0 : Words(kLeaseCounter).add(id).value();
 }
 
 std::uint64_t hash_of(const TimeMark& mark) {
@@ -55,6 +83,12 @@ std::uint64_t hash_of(const Ticket& ticket) {
   words.add(ticket.id).add(static_cast<std::uint64_t>(ticket.stage)).add(ticket.token_hash);
   words.add(ticket.name).add(ticket.voter ? 1 : 0).add(ticket.replaces).add(ticket.instance);
   return words.add(ticket.expires.value).value();
+}
+
+std::uint64_t hash_of(const KeptReply& kept) {
+  Words words(kReply);
+  words.add(kept.key).add(kept.request_hash).add(kept.time.value).add(kept.index);
+  return words.add(as_text(kept.reply)).value();
 }
 
 // A store that has never heard of members has none.
@@ -80,13 +114,20 @@ void Store::State::forget_up_to_compacted() {
 std::uint64_t Store::State::computed_sum() const {
   std::uint64_t sum = 0;
   const Revision from = stats.compact_revision;
-  for (const auto& [key, versions] : keys) {
-    if (const Version* base = versions.at(from)) sum += hash_of(key, *base);
-    for (std::size_t i = 0; i < versions.older_count(); ++i) {
-      if (versions.older(i).mod > from) sum += hash_of(key, versions.older(i));
+  for (std::size_t i = 0; i < kSpaces; ++i) {
+    const auto space = static_cast<Space>(i);
+    for (const auto& [key, versions] : in(space)) {
+      if (const Version* base = versions.at(from)) sum += hash_of(space, key, *base);
+      for (std::size_t k = 0; k < versions.older_count(); ++k) {
+        const Version& older = versions.older(k);
+        if (older.mod > from) sum += hash_of(space, key, older);
+      }
+      if (versions.newest().mod > from) sum += hash_of(space, key, versions.newest());
     }
-    if (versions.newest().mod > from) sum += hash_of(key, versions.newest());
   }
+  for (const auto& [id, lease] : leases)
+    sum += hash_of(id, lease);
+  sum += hash_of_lease_counter(lease_counter);
   for (const TimeMark& mark : times)
     sum += hash_of(mark);
   for (const PublishedMember& member : members)
@@ -97,7 +138,7 @@ std::uint64_t Store::State::computed_sum() const {
 }
 
 std::uint64_t Store::state_hash() const {
-  ASSERT(!state_->deleting);
+  ASSERT(!state_->in_slices());
   return Words(kTime).add(state_->now.value).add(state_->content_hash()).value();
 }
 

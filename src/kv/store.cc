@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/overloaded.h"
 #include "base/text.h"
+#include "kv/execution.h"
 #include "kv/store_state.h"
 
 namespace raftd::kv {
@@ -34,78 +35,129 @@ class Digest {
 
 }  // namespace
 
-Item make_item(std::string_view key, const Version& version, bool with_value) {
-  Item item;
-  item.key = key;
-  if (with_value) item.value = version.value.view();
-  item.mod = version.mod;
-  item.create = version.create;
-  item.version = version.version;
-  return item;
-}
+Store::State::State(const HistoryLimits& limits) : history(limits) {}
+Store::State::~State() = default;
 
 Store::Store(const HistoryLimits& history) : state_(std::make_unique<State>(history)) {}
 Store::~Store() = default;
 
 machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted) {
   State& s = *state_;
-  ASSERT(!s.deleting);
+  ASSERT(!s.in_slices());
+  ASSERT(!s.asker);
   // Each entry once, in order: one left out or applied twice must never go unnoticed.
   ASSERT_CMP(applied.index, ==, s.applied.next());
   ASSERT_CMP(applied.time, >=, s.now);
   s.applied = applied.index;
   s.now = applied.time;
+  s.retries.drop_old(s.now);
   if (applied.configuration != nullptr) s.configure(*applied.configuration);
   if (applied.command.empty()) return {};  // A no-op or a configuration.
-  const Result<Command> command = decode(applied.command);
-  if (!command) {
+  Result<Request> request = decode(applied.command);
+  if (!request) {
     machine::Outcome outcome;
     if (reply_wanted) {
-      WriteReply reply = bad_command(command.error().message);
+      WriteReply reply = bad_command(request.error().message);
       reply.revision = s.stats.revision;
       outcome.reply = std::make_unique<WriteReply>(std::move(reply));
     }
     return outcome;
   }
-  return s.apply(*command, reply_wanted);
+  s.current = *std::move(request);
+  return s.apply(*s.current, reply_wanted);
 }
 
 machine::Outcome Store::apply_slice() {
-  ASSERT(state_->deleting);
-  return state_->delete_slice();
+  State& s = *state_;
+  ASSERT(s.in_slices());
+  return s.ended(s.execution != nullptr ? s.execute_slice() : s.end_slice());
 }
 
-machine::Outcome Store::State::apply(const Command& command, bool reply_wanted) {
-  WriteReply reply;
-  std::optional<MemberReply> member;
-  if (const auto* del = std::get_if<DeletePrefix>(&command)) {
-    deleting = Deleting();
-    deleting->prefix = del->prefix;
-    deleting->next = del->prefix;
-    deleting->limit = del->limit;
-    deleting->reply_wanted = reply_wanted;
-    return delete_slice();
-  }
-  std::visit(overloaded{
-                 [&](const Put& body) { reply = put(body, reply_wanted); },
-                 [&](const Delete& body) { reply = remove(body, reply_wanted); },
-                 [&](const DeletePrefix&) {},
-                 [&](const PublishMember& body) { reply = publish(body); },
-                 [&](const Compact& body) { reply = compact(body); },
-                 [&](const ReserveMember& body) { member = reserve(body); },
-                 [&](const ClaimMember& body) { member = claim(body); },
-                 [&](const DropTickets& body) { member = drop(body); },
-             },
-             command);
+namespace {
+
+template <class T>
+machine::Outcome outcome_of(T reply, Revision revision, bool reply_wanted) {
   machine::Outcome outcome;
   if (!reply_wanted) return outcome;
-  if (member) {
-    outcome.reply = std::make_unique<MemberReply>(*std::move(member));
-    return outcome;
+  if constexpr (std::is_base_of_v<StoreReply, T>) {
+    if (reply.revision == 0) reply.revision = revision;
   }
-  reply.revision = stats.revision;
-  outcome.reply = std::make_unique<WriteReply>(std::move(reply));
+  outcome.reply = std::make_unique<T>(std::move(reply));
   return outcome;
+}
+
+}  // namespace
+
+machine::Outcome Store::State::apply(const Request& request, bool reply_wanted) {
+  const Terms& terms = request.terms;
+  const std::optional<ReplyKind> kind = terms.none() ? std::nullopt : reply_kind(request.command);
+  const bool keep = kind && !terms.idempotency_key.empty();
+  if (keep) {
+    std::unique_ptr<StoreReply> before =
+        answered_before(terms.idempotency_key, terms.request_hash, *kind);
+    if (before != nullptr) {
+      machine::Outcome outcome;
+      if (reply_wanted) outcome.reply = std::move(before);
+      return outcome;
+    }
+    asker = {std::string(terms.idempotency_key), terms.request_hash, reply_wanted};
+  }
+  for (const Fence& fence : terms.fences) {
+    if (!holds(fence)) return ended(fenced(fence, kind, reply_wanted || keep));
+  }
+  return ended(run(request, reply_wanted || keep));
+}
+
+machine::Outcome Store::State::fenced(const Fence& fence, std::optional<ReplyKind> kind,
+                                      bool reply_wanted) const {
+  machine::Outcome outcome;
+  if (!reply_wanted) return outcome;
+  std::unique_ptr<StoreReply> reply = make_reply(kind.value_or(ReplyKind::kWrite));
+  reply->result = StoreReply::Result::kFenced;
+  reply->revision = stats.revision;
+  reply->message = fence.name;
+  reply->number = fence.token;
+  outcome.reply = std::move(reply);
+  return outcome;
+}
+
+machine::Outcome Store::State::ended(machine::Outcome outcome) {
+  if (!outcome.finished) return outcome;
+  ASSERT(ended_locks.empty());
+  sweep_orphans();
+  if (asker) keep_reply(outcome);
+  return outcome;
+}
+
+machine::Outcome Store::State::run(const Request& request, bool reply_wanted) {
+  const auto answer = [&](auto reply) {
+    if (written()) raise_revision();
+    return outcome_of(std::move(reply), stats.revision, reply_wanted);
+  };
+  return std::visit(
+      overloaded{
+          [&](const Put& body) { return answer(put(body, reply_wanted)); },
+          [&](const Delete& body) { return answer(remove(body, reply_wanted)); },
+          [&](const DeletePrefix& body) { return remove_prefix(body, reply_wanted); },
+          [&](const PublishMember& body) { return answer(publish(body)); },
+          [&](const Compact& body) { return answer(compact(body)); },
+          [&](const ReserveMember& body) { return answer(reserve(body)); },
+          [&](const ClaimMember& body) { return answer(claim(body)); },
+          [&](const DropTickets& body) { return answer(drop(body)); },
+          [&](const Increment& body) { return answer(increment(body, reply_wanted)); },
+          [&](const Touch& body) { return answer(touch(body)); },
+          [&](const Transaction& body) { return transact(body, reply_wanted); },
+          [&](const GrantLease& body) { return answer(grant(body)); },
+          [&](const KeepLeases& body) { return answer(keep(body)); },
+          [&](const RevokeLease& body) { return revoke(body, reply_wanted); },
+          [&](const ExpireLeases&) { return expire(reply_wanted); },
+          [&](const Acquire& body) { return answer(acquire(body, request.terms.idempotency_key)); },
+          [&](const KeepLock& body) { return answer(keep_lock(body)); },
+          [&](const Release& body) { return answer(release(body)); },
+          [&](const Proclaim& body) { return answer(proclaim(body)); },
+          [&](const LeaveQueue& body) { return answer(leave_queue(body)); },
+      },
+      request.command);
 }
 
 // True: the condition does not hold; reply says which.
@@ -130,119 +182,124 @@ bool Store::State::refused(const Condition& condition, const Version* present,
   return false;
 }
 
-void Store::State::add_version(Keys::iterator at, Version version) {
+bool Store::State::written_twice(const Keys& keys, Keys::const_iterator found, std::string_view key,
+                                 WriteReply& reply) const {
+  if (found == keys.end() || found->first != key) return false;
+  if (found->second.newest().mod <= stats.revision) return false;
+  reply = bad_command("a transaction that writes a key twice");
+  return true;
+}
+
+void Store::State::add_version(Space space, Keys::iterator at, Version version) {
   Versions& versions = at->second;
-  const std::uint64_t hash = hash_of(at->first, version);
+  const std::uint64_t hash = hash_of(space, at->first, version);
   hash_sum += hash;
   if (!version.live()) hash_ended += hash;
   if (!versions.empty()) {
-    stats.history_bytes += history_weight(versions.newest());
-    if (versions.newest().live()) hash_ended += hash_of(at->first, versions.newest());
+    const Version& before = versions.newest();
+    stats.history_bytes += history_weight(before);
+    if (before.live()) hash_ended += hash_of(space, at->first, before);
+    if (before.live() && before.lease() != 0) detach(before.lease(), {space, at});
   }
+  if (version.live() && version.lease() != 0) attach(version.lease(), {space, at});
+  if (space == Space::kWaiters) note_waiter(at, version.live());
   stats.history_bytes += sizeof(Change);
-  changes.push_back({version.mod, at, hash_ended});
+  changes.emplace_back(version.mod, KeyRef{space, at}, hash_ended);
   versions.push(std::move(version));
+}
+
+const Version* Store::State::live(const Keys& keys, Keys::const_iterator found,
+                                  std::string_view key) {
+  if (found == keys.end() || found->first != key || !found->second.newest().live()) return nullptr;
+  return &found->second.newest();
+}
+
+Keys::iterator Store::State::write(Space space, Keys::iterator at, std::string_view key,
+                                   std::string_view value, LeaseId lease) {
+  Keys& keys = in(space);
+  const Version* present = live(keys, at, key);
+  Version next;
+  next.mod = next_revision();
+  next.create = present == nullptr ? next.mod : present->create;
+  next.version = present == nullptr ? 1 : present->version + 1;
+  next.value = Value(value, lease);
+  if (space == Space::kKeys) {
+    if (present == nullptr) {
+      ++stats.keys;
+      stats.bytes += key.size();
+    } else {
+      stats.bytes -= present->value.view().size();
+    }
+    stats.bytes += value.size();
+  }
+  if (at == keys.end() || at->first != key) {
+    at = keys.emplace_hint(at, std::string(key), Versions());
+  }
+  add_version(space, at, std::move(next));
+  return at;
+}
+
+void Store::State::erase(Space space, Keys::iterator at, LeaseId ended_with) {
+  const Version& present = at->second.newest();
+  ASSERT(present.live());
+  if (space == Space::kKeys) {
+    const std::size_t bytes = at->first.size() + present.value.view().size();
+    if (ending) {
+      ++ending->deleted;
+      ending->deleted_bytes += bytes;
+    } else {
+      --stats.keys;
+      stats.bytes -= bytes;
+    }
+  }
+  if (space != Space::kKeys) note_end(space, at);
+  Version tombstone;
+  tombstone.mod = next_revision();
+  tombstone.value = Value({}, ended_with);
+  add_version(space, at, std::move(tombstone));
+}
+
+void Store::State::raise_revision() {
+  if (ending) {
+    ++ending->revisions;
+    return;
+  }
+  ++stats.revision;
+  note_revision();
 }
 
 WriteReply Store::State::put(const Put& put, bool reply_wanted) {
   WriteReply reply;
-  const auto found = keys.lower_bound(put.key);
-  const bool known = found != keys.end() && found->first == put.key;
-  const Version* present =
-      known && found->second.newest().live() ? &found->second.newest() : nullptr;
+  Keys& keys = in(Space::kKeys);
+  const auto at = keys.lower_bound(put.key);
+  if (written_twice(keys, at, put.key, reply)) return reply;
+  const Version* present = live(keys, at, put.key);
   const bool refuse = refused(put.condition, present, reply);
   if (reply_wanted && present != nullptr && (refuse || put.want_prev)) {
-    reply.prev = make_item(put.key, *present, true);
+    reply.prev = item(put.key, *present, true, now);
   }
   if (refuse) return reply;
-
-  Version next;
-  next.mod = stats.revision + 1;
-  next.create = present == nullptr ? next.mod : present->create;
-  next.version = present == nullptr ? 1 : present->version + 1;
-  next.value = Value(put.value);
+  const std::optional<LeaseId> lease = choose_lease(put.lease, present, reply);
+  if (!lease) return reply;
   reply.created = present == nullptr;
-  if (present == nullptr) {
-    ++stats.keys;
-    stats.bytes += put.key.size();
-  } else {
-    stats.bytes -= present->value.view().size();
-  }
-  stats.bytes += put.value.size();
-  const auto at = known ? found : keys.emplace_hint(found, std::string(put.key), Versions());
-  add_version(at, std::move(next));
-  ++stats.revision;
-  note_revision();
+  write(Space::kKeys, at, put.key, put.value, *lease);
   return reply;
 }
 
 WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
   WriteReply reply;
+  Keys& keys = in(Space::kKeys);
   const auto found = keys.find(del.key);
-  const Version* present =
-      found != keys.end() && found->second.newest().live() ? &found->second.newest() : nullptr;
+  if (written_twice(keys, found, del.key, reply)) return reply;
+  const Version* present = live(keys, found, del.key);
   const bool refuse = refused(del.condition, present, reply);
   if (reply_wanted && present != nullptr && (refuse || del.want_prev)) {
-    reply.prev = make_item(del.key, *present, true);
+    reply.prev = item(del.key, *present, true, now);
   }
   if (refuse || present == nullptr) return reply;
-
-  --stats.keys;
-  stats.bytes -= found->first.size() + present->value.view().size();
-  Version tombstone;
-  tombstone.mod = stats.revision + 1;
-  add_version(found, std::move(tombstone));
-  ++stats.revision;
-  note_revision();
+  erase(Space::kKeys, found, 0);
   reply.deleted = 1;
   return reply;
-}
-
-// At most kApplyKeysPerSliceMax keys; the last slice makes all of it visible at once.
-machine::Outcome Store::State::delete_slice() {
-  Deleting& d = *deleting;
-  std::size_t visited = 0;
-  auto it = keys.lower_bound(d.next);
-  bool finished = true;
-  for (; it != keys.end() && it->first.starts_with(d.prefix); ++it) {
-    if (visited++ == limits::kApplyKeysPerSliceMax) {
-      finished = false;
-      break;
-    }
-    const Version& newest = it->second.newest();
-    if (!newest.live()) continue;
-    if (d.limit != 0 && d.deleted == d.limit) {
-      d.more = true;
-      break;
-    }
-    ++d.deleted;
-    d.deleted_bytes += it->first.size() + newest.value.view().size();
-    Version tombstone;
-    tombstone.mod = stats.revision + 1;
-    add_version(it, std::move(tombstone));
-  }
-  if (!finished) {
-    d.next = it->first;
-    machine::Outcome outcome;
-    outcome.finished = false;
-    return outcome;
-  }
-  if (d.deleted > 0) {
-    ++stats.revision;
-    note_revision();
-  }
-  stats.keys -= d.deleted;
-  stats.bytes -= d.deleted_bytes;
-  machine::Outcome outcome;
-  if (d.reply_wanted) {
-    auto reply = std::make_unique<WriteReply>();
-    reply->revision = stats.revision;
-    reply->deleted = d.deleted;
-    reply->more = d.more;
-    outcome.reply = std::move(reply);
-  }
-  deleting.reset();
-  return outcome;
 }
 
 WriteReply Store::State::compact(const Compact& compact) {
@@ -256,19 +313,40 @@ WriteReply Store::State::compact(const Compact& compact) {
   return {};
 }
 
-std::unique_ptr<machine::Reply> Store::query(const machine::Query& query) const {
-  if (const auto* get = dynamic_cast<const GetQuery*>(&query)) return state_->get(*get);
-  const auto* range = dynamic_cast<const RangeQuery*>(&query);
-  ASSERT(range != nullptr);
-  return state_->range(*range);
+std::unique_ptr<machine::Reply> Store::query(const machine::Query& query,
+                                             machine::ClusterTime now) const {
+  const State& s = *state_;
+  const machine::ClusterTime at = std::max(now, s.now);
+  if (const auto* get = dynamic_cast<const GetQuery*>(&query)) return s.get(*get, at);
+  if (const auto* lease = dynamic_cast<const LeaseQuery*>(&query)) return s.lease(*lease, at);
+  if (const auto* all = dynamic_cast<const LeasesQuery*>(&query)) return s.list_leases(*all, at);
+  if (const auto* lock = dynamic_cast<const LockQuery*>(&query)) return s.lock(*lock, at);
+  if (const auto* locks = dynamic_cast<const LocksQuery*>(&query)) return s.list_locks(*locks, at);
+  if (const auto* place = dynamic_cast<const PlaceQuery*>(&query)) return s.place(*place);
+  if (const auto* range = dynamic_cast<const RangeQuery*>(&query)) return s.range(*range, at);
+  if (const auto* retry = dynamic_cast<const RetryQuery*>(&query)) {
+    auto reply = std::make_unique<RetryReply>();
+    reply->reply = s.answered_before(retry->idempotency_key, retry->request_hash, retry->kind);
+    return reply;
+  }
+  const auto* transaction = dynamic_cast<const TransactionQuery*>(&query);
+  ASSERT(transaction != nullptr);
+  return s.transaction(*transaction, at);
 }
 
 void Store::set_history_limits(const HistoryLimits& history) {
   state_->history = history;
 }
 
+const HistoryLimits& Store::history_limits() const {
+  return state_->history;
+}
+
 StoreStats Store::stats() const {
-  return state_->stats;
+  StoreStats stats = state_->stats;
+  stats.replies = state_->retries.size();
+  stats.reply_bytes = state_->retries.bytes();
+  return stats;
 }
 
 // What a reader may see: it does not depend on how far tidy_slice() has come.
@@ -277,26 +355,34 @@ std::uint64_t Store::digest() const {
   Digest digest;
   digest.add(s.stats.revision);
   digest.add(s.stats.compact_revision);
-  const auto add = [&](const std::string& of, const Version& version) {
+  const auto add = [&](Space space, const std::string& of, const Version& version) {
+    digest.add(static_cast<std::uint64_t>(space));
     digest.add(of);
+    digest.add(version.lease());
     digest.add(version.mod);
     digest.add(version.create);
     digest.add(version.version);
     digest.add(version.value.view());
   };
-  for (const auto& entry : s.keys) {
-    const std::string& key = entry.first;
-    const Versions& versions = entry.second;
-    if (const Version* base = versions.at(s.stats.compact_revision)) add(key, *base);
-    const auto in_window = [&](const Version& version) {
-      if (version.mod > s.stats.compact_revision && version.mod <= s.stats.revision) {
-        add(key, version);
-      }
-    };
-    for (std::size_t i = 0; i < versions.older_count(); ++i)
-      in_window(versions.older(i));
-    in_window(versions.newest());
+  for (std::size_t i = 0; i < kSpaces; ++i) {
+    const auto space = static_cast<Space>(i);
+    for (const auto& entry : s.in(space)) {
+      const std::string& key = entry.first;
+      const Versions& versions = entry.second;
+      if (const Version* base = versions.at(s.stats.compact_revision)) add(space, key, *base);
+      const auto in_window = [&](const Version& version) {
+        if (version.mod > s.stats.compact_revision && version.mod <= s.stats.revision) {
+          add(space, key, version);
+        }
+      };
+      for (std::size_t k = 0; k < versions.older_count(); ++k)
+        in_window(versions.older(k));
+      in_window(versions.newest());
+    }
   }
+  for (const auto& [id, lease] : s.leases)
+    digest.add(hash_of(id, lease));
+  digest.add(s.lease_counter);
   for (const PublishedMember& member : s.members) {
     digest.add(member.id);
     digest.add(member.instance);
@@ -306,6 +392,8 @@ std::uint64_t Store::digest() const {
   }
   for (const Ticket& ticket : s.tickets)
     digest.add(hash_of(ticket));
+  for (const Retries::Handle& kept : s.retries.entries())
+    digest.add(hash_of(*kept));
   digest.add(s.max_id);
   return digest.value();
 }
@@ -315,20 +403,38 @@ void Store::check_invariants() const {
   std::uint64_t live = 0;
   std::uint64_t bytes = 0;
   std::uint64_t weight = s.changes.size() * sizeof(State::Change);
-  for (const auto& [key, versions] : s.keys) {
-    ASSERT(!versions.empty());
-    Revision before = 0;
-    for (std::size_t i = 0; i < versions.older_count(); ++i) {
-      ASSERT_CMP(versions.older(i).mod, >, before);
-      before = versions.older(i).mod;
-      weight += history_weight(versions.older(i));
-    }
-    ASSERT_CMP(versions.newest().mod, >, before);
-    if (const Version* version = versions.at(s.stats.revision)) {
+  std::size_t leased = 0;
+  for (std::size_t space = 0; space < kSpaces; ++space) {
+    for (const auto& [key, versions] : s.spaces[space]) {
+      ASSERT(!versions.empty());
+      Revision before = 0;
+      for (std::size_t i = 0; i < versions.older_count(); ++i) {
+        ASSERT_CMP(versions.older(i).mod, >, before);
+        before = versions.older(i).mod;
+        weight += history_weight(versions.older(i));
+      }
+      ASSERT_CMP(versions.newest().mod, >, before);
+      if (versions.newest().live() && versions.newest().lease() != 0) ++leased;
+      const Version* version = versions.at(s.stats.revision);
+      if (version == nullptr || static_cast<Space>(space) != Space::kKeys) continue;
       ++live;
       bytes += key.size() + version->value.view().size();
     }
   }
+  std::size_t attached = 0;
+  for (const auto& [id, lease] : s.leases) {
+    ASSERT(s.deadlines.contains({lease.deadline, id}));
+    attached += lease.keys.size();
+    lease.keys.visit_from({}, [&, of = id](const KeyRef& key) {
+      ASSERT_CMP(key.at->second.newest().lease(), ==, of);
+      return true;
+    });
+    if (lease.owned) ASSERT(!lease.keys.empty());
+  }
+  ASSERT_CMP(leased, ==, attached);
+  ASSERT_CMP(s.leases.size(), ==, s.deadlines.size());
+  ASSERT_CMP(s.leases.size(), ==, s.stats.leases);
+  s.check_locks();
   ASSERT_CMP(live, ==, s.stats.keys);
   ASSERT_CMP(bytes, ==, s.stats.bytes);
   ASSERT_CMP(weight, ==, s.stats.history_bytes);
@@ -336,10 +442,11 @@ void Store::check_invariants() const {
   ASSERT_CMP(s.hash_sum, ==, s.computed_sum());
   for (const Ticket& ticket : s.tickets)
     ASSERT_CMP(ticket.id, <=, s.max_id);
+  s.retries.check_invariants();
   Revision before = 0;
   for (const State::Change& change : s.changes) {
-    ASSERT_CMP(change.revision, >=, before);
-    before = change.revision;
+    ASSERT_CMP(change.revision(), >=, before);
+    before = change.revision();
   }
 }
 

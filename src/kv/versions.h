@@ -14,39 +14,58 @@
 
 namespace raftd::kv {
 
-// Bytes in an allocation of exactly their size, their number before them: one word in the version.
-// The command that they come from is part of a larger buffer (a message with many entries), which
-// must not be kept alive for them.
+// Bytes in an allocation of exactly their size, their number before them, and between the two the
+// lease, if there is one: one word in the version, and none for keys without a lease. The command
+// that the bytes come from is part of a larger buffer (a message with many entries), which must not
+// be kept alive for them.
 class Value {
  public:
   Value() = default;
-  // Precondition: bytes.size() < 2^32, as it came out of a command.
-  explicit Value(std::string_view bytes) {
-    if (bytes.empty()) return;
-    const auto size = static_cast<std::uint32_t>(bytes.size());
-    ASSERT_CMP(bytes.size(), ==, size);
-    block_ = std::make_unique_for_overwrite<char[]>(sizeof size + size);
+  // Precondition: bytes.size() < 2^31, as it came out of a command.
+  explicit Value(std::string_view bytes, LeaseId lease = 0) {
+    if (bytes.empty() && lease == 0) return;
+    const std::size_t head = sizeof(std::uint32_t) + (lease != 0 ? sizeof lease : 0);
+    auto size = static_cast<std::uint32_t>(bytes.size());
+    ASSERT_CMP(bytes.size(), <, kLeased);
+    if (lease != 0) size |= kLeased;
+    block_ = std::make_unique_for_overwrite<char[]>(head + bytes.size());
     std::memcpy(block_.get(), &size, sizeof size);
-    std::memcpy(block_.get() + sizeof size, bytes.data(), size);
+    if (lease != 0) std::memcpy(block_.get() + sizeof size, &lease, sizeof lease);
+    if (!bytes.empty()) std::memcpy(block_.get() + head, bytes.data(), bytes.size());
   }
   std::string_view view() const {
     if (block_ == nullptr) return {};
-    std::uint32_t size = 0;
-    std::memcpy(&size, block_.get(), sizeof size);
-    return {block_.get() + sizeof size, size};
+    const std::uint32_t size = head();
+    const std::size_t at = sizeof size + ((size & kLeased) != 0 ? sizeof(LeaseId) : 0);
+    return {block_.get() + at, size & ~kLeased};
+  }
+  LeaseId lease() const {
+    LeaseId lease = 0;
+    if (block_ != nullptr && (head() & kLeased) != 0) {
+      std::memcpy(&lease, block_.get() + sizeof(std::uint32_t), sizeof lease);
+    }
+    return lease;
   }
 
  private:
-  std::unique_ptr<char[]> block_;  // Null: empty.
+  static constexpr std::uint32_t kLeased = 1U << 31;
+  std::uint32_t head() const {
+    std::uint32_t size = 0;
+    std::memcpy(&size, block_.get(), sizeof size);
+    return size;
+  }
+  std::unique_ptr<char[]> block_;  // Null: empty, without a lease.
 };
 
 struct Version {
   Revision mod = 0;
   Revision create = 0;        // 0: a tombstone.
   std::uint64_t version = 0;  // 0: a tombstone.
-  Value value;
+  Value value;                // Of a tombstone: empty.
 
   bool live() const { return create != 0; }
+  // Of the key; of a tombstone: the one with which the key ended, 0 if it was deleted.
+  LeaseId lease() const { return value.lease(); }
 };
 static_assert(sizeof(Version) == 32, "a key with its newest version is one allocation of 112 B");
 
@@ -76,6 +95,17 @@ class Versions {
       older_->versions.push_back(std::move(newest_));
     }
     newest_ = std::move(version);
+  }
+
+  // Takes the newest back. Precondition: !empty(). empty() afterwards: the key itself can go.
+  void pop() {
+    if (older_count() == 0) {
+      newest_ = Version();
+    } else {
+      newest_ = std::move(older_->versions.back());
+      older_->versions.pop_back();
+    }
+    shrink();
   }
 
   // Drops the versions that no reader at or above rev sees, given that this key was written at rev:

@@ -84,12 +84,13 @@ class StateMachine {
   // Deterministic: the result depends on the state and on the arguments alone. Cannot fail: an
   // invalid command is a reply. No reply is built when nobody on this node waits for it.
   // Not finished (a large range delete): apply_slice() until it is, before the next entry; nothing
-  // of it is visible until then.
+  // of it is visible until then, and the bytes of applied.command stay where they are.
   virtual Outcome apply(const Applied& applied, bool reply_wanted) = 0;
   virtual Outcome apply_slice() = 0;
 
+  // now: as this node reads the clock, for what is shown of it alone.
   // Null: the state that the query wants is not there yet; ask again after the next apply.
-  virtual std::unique_ptr<Reply> query(const Query& query) const = 0;
+  virtual std::unique_ptr<Reply> query(const Query& query, ClusterTime now) const = 0;
 
   // Of the format of its snapshots, for example "kv/1": others are refused.
   virtual std::string_view name() const = 0;

@@ -40,8 +40,9 @@ bool Replica::State::apply_front(Instant now) {
     outcome = outside.machine.apply_slice();
   } else {
     std::optional<raft::Configuration> room;
-    outcome =
-        outside.machine.apply(to_apply(entry, clock, room), writes.wanted(entry.index, entry.term));
+    const bool led_here = role.role == raft::Role::kLeader && role.term == entry.term;
+    outcome = outside.machine.apply(to_apply(entry, clock, led_here, room),
+                                    writes.wanted(entry.index, entry.term));
   }
   slicing = !outcome.finished;
   if (slicing) return false;
@@ -70,12 +71,27 @@ void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
   if (chore_at && applied >= chore_at) chore_at = {};
 }
 
+// A round that is under way proves nothing any more: its answers may be older than the pause.
+void Replica::State::note_pause() {
+  paused = true;
+  confirming = false;
+}
+
+// While it was paused another one may lead, and the beats that keep leases alive may have gone
+// there, or wait unread in this node's sockets. What is due by its clock is not ended before a
+// quorum has said, later than that, that it follows this leader.
+bool Replica::State::still_leads(Instant now) {
+  if (!paused) return true;
+  if (!confirming) confirming = static_cast<bool>(core.read(now, ++confirmation));
+  return false;
+}
+
 // Housekeeping that must go through the log: one command at a time, by the leader, once its clock
 // knows everything that was committed before its term.
 void Replica::State::propose_chore(Instant now) {
   if (!leading || chore_at || transferring || stop != Stop::kNo || doubtful()) return;
   const std::optional<machine::ClusterTime> due = outside.machine.next_chore();
-  if (!due || *due > clock.reading()) return;
+  if (!due || *due > clock.reading() || !still_leads(now)) return;
   std::optional<Bytes> command = outside.machine.chore(clock.reading());
   if (!command) return;
   ASSERT_CMP(command->size(), >=, machine::kStampBytes);

@@ -246,13 +246,19 @@ void Replica::State::ask_again(Instant now) {
 }
 
 void Replica::State::confirm_read(const raft::ReadDone& read) {
+  if (read.token > kConfirmations) {
+    if (read.token != confirmation || !confirming) return;
+    confirming = false;
+    if (read.at) paused = false;
+    return;
+  }
   reads.answered(read.token, read.at);
 }
 
 void Replica::State::serve_reads() {
   if (doubtful()) return refuse_reads();
   const auto serve = [&](WaitingReads::Waiter& waiter) {
-    std::unique_ptr<machine::Reply> reply = outside.machine.query(*waiter.query);
+    std::unique_ptr<machine::Reply> reply = outside.machine.query(*waiter.query, clock.reading());
     if (reply == nullptr) {
       reads.park(std::move(waiter));
       return;

@@ -21,7 +21,7 @@ bool follows(const raft::Durable& durable, const raft::SnapshotId& snapshot) {
 
 void apply(const raft::Entry& entry, ClusterClock& clock, machine::StateMachine& machine) {
   std::optional<raft::Configuration> room;
-  machine::Outcome outcome = machine.apply(to_apply(entry, clock, room), false);
+  machine::Outcome outcome = machine.apply(to_apply(entry, clock, false, room), false);
   while (!outcome.finished)
     outcome = machine.apply_slice();
 }

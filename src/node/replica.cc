@@ -184,7 +184,7 @@ bool Replica::stopped() const {
 void Replica::pump(Instant now) {
   State& s = *state_;
   now = s.at(now);
-  s.clock.advance(now, s.hears_leader(now));
+  if (s.clock.advance(now, s.heard_leader(now))) s.note_pause();
   if (!s.members_told) {
     s.members_told = true;
     s.outside.network.members(s.core.configuration());
@@ -271,10 +271,12 @@ Instant Replica::next_wakeup() const {
   return wakeup;
 }
 
-bool Replica::State::hears_leader(Instant now) const {
-  if (role.role == raft::Role::kLeader) return true;
+std::optional<ClusterClock::Heard> Replica::State::heard_leader(Instant now) const {
+  if (role.role == raft::Role::kLeader) return ClusterClock::Heard{role.term, now};
   const std::optional<Instant> contact = core.leader_contact();
-  return role.leader && contact && now - *contact < config.election_timeout_min;
+  const bool hears = role.leader && contact && now - *contact < config.election_timeout_min;
+  if (!hears) return std::nullopt;
+  return ClusterClock::Heard{role.term, *contact};
 }
 
 void Replica::State::send_outbox() {
@@ -317,6 +319,8 @@ void Replica::State::change_role(const raft::RoleView& after) {
   }
   if (after.term != before.term || after.role != before.role) {
     leading = false;
+    paused = false;  // Who is elected from now on has heard from a majority.
+    confirming = false;
     caught_up.clear();
     chore_at = {};
     transferring = false;

@@ -19,6 +19,9 @@
 namespace raftd::node {
 
 struct Replica::State {
+  // The core's tokens from here on are not those of reads.
+  static constexpr std::uint64_t kConfirmations = 1ULL << 63;
+
   State(const raft::CoreConfig& core_config, const storage::JournalOptions& journal,
         storage::Recovered recovered, std::uint64_t seed, Instant now, const Outside& out,
         const SnapshotOptions& snapshots);
@@ -32,7 +35,7 @@ struct Replica::State {
   void begin_stop();
   void continue_stop();
   void note_recovery();
-  bool hears_leader(Instant now) const;
+  std::optional<ClusterClock::Heard> heard_leader(Instant now) const;
 
   // clients.cc
   void start_write(Instant now, ClientToken token, WriteOp op, Instant deadline);
@@ -68,6 +71,8 @@ struct Replica::State {
   bool apply_front(Instant now);
   void applied_entry(Instant now, const raft::Entry& entry, std::unique_ptr<machine::Reply> reply);
   void propose_chore(Instant now);
+  void note_pause();
+  bool still_leads(Instant now);
 
   // promoting.cc
   void promote_learners(Instant now);
@@ -164,6 +169,11 @@ struct Replica::State {
   bool tidy_more = false;
   raft::Index chore_at;  // The outstanding chore; 0: none.
   bool leading = false;  // And an entry of the own term is applied.
+  // The process stood still, and no round with a quorum that began later has confirmed that it
+  // still leads. Until then it proposes no chores.
+  bool paused = false;
+  std::uint64_t confirmation = kConfirmations;  // The token of the round asked for last;
+  bool confirming = false;                      //   it has not ended.
   struct CaughtUp {
     raft::NodeId learner;
     Instant since;

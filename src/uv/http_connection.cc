@@ -15,7 +15,9 @@ using Phase = http::RequestParser::Phase;
 constexpr Duration kLingerTimeout = std::chrono::seconds(1);
 // Rounds of parsing and answering in one flush: other connections want their turn, too.
 constexpr int kRoundsPerFlush = 8;
-constexpr int kPiecesPerFlush = 64;                        // Of a stream, if they are so small.
+constexpr int kPiecesPerFlush = 64;  // Of a stream, if they are so small.
+// Of a lasting stream, in the kernel: left to itself, it keeps megabytes for who does not read.
+constexpr int kLastingSocketBytes = 128 * limits::kKiB;
 constexpr std::size_t kSpareBytesKept = 4 * limits::kKiB;  // Of an idle connection's buffers.
 
 Instant read_clock() {
@@ -102,6 +104,18 @@ HttpConnection::Place* HttpConnection::find(api::RequestId id) {
   return nullptr;
 }
 
+bool HttpConnection::lasting() {
+  return places() != 0 && front().stage == Stage::kStreaming &&
+         front().response.stream != nullptr && front().response.stream->lasting();
+}
+
+// It is there for long, perhaps with thousands of others.
+void HttpConnection::begin_lasting() {
+  front().response.fields = std::string();
+  int bytes = kLastingSocketBytes;
+  uv_send_buffer_size(reinterpret_cast<uv_handle_t*>(stream()), &bytes);
+}
+
 void HttpConnection::drop_input() {
   release(input_);
   input_at_ = 0;
@@ -125,7 +139,7 @@ bool HttpConnection::quiet() const {
 // ---- Bytes in -------------------------------------------------------------------------------
 
 void HttpConnection::update_reading(Instant now) {
-  const bool drains = input_done_ && discarded_ <= limits::kHttpDrainBytesMax;
+  const bool drains = input_done_ && discarded_ <= limits::kHttpLingerBytesMax;
   const bool wanted = !eof_ && !dead_ && (drains || (waiting_input().empty() && may_parse()));
   if (wanted == reading_) return;
   reading_ = wanted;
@@ -156,7 +170,7 @@ void HttpConnection::update_reading(Instant now) {
 void HttpConnection::on_read(Instant now, std::string_view bytes) {
   if (input_done_) {
     discarded_ += bytes.size();
-    if (lingering_ && discarded_ > limits::kHttpDrainBytesMax) die();
+    if (lingering_ && discarded_ > limits::kHttpLingerBytesMax) die();
     update_reading(now);
     return;
   }
@@ -171,8 +185,15 @@ void HttpConnection::on_eof() {
   eof_ = true;
   input_done_ = true;
   reading_ = false;  // libuv has stopped it.
-  if (lingering_) return die();
+  if (lingering_ || lasting()) return die();
   mark_dirty();  // Closes at once if nothing is in progress.
+  std::vector<api::RequestId> handed;
+  for (std::size_t i = first_; i < places_.size(); ++i) {
+    if (places_[i].stage == Stage::kHanded) handed.push_back(places_[i].id);
+  }
+  for (const api::RequestId id : handed) {
+    if (!dead_) shared_.front.on_input_end(id);
+  }
 }
 
 std::size_t HttpConnection::parse(Instant now, std::string_view bytes) {
@@ -299,6 +320,7 @@ void HttpConnection::hand_over(Instant now) {
     // The front end may answer at once; that moves nothing in places_.
     shared_.handed_in_flush = true;
     shared_.front.on_request(now, place.id, std::move(place.request));
+    if (eof_) shared_.front.on_input_end(places_[i].id);
   }
 }
 
@@ -359,6 +381,7 @@ bool HttpConnection::append_answers(Instant now) {
       place.form = appended.form;
       place.stage = Stage::kStreaming;
       stream_ready_ = true;
+      if (lasting()) begin_lasting();
     }
     if (place.stage != Stage::kStreaming) return freed;
     if (place.form != http::BodyForm::kComplete && !append_stream(place)) return freed;
@@ -448,13 +471,21 @@ void HttpConnection::write(Instant now) {
   if (written != 0) moved_ = now;
   if (written == out.size()) return out.clear();
   auto* write = new Write;  // Frees itself in its callback, which always comes.
-  write->bytes = std::move(out);
-  out = std::string();
   write->request.data = write;
-  writing_bytes_ = write->bytes.size() - written;
+  writing_bytes_ = out.size() - written;
+  std::size_t from = written;
+  if (writing_bytes_ <= 2 * limits::kHttpStreamBytes) {
+    // Who does not read his stream keeps this for long: no more than what is left for him.
+    write->bytes.assign(out, written);
+    out.clear();
+    from = 0;
+  } else {
+    write->bytes = std::move(out);
+    out = std::string();
+  }
   queue_seen_ = 0;
   moved_ = now;
-  buffer = uv_buf_init(write->bytes.data() + written, static_cast<unsigned>(writing_bytes_));
+  buffer = uv_buf_init(write->bytes.data() + from, static_cast<unsigned>(writing_bytes_));
   const auto done = [](uv_write_t* request, int status) noexcept {
     auto* self = owner_of<HttpConnection>(request->handle);
     delete static_cast<Write*>(request->data);
@@ -507,7 +538,9 @@ void HttpConnection::sweep(Instant now) {
     const std::size_t queued = uv_stream_get_write_queue_size(stream());
     if (queued != queue_seen_) moved_ = now;
     queue_seen_ = queued;
-    if (now - moved_ >= options.idle_timeout) return die();  // It does not read.
+    const bool patient = lasting();  // What it has not read costs no more than its place.
+    const Duration patience = shared_.stopping && patient ? kLingerTimeout : options.idle_timeout;
+    if (now - moved_ >= patience && (shared_.stopping || !patient)) return die();
   }
   if (!reading_ || input_done_) return;
   const Duration elapsed = now - since_;

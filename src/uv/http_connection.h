@@ -99,6 +99,8 @@ class HttpConnection {
 
   void on_read(Instant now, std::string_view bytes);
   void on_eof();
+  bool lasting();  // A stream without an end is being sent.
+  void begin_lasting();
   void on_written(int status);
 
   std::size_t parse(Instant now, std::string_view bytes);  // How many were consumed.

@@ -70,6 +70,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void turn() noexcept;
   void flush(Instant now);
   void arm_timer(Instant now);
+  bool has_more() const { return replica.has_more() || service.has_more(); }
   void measure(Instant now);
   void housekeeping() noexcept;
   void on_signal(int number) noexcept;
@@ -217,11 +218,11 @@ void Node::State::turn() noexcept {
   int rounds = 0;
   do {
     replica.pump(now);
+    service.pump(now);
     meter.ended(LoopMeter::Phase::kReplica, monotonic_now());
     flush(now);
-  } while (replica.has_more() && ++rounds < kRoundsPerTurnMax &&
-           monotonic_now() - now < kRoundsTimeMax);
-  if (replica.has_more() != idle_running) {
+  } while (has_more() && ++rounds < kRoundsPerTurnMax && monotonic_now() - now < kRoundsTimeMax);
+  if (has_more() != idle_running) {
     idle_running = !idle_running;
     if (idle_running) {
       uv_idle_start(idle.get(), [](uv_idle_t*) noexcept {});  // Poll must not sleep.
@@ -233,7 +234,8 @@ void Node::State::turn() noexcept {
 }
 
 void Node::State::arm_timer(Instant now) {
-  const Instant next = holding ? begun + kFirstStartPatience : replica.next_wakeup();
+  const Instant next = holding ? begun + kFirstStartPatience
+                               : std::min(replica.next_wakeup(), service.next_wakeup());
   if (next == armed && next > now) return;
   armed = next;
   if (next == Instant::never()) {

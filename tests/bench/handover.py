@@ -107,4 +107,4 @@ def main():
         print(f"| {name} | {len(rows)} | {ms('gap')} | {ms('gap', max)} | {ms('calm')} | {ms('calm', max)} | {ms('p50')} | {statistics.median(len(r['told']) for r in rows):g} | {ms('exit')} |")
     if not a.dir: shutil.rmtree(directory, ignore_errors=True)
 
-main()
+if __name__ == "__main__": main()

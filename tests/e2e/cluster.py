@@ -198,7 +198,10 @@ class Node:
     def request(self, method, path, body=None, headers=None, timeout=10.0):
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
         try:
-            connection.request(method, path, body, headers or {})
+            try:
+                connection.request(method, path, body, headers or {})
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # It was answered before all was sent, and given up: the answer is there to read.
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:

@@ -1,4 +1,4 @@
-"""The README's two tours: each of their lines is executed, on the ports that they name."""
+"""The README's tours: each of their lines is executed, on the ports that they name."""
 
 import pathlib
 import os
@@ -20,6 +20,28 @@ def tour_lines(number=0):
     return [line for line in block.splitlines() if line.strip()]
 
 
+def tour_commands(number):
+    """Lines that belong together, each without its remark."""
+    commands = []
+    for line in tour_lines(number):
+        text = re.split(r"\s+# ", line)[0]
+        if line.startswith(" "):
+            commands[-1] += "\n" + text
+        else:
+            commands.append(text)
+    return [command.replace("build/raftd", os.path.abspath(RAFTD)) for command in commands]
+
+
+def cluster_of_the_tour(make_cluster):
+    if not all(map(port_free, TOUR_PORTS)):
+        pytest.skip("the tour's ports are in use on this machine")
+    cluster = make_cluster(3)
+    for node, port in zip(cluster.nodes, (2379, 22379, 32379)):
+        node.http_port = port
+    cluster.start()
+    return cluster
+
+
 def port_free(port):
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,12 +53,7 @@ def port_free(port):
 
 
 def test_every_line_of_the_tour_works_against_make_run(make_cluster):
-    if not all(map(port_free, TOUR_PORTS)):
-        pytest.skip("the tour's ports are in use on this machine")
-    cluster = make_cluster(3)
-    for node, port in zip(cluster.nodes, (2379, 22379, 32379)):
-        node.http_port = port
-    cluster.start()
+    cluster = cluster_of_the_tour(make_cluster)
     outputs = []
     for line in tour_lines():
         # A revision in the tour is that of a cluster on which nothing else was written.
@@ -49,12 +66,33 @@ def test_every_line_of_the_tour_works_against_make_run(make_cluster):
     assert wait_for(cluster.leader, "a leader after the transfer")
 
 
+def test_every_line_of_the_coordination_works_against_make_run(make_cluster):
+    cluster_of_the_tour(make_cluster)
+    outputs = []
+    for command in tour_commands(1):
+        command = command.replace("curl ", "curl -sS --fail-with-body ")
+        result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, timeout=20, text=True)
+        # Some end a program that goes on until it is told to stop.
+        assert result.returncode == 0 or command.endswith("wait"), f"{command}\n{result.stdout}\n{result.stderr}"
+        outputs.append(result.stdout)
+    put, touched, there, watched, txn, once, again, lock, under, elected, followed = outputs
+    assert '"ttl":30' in put and '"ttl":30' in touched
+    assert there == "svc/web/a\n"
+    assert "event: snapshot" in watched and "event: progress" in watched
+    assert '"succeeded":true' in txn
+    assert '"value":2' in once and again == once
+    assert '"token":' in lock
+    assert "only one of us runs this" in under
+    assert '"elected":true' in elected and "10.0.0.5:5432" in elected
+    assert "delete svc/web/a" in followed
+
+
 def test_every_line_of_the_growing_works_from_one_node_to_five_and_back_to_three(tmp_path):
     if not all(map(port_free, GROWING_PORTS)):
         pytest.skip("the ports are in use on this machine")
     script = ["set -e", "trap 'kill $(jobs -p) || true; wait' EXIT"]
     waits = 0
-    for line in tour_lines(1):
+    for line in tour_lines(2):
         command, _, remark = line.partition("  # ")
         command = command.rstrip().replace("build/raftd", os.path.abspath(RAFTD))
         voters = re.search(r"(\d) voters", remark)

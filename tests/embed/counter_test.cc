@@ -34,7 +34,8 @@ class Counter final : public machine::StateMachine {
     return {true, reply_wanted ? std::make_unique<Sum>(sum_) : nullptr};
   }
   machine::Outcome apply_slice() override { return {}; }  // Never asked: apply always finishes.
-  std::unique_ptr<machine::Reply> query(const machine::Query&) const override {
+  std::unique_ptr<machine::Reply> query(const machine::Query&,
+                                        machine::ClusterTime) const override {
     return std::make_unique<Sum>(sum_);
   }
   const std::vector<machine::Promotion>& promotions() const override { return nobody_; }
@@ -353,7 +354,7 @@ TEST_CASE("a backup is a snapshot file of the moment when it was asked for") {
   REQUIRE(verified.finish());
   REQUIRE(reader->complete());
   reader->commit({}, {});
-  CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery())).value == 40);
+  CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery(), {})).value == 40);
   CHECK(verified.cut()->last_index == backup->index());
   CHECK(verified.cut()->machine_name == "sum/1");
   CHECK(verified.cut()->configuration.configuration.voters == std::vector<raft::NodeId>{{1}});
@@ -453,7 +454,7 @@ TEST_CASE("a stopped node's state is its snapshot with all of its log") {
       continue;
     }
     REQUIRE(replayed);
-    CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery())).value == sum);
+    CHECK(dynamic_cast<const Sum&>(*counter.query(SumQuery(), {})).value == sum);
     CHECK(replayed->index == recovered->durable.last_index);
     CHECK(replayed->entries > 0);
     CHECK(replayed->configuration.voters == std::vector<raft::NodeId>{{1}});

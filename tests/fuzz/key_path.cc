@@ -73,8 +73,11 @@ api::ServiceOptions options() {
 constexpr api::ServiceLimits kLimits{.key_bytes = kKeyBytesMax,
                                      .value_bytes = 256,
                                      .request_bytes = 1024,
+                                     .txn_ops = 16,
                                      .page_items = 4,
                                      .page_bytes = 256,
+                                     .watchers = 4,
+                                     .wait = std::chrono::minutes(1),
                                      .store_bytes = 4096,
                                      .request_timeout = std::chrono::seconds(5),
                                      .redirect = false};
@@ -100,8 +103,13 @@ class Server {
     }
     service_.on_request(kNow, {++requests_}, std::move(request));
     while (!responder_.response) {
-      ASSERT(!backend_.asked.empty());
-      answer();
+      if (!backend_.asked.empty()) {
+        answer();
+        continue;
+      }
+      later_ = later_ + kLimits.wait;  // It waits for a change, and there is none.
+      service_.pump(later_);
+      ASSERT(responder_.response || !backend_.asked.empty());
     }
     http::Response response = *std::move(responder_.response);
     responder_.response.reset();
@@ -118,6 +126,11 @@ class Server {
   void read_to_end(http::Response& response) {
     for (;;) {
       const auto next = response.stream->next(response.body);
+      if (response.stream->lasting()) {
+        if (next == http::BodySource::Next::kEnd || !service_.has_more()) break;
+        service_.pump(later_);
+        continue;
+      }
       if (next == http::BodySource::Next::kEnd) break;
       ASSERT(next != http::BodySource::Next::kBroken);
       if (!backend_.asked.empty()) answer();
@@ -142,15 +155,15 @@ class Server {
       if (const auto* range = dynamic_cast<const kv::RangeQuery*>(read->query.get())) {
         ASSERT_CMP(range->prefix.size(), <=, kKeyBytesMax);
       }
-      return store_.query(*read->query);
+      return store_.query(*read->query, {});
     }
     if (!std::holds_alternative<node::Write>(op)) return nullptr;  // Snapshots: not here.
     const auto* propose = std::get_if<node::Propose>(&std::get<node::Write>(op).op);
     if (propose == nullptr) return nullptr;
     const auto command = kv::decode(ByteView(propose->command).subspan(8));
     ASSERT(command);
-    if (const auto* put = std::get_if<kv::Put>(&*command)) note_key(put->key);
-    if (const auto* removed = std::get_if<kv::Delete>(&*command)) note_key(removed->key);
+    if (const auto* put = std::get_if<kv::Put>(&command->command)) note_key(put->key);
+    if (const auto* removed = std::get_if<kv::Delete>(&command->command)) note_key(removed->key);
     return write(*propose);
   }
 
@@ -178,8 +191,9 @@ class Server {
   kv::Store store_{kv::HistoryLimits{600'000, 64 << 20}};
   api::Vitals vitals_;
   Backend backend_;
-  Responder responder_;
   api::Service service_;
+  Responder responder_;  // Streams end before what they are of.
+  Instant later_ = kNow;
   std::uint64_t requests_ = 0;
   std::uint64_t applied_ = 0;
 };

@@ -90,6 +90,10 @@ bool Cluster::running(std::size_t node) const {
   return nodes_[node]->replica != nullptr;
 }
 
+std::uint64_t Cluster::life(std::size_t node) const {
+  return nodes_[node]->life;
+}
+
 bool Cluster::paused(std::size_t node) const {
   return nodes_[node]->paused_until > schedule_.now();
 }
@@ -418,6 +422,7 @@ void Cluster::collect_coverage() {
   coverage_.messages = network_.messages();
   coverage_.resets = network_.resets();
   coverage_.late_messages = network_.late();
+  coverage_.leases_expired = oracle_.expired();
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     coverage_.torn_sectors += nodes_[i]->disk.image().torn_sectors();
     if (!running(i)) continue;

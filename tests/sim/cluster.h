@@ -79,6 +79,15 @@ struct Coverage {
   std::uint64_t lists = 0;
   std::uint64_t repeats = 0;
   std::uint64_t abandoned = 0;
+  std::uint64_t commands_done = 0;  // By clients that use more than keys.
+  std::uint64_t commands_replayed = 0;
+  std::uint64_t commands_fenced = 0;
+  std::uint64_t fences_passed = 0;
+  std::uint64_t locks_taken = 0;
+  std::uint64_t lock_waits = 0;
+  std::uint64_t leases_expired = 0;
+  std::uint64_t events_watched = 0;
+  std::uint64_t watches_cut_off = 0;
   void add(const Coverage& other);
 };
 
@@ -109,6 +118,7 @@ class Cluster final : private Peers {
 
   bool running(std::size_t node) const;
   bool paused(std::size_t node) const;
+  std::uint64_t life(std::size_t node) const;  // Another one after each start and end.
   // Of a running node.
   node::ReplicaStatus status(std::size_t node) const;
   const kv::Store& store(std::size_t node) const;

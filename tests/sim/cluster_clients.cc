@@ -61,7 +61,7 @@ void Cluster::complete(std::size_t node, node::ClientToken token, node::ClientRe
 node::ClientResult Cluster::trusted(std::size_t node, node::ClientResult result) {
   const auto* done = std::get_if<node::Done>(&result);
   if (!oracle_.strays() || done == nullptr || done->reply == nullptr) return result;
-  const bool write = dynamic_cast<const kv::WriteReply*>(done->reply.get()) != nullptr;
+  const bool write = dynamic_cast<const kv::StoreReply*>(done->reply.get()) != nullptr;
   if (!write && status(node).doubt) {
     violated("state hash", strf("node %zu reads from a state that it knows to be wrong", node + 1));
   }

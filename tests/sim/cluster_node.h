@@ -11,7 +11,8 @@
 
 namespace raftd::sim {
 
-constexpr std::uint64_t kDigestEvery = 64;  // Entries: a digest reads the whole store.
+constexpr std::uint64_t kDigestEvery = 64;    // Entries: a digest reads the whole store,
+constexpr std::uint64_t kContentEvery = 256;  //   and so does a comparison with the model.
 
 // Of one node. The busiest runs send a tenth of that.
 constexpr std::uint64_t kMessagesPerSecondMax = 100'000;
@@ -37,8 +38,9 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
     return finished(store_.apply(applied, reply_wanted));
   }
   machine::Outcome apply_slice() override { return finished(store_.apply_slice()); }
-  std::unique_ptr<machine::Reply> query(const machine::Query& query) const override {
-    return store_.query(query);
+  std::unique_ptr<machine::Reply> query(const machine::Query& query,
+                                        machine::ClusterTime now) const override {
+    return store_.query(query, now);
   }
   std::string_view name() const override { return store_.name(); }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override {
@@ -107,13 +109,14 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
       machine_.looked_at_ = {};
       machine_.index_ = index;
       machine_.oracle_.installed(machine_.node_, index);
-      machine_.oracle_.revision_is(machine_.node_, index, machine_.store_.stats().revision);
       // Whoever writes a snapshot tells its digest, unless that is of a state that strayed.
       const bool known = machine_.oracle_.known_state(index).has_value();
       machine_.strayed_ = machine_.oracle_.strays() &&
                           machine_.oracle_.known_state(index) != machine_.store_.digest();
       if (known || !machine_.oracle_.strays()) machine_.look();
       machine_.store_.check_invariants();
+      if (machine_.strayed_) return;
+      machine_.oracle_.store_is(machine_.node_, index, machine_.store_, true);
     }
 
    private:
@@ -123,14 +126,14 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
 
   // The value of a put has one bit turned, and nothing else differs.
   machine::Outcome stray(machine::Applied applied, bool reply_wanted) {
-    const Result<kv::Command> command = kv::decode(applied.command);
-    const auto* put = command ? std::get_if<kv::Put>(&*command) : nullptr;
+    const Result<kv::Request> request = kv::decode(applied.command);
+    const auto* put = request ? std::get_if<kv::Put>(&request->command) : nullptr;
     if (put == nullptr || put->value.empty()) return finished(store_.apply(applied, reply_wanted));
     std::string value(put->value);
     value.back() = static_cast<char>(value.back() ^ 1);
     kv::Put other = *put;
     other.value = value;
-    const Bytes bytes = kv::encode(other);
+    const Bytes bytes = kv::encode(other, request->terms);
     applied.command = ByteView(bytes).subspan(machine::kStampBytes);
     const kv::Revision before = store_.stats().revision;
     machine::Outcome outcome = store_.apply(applied, reply_wanted);
@@ -155,8 +158,10 @@ class Cluster::Machine final : public machine::StateMachine, public storage::Sta
   }
 
   machine::Outcome finished(machine::Outcome outcome) {
-    if (outcome.finished) oracle_.revision_is(node_, index_, store_.stats().revision);
-    if (outcome.finished && index_.value % kDigestEvery == 0) {
+    if (!outcome.finished) return outcome;
+    const bool everything = index_.value % kContentEvery == 0;
+    if (!strayed_) oracle_.store_is(node_, index_, store_, everything);
+    if (index_.value % kDigestEvery == 0) {
       look();
       store_.check_invariants();
     }

@@ -28,7 +28,7 @@ constexpr const char* kUsage =
     "                          runs that once failed: tests/sim/regress/seeds.txt\n"
     "       raftd-sim hashes --seeds A..B [--profile NAME]\n"
     "                          of the traces: equal, whatever compiled this\n"
-    "profiles: swarm (default), lite, disk, reads, beyond, membership\n";
+    "profiles: swarm (default), lite, disk, reads, beyond, membership, store\n";
 constexpr int kBadInput = 64;  // EX_USAGE.
 
 int complain(const std::string& what) {

@@ -172,6 +172,22 @@ void change_members(Rng& rng, Options& options) {
   options.join_every = maybe(rng, 60, milliseconds(200), seconds(4));
 }
 
+// Snapshots in between, leaders that go, and few other faults: much is asked for in little time.
+void coordinate(Rng& rng, Options& options) {
+  options.nodes = 1 + 2 * rng.below(3);
+  options.chaos = seconds(10);
+  options.coordinators = 3 + rng.below(5);
+  options.clients = 1 + rng.below(2);
+  options.think = draw(rng, milliseconds(2), milliseconds(40));
+  options.value_bytes = std::min<std::size_t>(options.value_bytes, 100);
+  options.clock_rate_spread = chance(rng, 30) ? static_cast<std::int64_t>(rng.below(101)) : 0;
+  options.late_timer_percent = 0;
+  if (options.nodes < 3) options.stray_every = {};  // Nobody would overrule it.
+  options.pause_every = maybe(rng, 30, milliseconds(500), seconds(5));
+  options.jump_clock_every = maybe(rng, 20, milliseconds(500), seconds(8));
+  options.transfer_every = maybe(rng, 50, milliseconds(300), seconds(4));
+}
+
 }  // namespace
 
 std::optional<Profile> profile_named(std::string_view name) {
@@ -227,6 +243,14 @@ Options draw_options(std::uint64_t seed, Profile profile) {
       lose_disks(losses, options);
       break;
     }
+    case Profile::kStore:
+      break;
+  }
+  Rng coordination(stream(seed, Stream::kCoordination));
+  if (profile == Profile::kStore) {
+    coordinate(coordination, options);
+  } else if (chance(coordination, 30)) {
+    options.coordinators = 1 + coordination.below(3);
   }
   return options;
 }

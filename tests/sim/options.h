@@ -46,6 +46,7 @@ struct Options {
   std::uint64_t repeat_percent = 40;  // Of writes that nobody answered.
   double skew = 1.2;                  // Of the keys' popularity (Zipf); 0: all are alike.
   std::uint64_t abandon_percent = 2;
+  std::size_t coordinators = 0;  // Clients that use transactions, leases and locks; as many watch.
 
   // Of the network.
   Duration delay_min = std::chrono::microseconds(100);
@@ -103,9 +104,10 @@ enum class Profile : std::uint8_t {
   kReads,
   kBeyond,  // Damage to more disks than can be survived: no progress is expected, nothing wrong.
   kMembership,  // Nodes join, are removed and come back, as voters and as learners.
+  kStore,       // Transactions, leases and locks before all else.
 };
-inline constexpr std::string_view kProfileNames[] = {"swarm", "lite",   "disk",
-                                                     "reads", "beyond", "membership"};
+inline constexpr std::string_view kProfileNames[] = {"swarm",  "lite",       "disk", "reads",
+                                                     "beyond", "membership", "store"};
 std::optional<Profile> profile_named(std::string_view name);
 
 Options draw_options(std::uint64_t seed, Profile profile = Profile::kSwarm);

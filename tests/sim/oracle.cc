@@ -17,7 +17,7 @@ std::uint64_t value_of(ByteView command) {
   if (command.empty()) return 0;
   const auto decoded = kv::decode(command);
   if (!decoded) return 0;
-  const auto* put = std::get_if<kv::Put>(&*decoded);
+  const auto* put = std::get_if<kv::Put>(&decoded->command);
   return put == nullptr ? 0 : value_number(put->value);
 }
 
@@ -85,6 +85,9 @@ void Oracle::applied(std::size_t node, const machine::Applied& entry) {
   if (entry.index.value == canonical_.size() + 1) {
     canonical_.push_back(now);
     model_.apply(entry);
+    expired_ += model_.expired().size();
+    for (const auto& [lease, ttl_ms] : model_.expired())
+      if (on_expiry_) on_expiry_(lease, ttl_ms);
     return;
   }
   if (entry.index.value == 0 || entry.index.value > canonical_.size()) {
@@ -107,11 +110,10 @@ void Oracle::installed(std::size_t node, raft::Index index) const {
                                         node + 1, number(index.value), number(last().value)));
 }
 
-void Oracle::revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const {
-  if (model_.revision_at(index) == revision) return;
-  violated("state machine safety",
-           strf("node %zu has revision %llu after %llu; expected %llu", node + 1, number(revision),
-                number(index.value), number(model_.revision_at(index))));
+void Oracle::store_is(std::size_t node, raft::Index index, const kv::Store& store,
+                      bool everything) const {
+  const std::string why = model_.check(index, store, everything);
+  if (!why.empty()) violated("model", strf("of node %zu: ", node + 1) + why);
 }
 
 void Oracle::state_is(std::size_t node, raft::Index index, std::uint64_t digest) {

@@ -1,6 +1,7 @@
 // Knows what must be true of the whole cluster, which no node can know, and is told everything.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -24,8 +25,8 @@ class Oracle {
   void applied(std::size_t node, const machine::Applied& entry);
   // A node took over a state instead: only one that some node had after applying up to index.
   void installed(std::size_t node, raft::Index index) const;
-  // Its store has this revision then.
-  void revision_is(std::size_t node, raft::Index index, std::uint64_t revision) const;
+  // Its store then. everything: each key of it is looked at.
+  void store_is(std::size_t node, raft::Index index, const kv::Store& store, bool everything) const;
   // Its state, digested, after it has applied up to index.
   void state_is(std::size_t node, raft::Index index, std::uint64_t digest);
   std::optional<std::uint64_t> known_state(raft::Index index) const;
@@ -46,9 +47,14 @@ class Oracle {
   void answered(raft::Index at, const Query& query, const Reply& reply) const {
     if (std::string why = model_.check(at, query, reply); !why.empty()) violated("reads", why);
   }
-  void answered(raft::Index at, const kv::WriteReply& reply) const {
+  void answered(raft::Index at, const kv::StoreReply& reply) const {
     if (std::string why = model_.check(at, reply); !why.empty()) violated("writes", why);
   }
+  const StoreModel& model() const { return model_; }
+  // Called when a lease has ended by its time, as soon as anybody has applied that.
+  using OnExpiry = std::function<void(kv::LeaseId, std::uint64_t ttl_ms)>;
+  void on_expiry(OnExpiry expired) { on_expiry_ = std::move(expired); }
+  std::uint64_t expired() const { return expired_; }
   // The newest that any node has applied.
   std::uint64_t revision() const { return model_.revision_at(last()); }
 
@@ -81,6 +87,8 @@ class Oracle {
   std::vector<Committed> canonical_;  // Index 1 first: what was applied first, by anyone.
   std::unordered_map<raft::Index, std::uint64_t> digests_;
   std::unordered_set<std::uint64_t> refused_;
+  OnExpiry on_expiry_;
+  std::uint64_t expired_ = 0;  // Leases.
   raft::Index heard_;
   bool strays_ = false;
 };

@@ -346,6 +346,7 @@ TEST_CASE("answers are held against a store that is as simple as can be") {
   kv::WriteReply write;
   write.revision = 3;
   write.result = kv::WriteReply::Result::kModDiffers;
+  write.prev = kv::Item{"a", "1", 2, 2, 1};
   CHECK(model.check({3}, write).empty());
   write.result = kv::WriteReply::Result::kDone;
   CHECK_FALSE(model.check({3}, write).empty());

@@ -2,8 +2,10 @@
 
 #include "base/text.h"
 #include "raft/quorum.h"
+#include "sim/coordination.h"
 #include "sim/nemesis.h"
 #include "sim/recovering.h"
+#include "sim/watching.h"
 #include "sim/workload.h"
 
 namespace raftd::sim {
@@ -131,15 +133,54 @@ void heed_priorities(Cluster& cluster) {
                   state_of(cluster));
 }
 
-void come_to_rest(Cluster& cluster, Workload& workload) {
-  const auto quiet = [&] { return workload.idle() && converged(cluster, cluster.oracle().last()); };
+// What the clients of a run are.
+struct Clients {
+  Workload workload;
+  Coordination coordination;
+  Watching watching;
+};
+
+void come_to_rest(Cluster& cluster, const Clients& clients) {
+  const auto quiet = [&] {
+    return clients.workload.idle() && clients.coordination.idle() &&
+           converged(cluster, cluster.oracle().last());
+  };
   if (!cluster.run_until(quiet, cluster.options().settle)) {
     throw Violation("liveness: the nodes do not come to the same state" + state_of(cluster));
   }
 }
 
-void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
+// With a leader that stays, what is due ends soon. Without one the time stands still: then nothing
+// is said, and the next leader is watched.
+void wait_for_leases(Cluster& cluster) {
+  constexpr Duration kWatched = std::chrono::seconds(5);
+  constexpr std::uint64_t kLateMsMax = 2000;
+  constexpr int kLeadersMax = 6;
+  const auto led = [&] {
+    const std::optional<std::size_t> leader = cluster.leader();
+    return leader ? cluster.status(*leader).role.term : raft::Term{};
+  };
+  machine::ClusterTime before;
+  raft::Term term;
+  for (int i = 0; i < kLeadersMax && (!term || led() != term); ++i) {
+    before = cluster.oracle().model().now();
+    term = led();
+    cluster.run_for(kWatched);
+  }
+  if (!term || led() != term) return;
+  const auto passed = static_cast<std::uint64_t>(kWatched / std::chrono::milliseconds(1));
+  for (const auto& [id, lease] : cluster.oracle().model().state().leases()) {
+    if (lease.deadline + kLateMsMax > before + passed) continue;
+    throw Violation(strf("leases: %llu was due at %llu and is there at %llu", number(id),
+                         number(lease.deadline.value), number(before.value + passed)));
+  }
+}
+
+void chaos_and_peace(Cluster& cluster, Clients& clients, Nemesis& nemesis) {
+  Workload& workload = clients.workload;
   workload.start();
+  clients.coordination.start();
+  clients.watching.start();
   nemesis.start();
   cluster.run_for(cluster.options().chaos);
   nemesis.stop();
@@ -151,6 +192,8 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   for (std::size_t i = 0; i < cluster.size(); ++i)
     cluster.start(i);
   if (!can_work(cluster) || cluster.stray_spread()) return;
+  clients.coordination.stop();
+  clients.watching.stop();
   workload.calm_down();
   workload.forget_successes();
   const auto all_succeeded = [&] { return workload.all_succeeded(); };
@@ -165,17 +208,21 @@ void chaos_and_peace(Cluster& cluster, Workload& workload, Nemesis& nemesis) {
   if (!cluster.run_until(promoted, cluster.options().settle)) {
     throw Violation("liveness: a learner does not become a voter" + state_of(cluster));
   }
-  come_to_rest(cluster, workload);
+  come_to_rest(cluster, clients);
   heed_priorities(cluster);
-  come_to_rest(cluster, workload);
+  if (clients.coordination.took_part()) wait_for_leases(cluster);
+  come_to_rest(cluster, clients);
 }
 
-void check_end(Cluster& cluster, const Workload& workload) {
+void check_end(Cluster& cluster, Clients& clients) {
   std::optional<std::uint64_t> digest;
   if (nobody_can_tell(cluster)) return;
   for (std::size_t i = 0; can_work(cluster) && i < cluster.size(); ++i) {
     if (cluster.lost(i) || !cluster.is_member(i)) continue;
     cluster.store(i).check_invariants();
+    clients.watching.check_end(i);
+    const raft::Index applied = cluster.status(i).applied;
+    if (!cluster.strayed(i)) cluster.oracle().store_is(i, applied, cluster.store(i), true);
     const std::uint64_t own = cluster.store(i).digest();
     if (own != digest.value_or(own)) {
       throw Violation(strf("state machine safety: node %zu ends with another state", i + 1));
@@ -189,7 +236,8 @@ void check_end(Cluster& cluster, const Workload& workload) {
     }
   }
   cluster.oracle().check_refused();
-  workload.check_histories();
+  clients.workload.check_histories();
+  if (can_work(cluster)) clients.coordination.check();
 }
 
 }  // namespace
@@ -201,12 +249,12 @@ std::string RunResult::invariant() const {
 RunResult run(const Script& script, Cluster::TraceSink trace, std::uint64_t until) {
   RunResult result;
   Cluster cluster(stream(script.seed, Stream::kCluster), script.options, trace);
-  Workload workload(cluster, script.seed);
+  Clients clients{{cluster, script.seed}, {cluster, script.seed}, {cluster, script.seed}};
   Nemesis nemesis(cluster, script.plan, std::move(trace));
   cluster.schedule().end_after(until);
   try {
-    chaos_and_peace(cluster, workload, nemesis);
-    check_end(cluster, workload);
+    chaos_and_peace(cluster, clients, nemesis);
+    check_end(cluster, clients);
     if (cluster.members_change() && can_work(cluster)) {
       check_recover(cluster, Rng(stream(script.seed, Stream::kRecover)));
     }

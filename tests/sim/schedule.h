@@ -86,7 +86,9 @@ enum class Stream : std::uint64_t {
   kClients,
   kSnapshots,
   kLosses,
-  kRecover
+  kRecover,
+  kCoordination,
+  kWatching
 };
 
 inline std::uint64_t stream(std::uint64_t seed, Stream of, std::uint64_t number = 0) {

@@ -69,6 +69,7 @@ const std::vector<OptionInfo>& option_table() {
       {"repeat_percent", &O::repeat_percent, 0, 100},
       {"skew", &O::skew, 0, 10},
       {"abandon_percent", &O::abandon_percent, 0, 100},
+      {"coordinators", &O::coordinators, 0, 64},
       {"delay_min", &O::delay_min, 0, kHour},
       {"delay_max", &O::delay_max, 0, kHour},
       {"loss_percent", &O::loss_percent, 0, 100},

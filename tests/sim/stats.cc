@@ -9,7 +9,7 @@ constexpr unsigned bit(Profile profile) {
   return 1U << static_cast<unsigned>(profile);
 }
 
-constexpr unsigned kAll = 63;
+constexpr unsigned kAll = 127;
 constexpr unsigned kNotLite = kAll & ~bit(Profile::kLite);
 constexpr unsigned kDisks = bit(Profile::kDisk) | bit(Profile::kBeyond) | bit(Profile::kSwarm);
 
@@ -74,7 +74,16 @@ constexpr Counter kCounters[] = {
     {"reads-refused", &C::reads_refused, kAll},
     {"stale-reads", &C::stale_reads, kAll},
     {"lists", &C::lists, kAll},
-    {"abandoned", &C::abandoned, kAll},
+    {"abandoned", &C::abandoned, kAll & ~bit(Profile::kStore)},
+    {"commands-done", &C::commands_done, kAll},
+    {"commands-replayed", &C::commands_replayed, kAll},
+    {"commands-fenced", &C::commands_fenced, bit(Profile::kStore)},
+    {"fences-passed", &C::fences_passed, bit(Profile::kStore)},
+    {"locks-taken", &C::locks_taken, bit(Profile::kStore)},
+    {"lock-waits", &C::lock_waits, bit(Profile::kStore)},
+    {"leases-expired", &C::leases_expired, bit(Profile::kStore)},
+    {"events-watched", &C::events_watched, bit(Profile::kStore)},
+    {"watches-cut-off", &C::watches_cut_off, bit(Profile::kStore)},
 };
 static_assert(std::size(kCounters) == sizeof(Coverage) / sizeof(std::uint64_t),
               "every counter has a name");

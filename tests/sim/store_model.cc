@@ -3,62 +3,130 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/crc32c.h"
+#include "base/limits.h"
+#include "base/overloaded.h"
 #include "base/text.h"
-#include "kv/command.h"
+#include "sim/reply_text.h"
 
 namespace raftd::sim {
 namespace {
+
+constexpr std::uint64_t kReplyAgeMsMax = 10 * 60 * 1000;  // The contract's ten minutes.
 
 unsigned long long number(std::uint64_t value) {
   return value;
 }
 
-std::uint64_t fingerprint(std::string_view value) {
-  return std::uint64_t{value.size()} << 32 | crc32c(as_bytes(value));
+template <class T>
+std::shared_ptr<const kv::StoreReply> shared(T reply, std::uint64_t revision) {
+  if (reply.revision == 0) reply.revision = revision;
+  return std::make_shared<T>(std::move(reply));
 }
 
-bool holds(const kv::Condition& condition, bool present, std::uint64_t mod) {
-  switch (condition.kind) {
-    case kv::Condition::Kind::kNone:
-      return true;
-    case kv::Condition::Kind::kModIs:
-      return present && mod == condition.mod;
-    case kv::Condition::Kind::kExists:
-      return present;
-    case kv::Condition::Kind::kAbsent:
-      return !present;
-  }
-  return false;
+// Decided by the store and worth keeping, by the contract.
+bool is_kept(kv::StoreReply::Result result) {
+  using Result = kv::StoreReply::Result;
+  return result != Result::kBadCommand && result != Result::kTooLarge &&
+         result != Result::kTooManyLeases;
 }
 
 }  // namespace
 
 void StoreModel::apply(const machine::Applied& entry) {
   ASSERT_CMP(entry.index, ==, applied().next());
-  After now = after(applied());
-  now.refused = false;
-  const auto command = kv::decode(entry.command);
-  const auto* put = command ? std::get_if<kv::Put>(&*command) : nullptr;
-  const auto* del = command ? std::get_if<kv::Delete>(&*command) : nullptr;
-  const auto* compact = command ? std::get_if<kv::Compact>(&*command) : nullptr;
-  if (put != nullptr || del != nullptr) {
-    Versions& versions = keys_[std::string(put != nullptr ? put->key : del->key)];
-    const Version before = versions.empty() ? Version() : versions.back();
-    const bool present = before.version != 0;
-    now.refused = !holds(put != nullptr ? put->condition : del->condition, present, before.mod);
-    if (!now.refused && put != nullptr) {
-      ++now.revision;
-      versions.push_back({now.revision, present ? before.create : now.revision, before.version + 1,
-                          fingerprint(put->value)});
-    } else if (!now.refused && present) {
-      ++now.revision;
-      versions.push_back({now.revision, 0, 0, 0});
+  ASSERT_CMP(entry.time, >=, now_);
+  now_ = entry.time;
+  expired_.clear();
+  After next = after(applied());
+  next.time = now_;
+  next.answer = nullptr;
+  next.replayed = false;
+  const auto request = kv::decode(entry.command);
+  if (request) {
+    const auto* compact = std::get_if<kv::Compact>(&request->command);
+    if (compact != nullptr && compact->revision <= state_.revision()) {
+      next.compacted = std::max(next.compacted, compact->revision);
     }
-  } else if (compact != nullptr && compact->revision <= now.revision) {
-    now.compacted = std::max(now.compacted, compact->revision);
+    next.answer = answer(*request, next.replayed);
+    state_.end_unused_leases();
   }
-  after_.push_back(now);
+  next.revision = state_.revision();
+  next.keys = state_.live(kv::Space::kKeys).size();
+  next.bytes = state_.bytes();
+  next.leases = state_.leases().size();
+  after_.push_back(std::move(next));
+}
+
+void StoreModel::forget_replies() {
+  std::erase_if(kept_, [&](const auto& each) {
+    return now_.value - each.second.time.value >= kReplyAgeMsMax;
+  });
+}
+
+StoreModel::Answer StoreModel::answer(const kv::Request& request, bool& replayed) {
+  forget_replies();
+  const kv::Terms& terms = request.terms;
+  if (terms.idempotency_key.empty()) {
+    const Answer refused = fenced(terms.fences);
+    return refused ? refused : run(request);
+  }
+  if (const auto kept = kept_.find(terms.idempotency_key); kept != kept_.end()) {
+    if (kept->second.hash == terms.request_hash) {
+      replayed = true;
+      return kept->second.answer;
+    }
+    kv::StoreReply mismatch;
+    mismatch.result = kv::StoreReply::Result::kMismatch;
+    return shared(mismatch, state_.revision());
+  }
+  Answer answer = fenced(terms.fences);
+  if (!answer) answer = run(request);
+  if (answer && is_kept(answer->result)) {
+    kept_[std::string(terms.idempotency_key)] = {terms.request_hash, now_, answer};
+  }
+  return answer;
+}
+
+// Null: every fence is held.
+StoreModel::Answer StoreModel::fenced(const std::vector<kv::Fence>& fences) const {
+  for (const kv::Fence& fence : fences) {
+    if (holds(fence)) continue;
+    kv::StoreReply reply;
+    reply.result = kv::StoreReply::Result::kFenced;
+    reply.message = fence.name;
+    reply.number = fence.token;
+    return shared(reply, state_.revision());
+  }
+  return nullptr;
+}
+
+StoreModel::Answer StoreModel::run(const kv::Request& request) {
+  const auto done = [&](auto reply) {
+    state_.end_revision();
+    return shared(std::move(reply), state_.revision());
+  };
+  return std::visit(overloaded{
+                        [&](const kv::Put& body) { return done(put(body)); },
+                        [&](const kv::Delete& body) { return done(remove(body)); },
+                        [&](const kv::DeletePrefix& body) { return done(remove_prefix(body)); },
+                        [&](const kv::Increment& body) { return done(increment(body)); },
+                        [&](const kv::Touch& body) { return done(touch(body)); },
+                        [&](const kv::Transaction& body) { return done(transact(body)); },
+                        [&](const kv::GrantLease& body) { return done(grant(body)); },
+                        [&](const kv::KeepLeases& body) { return done(keep(body)); },
+                        [&](const kv::RevokeLease& body) { return done(revoke(body)); },
+                        [&](const kv::ExpireLeases&) { return done(expire()); },
+                        [&](const kv::Acquire& body) {
+                          return done(acquire(body, request.terms.idempotency_key));
+                        },
+                        [&](const kv::KeepLock& body) { return done(keep_lock(body)); },
+                        [&](const kv::Release& body) { return done(release(body)); },
+                        [&](const kv::Proclaim& body) { return done(proclaim(body)); },
+                        [&](const kv::LeaveQueue& body) { return done(leave_queue(body)); },
+                        // Of members, and of history, which has no content.
+                        [](const auto&) { return Answer(); },
+                    },
+                    request.command);
 }
 
 std::uint64_t StoreModel::revision_at(raft::Index index) const {
@@ -74,12 +142,16 @@ const StoreModel::Version* StoreModel::at(const Versions& versions, std::uint64_
 
 std::string StoreModel::compare(const kv::Item& item, const Version& version, bool with_value) {
   if (item.mod == version.mod && item.create == version.create && item.version == version.version &&
-      (!with_value || fingerprint(item.value) == version.value)) {
+      item.lease == version.lease && (!with_value || shortened(item.value) == version.value)) {
     return {};
   }
-  return strf("%s is there with mod %llu, create %llu, version %llu; expected %llu, %llu, %llu",
-              item.key.c_str(), number(item.mod), number(item.create), number(item.version),
-              number(version.mod), number(version.create), number(version.version));
+  return strf(
+      "%s is there with mod %llu, create %llu, version %llu, lease %llu; expected %llu, %llu, "
+      "%llu, "
+      "%llu, value %s",
+      item.key.c_str(), number(item.mod), number(item.create), number(item.version),
+      number(item.lease), number(version.mod), number(version.create), number(version.version),
+      number(version.lease), version.value.c_str());
 }
 
 std::string StoreModel::check(raft::Index index, const kv::GetQuery& query,
@@ -94,8 +166,9 @@ std::string StoreModel::check(raft::Index index, const kv::GetQuery& query,
   if (now.revision < query.min_revision) return "an answer older than what was asked for";
   using Result = kv::GetReply::Result;
   const std::uint64_t revision = query.rev == 0 ? now.revision : query.rev;
-  const auto key = keys_.find(query.key);
-  const Version* version = key == keys_.end() ? nullptr : at(key->second, revision);
+  const Keys& all = state_.history();
+  const auto key = all.find(query.key);
+  const Version* version = key == all.end() ? nullptr : at(key->second, revision);
   Result expected = version == nullptr ? Result::kNotFound : Result::kFound;
   if (revision < now.compacted) expected = Result::kCompacted;
   if (revision > now.revision) expected = Result::kFuture;
@@ -125,9 +198,10 @@ std::string StoreModel::check(raft::Index index, const kv::RangeQuery& query,
   if (now.revision < query.min_revision) return "a list older than what was asked for";
   if (expected != Result::kDone) return {};
   std::vector<Keys::const_iterator> keys;
+  const Keys& all = state_.history();
   const auto begin =
-      keys_.lower_bound(query.reverse ? query.prefix : std::max(query.start, query.prefix));
-  for (auto key = begin; key != keys_.end() && key->first.starts_with(query.prefix); ++key) {
+      all.lower_bound(query.reverse ? query.prefix : std::max(query.start, query.prefix));
+  for (auto key = begin; key != all.end() && key->first.starts_with(query.prefix); ++key) {
     if (query.reverse && !query.start.empty() && key->first >= query.start) break;
     if (at(key->second, revision) != nullptr) keys.push_back(key);
     // One more than was given says whether that was all.
@@ -157,18 +231,46 @@ std::string StoreModel::check_rows(const kv::RangeQuery& query, const kv::RangeR
   return reply.more && goes_on ? std::string() : next + " is not listed";
 }
 
-std::string StoreModel::check(raft::Index index, const kv::WriteReply& reply) const {
+std::string StoreModel::check(raft::Index index, const kv::StoreReply& reply) const {
   if (!index || index > applied()) {
     return strf("written at %llu, which nobody has applied", number(index.value));
   }
-  if (reply.revision != revision_at(index)) {
-    return strf("revision %llu of the write at %llu; expected %llu", number(reply.revision),
-                number(index.value), number(revision_at(index)));
+  const After now = after(index);
+  if (now.answer == nullptr) return {};
+  if (reply.replayed != now.replayed) {
+    return reply.replayed ? "an answer was repeated that was never given"
+                          : "a request that was answered before was done again";
   }
-  const bool refused = reply.result != kv::WriteReply::Result::kDone;
-  if (refused == after(index).refused) return {};
-  return refused ? "a write was refused whose condition held"
-                 : "a write was done whose condition did not hold";
+  const std::string got = text_of(reply, false);
+  const std::string expected = text_of(*now.answer, reply.truncated);
+  if (got == expected) return {};
+  return strf("the entry %llu was answered: %s; expected: %s", number(index.value), got.c_str(),
+              expected.c_str());
+}
+
+std::string StoreModel::check(raft::Index index, const kv::Store& store, bool everything) const {
+  if (index > applied()) return strf("entry %llu, which nobody applied", number(index.value));
+  const After now = after(index);
+  const kv::StoreStats stats = store.stats();
+  if (stats.revision != now.revision || stats.compact_revision != now.compacted ||
+      stats.keys != now.keys || stats.bytes != now.bytes || stats.leases != now.leases) {
+    return strf(
+        "after %llu there are revision %llu, compacted %llu, %llu keys, %llu bytes, %llu leases; "
+        "expected %llu, %llu, %llu, %llu, %llu",
+        number(index.value), number(stats.revision), number(stats.compact_revision),
+        number(stats.keys), number(stats.bytes), number(stats.leases), number(now.revision),
+        number(now.compacted), number(now.keys), number(now.bytes), number(now.leases));
+  }
+  kv::RangeQuery page;
+  while (everything) {
+    const auto answer = store.query(page, now.time);
+    const auto* reply = dynamic_cast<const kv::RangeReply*>(answer.get());
+    ASSERT(reply != nullptr);
+    if (std::string why = check(index, page, *reply); !why.empty()) return why;
+    if (!reply->more) break;
+    page.start = reply->next;
+  }
+  return {};
 }
 
 }  // namespace raftd::sim

@@ -81,8 +81,11 @@ inline ServiceLimits usual_limits() {
   return {.key_bytes = 2048,
           .value_bytes = 1024 * 1024,
           .request_bytes = 1536 * 1024,
+          .txn_ops = 512,
           .page_items = 10'000,
           .page_bytes = 1024 * 1024,
+          .watchers = 100,
+          .wait = std::chrono::minutes(10),
           .store_bytes = 1ULL << 33,
           .request_timeout = std::chrono::seconds(5),
           .redirect = false};
@@ -176,11 +179,15 @@ struct Fixture {
   // Valid until the next request.
   template <class Command>
   Command last_command() const {
+    return std::get<Command>(last_write().command);
+  }
+  kv::Terms last_terms() const { return last_write().terms; }
+  kv::Request last_write() const {
     const auto& write = std::get<node::Write>(last_asked.op);
     const auto& propose = std::get<node::Propose>(write.op);
-    auto command = kv::decode(ByteView(propose.command).subspan(machine::kStampBytes));
-    REQUIRE(command);
-    return std::get<Command>(*command);
+    auto request = kv::decode(ByteView(propose.command).subspan(machine::kStampBytes));
+    REQUIRE(request);
+    return *std::move(request);
   }
 
   void publish(std::uint64_t id, std::string_view name, std::string_view client) {
@@ -198,8 +205,8 @@ struct Fixture {
   kv::Store store{kv::HistoryLimits{600'000, 64 << 20}};
   Vitals vitals;
   FakeBackend backend;
-  FakeResponder responder;
   Service service;
+  FakeResponder responder;  // Streams end before what they are of.
   FakeBackend::Asked last_asked;
   std::uint64_t last_request = 0;
   std::uint64_t applied = 0;

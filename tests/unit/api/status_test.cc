@@ -342,6 +342,8 @@ TEST_CASE("/metrics has each metric of the contract, in lines that can be parsed
         "raftd_compact_revision 0\n",
         "raftd_keys 0\n",
         "raftd_bytes 0\n",
+        "raftd_replies 0\n",
+        "raftd_reply_bytes 0\n",
         "raftd_leases 0\n",
         "raftd_watchers 0\n",
         "raftd_clients 0\n",
@@ -404,6 +406,11 @@ TEST_CASE("only growing writes are refused over the quota") {
   CHECK(f.with(written(reply), "PUT", "/kv/big", {}, std::string(1090, 'w')).status == 200);
   CHECK(f.now("PUT", "/kv/big", {}, std::string(1200, 'w')).status == 507);
   CHECK(f.with(written(reply), "DELETE", "/kv/big").status == 200);
+  // Over it by far: what does not grow is no growth.
+  limits.store_bytes = 500;
+  f.service.set_limits(limits);
+  CHECK(f.with(written(reply), "PUT", "/kv/big", {}, std::string(1000, 'w')).status == 200);
+  CHECK(f.now("PUT", "/kv/big", {}, std::string(1001, 'w')).status == 507);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Goal: a question goes where it can be answered, and nothing that may have had its effect is asked
-// twice. Method: a script of exchanges in place of the network, and a clock that only it moves.
+// twice, but under the same key. Method: a script of exchanges in place of the network, and a clock
+// that only it moves.
 #include "cli/client.h"
 
 #include <doctest/doctest.h>
@@ -100,6 +101,73 @@ TEST_CASE("a write whose outcome is unknown is asked once, and that is said") {
   CHECK(message([](FakeTransport& net) { net.answer(503, "a proxy's page"); }) ==
         begin + "http://a:1: HTTP status 503");
   CHECK(message([](FakeTransport& net) { net.answer(500, ""); }).starts_with(begin));
+}
+
+TEST_CASE("a write with a key is asked again after everything, under the same key") {
+  FakeTransport net;
+  net.lose();
+  net.answer(504, kLeaderLost);
+  net.answer(503, "a proxy's page");
+  net.refuse();
+  net.refuse();
+  net.refuse();
+  net.answer(429, kNoLeader);
+  net.answer(502, "another");
+  net.answer(201, "x");
+  const Result<Answer> answer =
+      net.client("a:1,b:1").write({.method = "PUT", .target = "/kv/a", .body = "v", .key = "k1"});
+  REQUIRE(static_cast<bool>(answer));
+  CHECK((*answer).http.status == 201);
+  CHECK(net.hosts() == "a b a b a b a b a ");
+  for (const FakeTransport::Asked& one : net.asked)
+    CHECK(one.request.find("\r\nIdempotency-Key: k1\r\n") != std::string::npos);
+
+  // One key a write, drawn once.
+  FakeTransport drawn;
+  drawn.lose();
+  drawn.answer(201, "x");
+  REQUIRE(drawn.client("a:1").write({.method = "PUT", .target = "/kv/a", .body = {}}));
+  const auto key = [&](std::size_t i) {
+    const std::string& request = drawn.asked[i].request;
+    return request.substr(request.find("Idempotency-Key: "), 17 + 32);
+  };
+  CHECK(key(0) == key(1));
+}
+
+TEST_CASE(
+    "a write that was not heard of is unknown when the time is up, and at an internal error") {
+  const auto message = [](const std::function<void(FakeTransport&)>& script) {
+    FakeTransport net;
+    script(net);
+    const Result<Answer> answer =
+        net.client("a:1").write({.method = "PUT", .target = "/kv/a", .body = {}});
+    return answer ? "" : answer.error().message;
+  };
+  const std::string begin = "the outcome is unknown, the change may or may not be made: ";
+  CHECK(message([](FakeTransport& net) {
+          net.lose();
+          for (int i = 0; i < 50; ++i)
+            net.answer(503, kNoLeader);
+        }) == begin + "http://a:1: no leader");
+  CHECK(message([](FakeTransport& net) { net.answer(500, ""); }).starts_with(begin));
+  CHECK(message([](FakeTransport& net) { net.forever(503, kNoLeader); }) ==
+        "http://a:1: no leader");
+}
+
+TEST_CASE("one silent endpoint does not get all the time of a write with a key") {
+  const auto timeout_of = [](const Question& question) {
+    FakeTransport net;
+    net.answer(200, "x");
+    REQUIRE(net.client("a:1,b:1").ask(question));
+    const std::string& request = net.asked[0].request;
+    const std::size_t at = request.find("timeout=") + 8;
+    return request.substr(at, request.find(' ', at) - at);
+  };
+  Question question = kWrite;
+  question.takes_timeout = true;
+  CHECK(timeout_of(question) == "4500ms");
+  question.key = "k1";
+  CHECK(timeout_of(question) == "2250ms");
 }
 
 TEST_CASE("a read that got no answer is asked elsewhere") {

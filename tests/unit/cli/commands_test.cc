@@ -4,54 +4,14 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "cli/cli.h"
-#include "unit/cli/fake_transport.h"
+#include "unit/cli/scene.h"
 #include "unit/storage/temporary_directory.h"
 
 namespace raftd::cli {
 namespace {
-
-struct Ran {
-  int status = 0;
-  std::string out;
-  std::string error;
-  std::vector<std::string> asked;
-};
-
-struct Scene {
-  FakeTransport net;
-  bool terminal = false;
-  std::string input;
-  std::string endpoints = "a:1";
-
-  Ran run(const std::vector<std::string>& typed) {
-    const Result<Arguments> arguments = parse_arguments(typed);
-    REQUIRE_MESSAGE(static_cast<bool>(arguments), arguments.error().message);
-    Ran ran;
-    Output output;
-    output.terminal = terminal;
-    output.charset = Charset::kAscii;
-    output.out = [&](std::string_view text) { ran.out += text; };
-    output.error = [&](std::string_view text) { ran.error += std::string(text) + "\n"; };
-    Client client = net.client(endpoints);
-    ran.status = ask_and_print(
-        *arguments, client, [&]() -> Result<std::string> { return input; }, output);
-    for (std::string& line : net.lines()) {
-      const std::size_t timeout = line.find("timeout=");
-      if (timeout != std::string::npos) line.resize(timeout - 1);
-      ran.asked.push_back(line);
-    }
-    return ran;
-  }
-};
-
-Ran run_one(const std::vector<std::string>& typed, int status, const std::string& body,
-            bool terminal = false) {
-  Scene scene;
-  scene.terminal = terminal;
-  scene.net.answer(status, body);
-  return scene.run(typed);
-}
 
 const char* const kStatus =
     R"({"id":1,"name":"n1","cluster_id":"00","role":"leader","term":3,"leader":{"id":1,)"
@@ -104,10 +64,60 @@ TEST_CASE("put prints the revision, takes its value from standard input, sends t
 TEST_CASE("an unknown outcome is exit status 2, and said in words") {
   Scene scene;
   scene.net.lose();
-  const Ran ran = scene.run({"put", "k", "v"});
+  const Ran ran = scene.run({"member", "promote", "4"});
   CHECK(ran.status == kExitCannotAsk);
   CHECK(ran.error.starts_with("the outcome is unknown"));
   CHECK(ran.out.empty());
+
+  // A write with a key is tried until the time is up, but then it is the same.
+  Scene keyed;
+  keyed.net.lose();
+  for (int i = 0; i < 50; ++i)
+    keyed.net.refuse();
+  const Ran put = keyed.run({"put", "k", "v"});
+  CHECK(put.status == kExitCannotAsk);
+  CHECK(put.error ==
+        "the outcome is unknown, the change may or may not be made: http://a:1: refused\n");
+  CHECK(keyed.net.now().since_origin == std::chrono::seconds(5));
+}
+
+TEST_CASE("every write of the store carries a key of its own, and nothing else does") {
+  const auto key_of = [](const std::vector<std::string>& typed) {
+    Scene scene;
+    scene.net.forever(200, R"({"revision":1,"value":1,"deleted":0,"ttl":1,"succeeded":true,)"
+                           R"("items":[],"members":[]})");
+    const Ran ran = scene.run(typed);
+    REQUIRE_FALSE(scene.net.asked.empty());
+    const std::string& request = scene.net.asked[0].request;
+    const std::size_t at = request.find("\r\nIdempotency-Key: ");
+    return at == std::string::npos ? ""
+                                   : request.substr(at + 19, request.find('\r', at + 2) - at - 19);
+  };
+  std::set<std::string> keys;
+  for (const std::vector<std::string>& typed : {std::vector<std::string>{"put", "k", "v"},
+                                                {"put", "k", "v"},
+                                                {"del", "k"},
+                                                {"incr", "k"},
+                                                {"txn", "-"},
+                                                {"lease", "grant", "1s"},
+                                                {"lease", "revoke", "1"},
+                                                {"lease", "keepalive", "1", "--once"},
+                                                {"lock", "l", "--wait=0s", "--", "job"},
+                                                {"elect", "l", "v", "--wait=0s"}}) {
+    const std::string key = key_of(typed);
+    CAPTURE(typed[0]);
+    CHECK(key.size() == 32);
+    CHECK(key.find_first_not_of("0123456789abcdef") == std::string::npos);
+    CHECK(keys.insert(key).second);
+  }
+  for (const std::vector<std::string>& typed : {std::vector<std::string>{"get", "k"},
+                                                {"ls"},
+                                                {"lease", "list"},
+                                                {"members"},
+                                                {"member", "add", "--ticket"}}) {
+    CAPTURE(typed[0]);
+    CHECK(key_of(typed).empty());
+  }
 }
 
 TEST_CASE("del prints how many, and every key only after --all") {

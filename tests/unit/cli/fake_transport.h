@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <deque>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ class FakeTransport final : public Transport {
   struct Asked {
     Address address;
     std::string request;
+    Instant deadline;
   };
   std::vector<Asked> asked;
   int pauses = 0;
@@ -30,15 +32,33 @@ class FakeTransport final : public Transport {
   void redirect(const std::string& location) {
     script_.push_back({Exchange::Stage::kAnswered, {307, {{"location", location}}, "", {}}, ""});
   }
+  // A stream: what its head says, what comes, and that it breaks, or ends as it should.
+  void stream(std::map<std::string, std::string> head, std::string body, bool breaks = true) {
+    const auto stage = breaks ? Exchange::Stage::kSent : Exchange::Stage::kAnswered;
+    script_.push_back({stage, {200, std::move(head), std::move(body), {}}, "it broke"});
+  }
+  void replay(int status, std::string body) {
+    answer(status, std::move(body));
+    script_.back().answer.headers["idempotency-replayed"] = "true";
+  }
   void refuse() { script_.push_back({Exchange::Stage::kNotSent, {}, "refused"}); }
   void lose() { script_.push_back({Exchange::Stage::kSent, {}, "no answer"}); }
   void forever(int status, std::string body) {
     always_ = {Exchange::Stage::kAnswered, {status, {}, std::move(body), {}}, ""};
     endless_ = true;
   }
+  void refuse_forever() {
+    always_ = {Exchange::Stage::kNotSent, {}, "refused"};
+    endless_ = true;
+  }
+  // The clock is moved by those who wait.
+  void pass(Duration duration) { now_ = now_ + duration; }
+  // So long each answer takes.
+  Duration delay{};
 
+  Duration timeout = std::chrono::seconds(5);
   Client client(std::string_view endpoints, std::string token = "") {
-    return {{*parse_endpoints(endpoints), std::chrono::seconds(5), std::move(token)}, *this};
+    return {{*parse_endpoints(endpoints), timeout, std::move(token)}, *this};
   }
   std::string hosts() const {
     std::string out;
@@ -62,15 +82,18 @@ class FakeTransport final : public Transport {
   Exchange download(const Address& address, std::string_view request, Instant deadline, Duration,
                     const BodySink& sink) override {
     Exchange got = exchange(address, request, deadline);
-    if (got.stage == Exchange::Stage::kAnswered && got.answer.status == 200) {
-      const Status taken = sink(got.answer.body);
-      got.answer.body.clear();
-      if (!taken) return {Exchange::Stage::kSent, {}, taken.error().message};
+    if (got.answer.status != 200) return got;
+    const std::string body = std::move(got.answer.body);
+    got.answer.body.clear();
+    for (std::size_t at = 0; at < body.size(); at += kPieceBytes) {
+      const Status taken = sink(std::string_view(body).substr(at, kPieceBytes));
+      if (!taken) return {Exchange::Stage::kSent, got.answer, taken.error().message};
     }
     return got;
   }
-  Exchange exchange(const Address& address, std::string_view request, Instant) override {
-    asked.push_back({address, std::string(request)});
+  Exchange exchange(const Address& address, std::string_view request, Instant deadline) override {
+    asked.push_back({address, std::string(request), deadline});
+    pass(delay);
     if (endless_) return always_;
     REQUIRE_MESSAGE(!script_.empty(), "a question that the script does not expect");
     Exchange next = std::move(script_.front());
@@ -79,6 +102,8 @@ class FakeTransport final : public Transport {
   }
 
  private:
+  static constexpr std::size_t kPieceBytes = 7;  // So that nothing ends where a piece does.
+
   Instant now_;
   std::deque<Exchange> script_;
   Exchange always_;

@@ -90,6 +90,33 @@ TEST_CASE("--ticket is a file for join, and takes no value for member add") {
   CHECK(help_text(*add.command).find("--ticket FILE|-") == std::string::npos);
 }
 
+TEST_CASE("what stands behind the arguments and -- is a program with options of its own") {
+  using Words = std::vector<std::string>;
+  const Arguments lock = parsed({"lock", "l", "--wait", "0s", "--", "job", "--ttl", "--", "x"});
+  CHECK(lock.words == Words{"l"});
+  CHECK(lock.program == Words{"job", "--ttl", "--", "x"});
+  CHECK_FALSE(lock.has("--ttl"));
+  const Arguments dashed = parsed({"--timeout=1s", "lock", "--", "-l", "--", "job", "--"});
+  CHECK(dashed.words == Words{"-l"});
+  CHECK(dashed.program == Words{"job", "--"});
+  CHECK(parsed({"watch", "k"}).program.empty());
+  CHECK(parsed({"watch", "--", "-k"}).words == Words{"-k"});
+  CHECK(parsed({"watch", "--prefix", "", "--", "job"}).words == Words{""});
+  CHECK(parsed({"put", "k", "--", "--"}).words == Words{"k", "--"});
+  const std::string needed = "lock needs a command to run: lock NAME -- CMD...";
+  CHECK(error_of({"lock", "l"}) == needed);
+  CHECK(error_of({"lock", "l", "--"}) == needed);
+  CHECK(error_of({"lock", "l", "--", ""}) == needed);
+  CHECK(error_of({"lock", "--", "l", "job"}) == needed);
+  CHECK(error_of({"watch", "k", "--"}).starts_with("watch needs a command to run"));
+  CHECK(error_of({"watch", "k", "job"}) == "watch: job is one argument too many");
+}
+
+TEST_CASE("a number with a sign is a number") {
+  CHECK(parsed({"incr", "n", "-5"}).words == std::vector<std::string>{"n", "-5"});
+  CHECK(error_of({"incr", "n", "-x"}) == "there is no option -x");
+}
+
 TEST_CASE("--version, --help and help need nothing else") {
   CHECK(parsed({"--version"}).command->id == CommandId::kVersion);
   CHECK(parsed({"version"}).command->id == CommandId::kVersion);

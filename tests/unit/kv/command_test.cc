@@ -16,6 +16,24 @@ Bytes unstamped(const Command& command) {
   return {bytes.begin() + machine::kStampBytes, bytes.end()};
 }
 
+Transaction transaction() {
+  using Target = Guard::Target;
+  using Relation = Guard::Relation;
+  Transaction nested;
+  nested.guards = {{Target::kExists, Relation::kEqual, {"p/", "p0"}, 1, ""}};
+  nested.then = {{Touch{"t", 5000}}};
+  Transaction all;
+  all.guards = {{Target::kMod, Relation::kLess, {"a", ""}, 5, ""},
+                {Target::kValue, Relation::kEqual, {"b", Span::kEndless}, 0, "v"},
+                {Target::kFence, Relation::kEqual, {"job", ""}, 17, ""}};
+  all.then = {{Put{"a", "1", {}, true, {LeaseChoice::Kind::kPrivate, 30'000}}},
+              {DeleteSpan{{"tmp/", "tmp0"}, true}},
+              {Increment{"n", -3, {}}},
+              {nested}};
+  all.otherwise = {{Get{"a"}}, {List{{"", Span::kEndless}, 10, true}}, {Delete{"b", {}, false}}};
+  return all;
+}
+
 const std::vector<Command>& samples() {
   static const std::string binary("\0\xff key", 6);
   static const std::string big(limits::kKeyBytesMax, 'k');
@@ -38,11 +56,29 @@ const std::vector<Command>& samples() {
       ClaimMember{limits::kNodeIdMax, "", 0, "", "", false, 0},
       DropTickets{0},
       DropTickets{limits::kNodeIdMax},
+      Put{"a", "1", {}, false, {LeaseChoice::Kind::kPrivate, limits::kLeaseTtlMsMax}},
+      Put{"a", "1", {}, false, {LeaseChoice::Kind::kKeep, 0}},
+      Increment{"n", INT64_MIN, {Kind::kAbsent, 0}, {LeaseChoice::Kind::kAttach, 7}},
+      Touch{"a", 0},
+      Touch{"a", 15'000},
+      transaction(),
+      Transaction{},
+      GrantLease{0, 1000},
+      GrantLease{limits::kLeaseIdMax, limits::kLeaseTtlMsMax},
+      KeepLeases{{1, 2, limits::kLeaseIdMax}},
+      RevokeLease{9},
+      ExpireLeases{},
+      Acquire{Space::kLocks, binary, 30'000, "host", "", true},
+      Acquire{Space::kElections, "db", 1000, "", value, false},
+      KeepLock{Space::kLocks, "l", 57, 0},
+      Release{Space::kElections, "db", 70},
+      Proclaim{"db", 70, binary},
+      LeaveQueue{Space::kLocks, "l", 58},
   };
   return all;
 }
 
-Result<Command> decode_text(std::string_view text) {
+Result<Request> decode_text(std::string_view text) {
   return decode(as_bytes(text));
 }
 
@@ -57,8 +93,24 @@ TEST_CASE("a command is the same after encode and decode, behind room for the st
     const Bytes body = unstamped(command);
     const auto again = decode(body);
     REQUIRE(again);
-    CHECK((*again).index() == command.index());
-    CHECK(encode(*again) == bytes);
+    CHECK(again->command.index() == command.index());
+    CHECK(again->terms.none());
+    CHECK(encode(again->command) == bytes);
+  }
+}
+
+TEST_CASE("the terms of a command are the same after encode and decode") {
+  Terms terms;
+  terms.idempotency_key = "order-7";
+  terms.request_hash = UINT64_MAX;
+  terms.fences = {{Space::kKeys, "backup", 57}, {Space::kElections, "db", 70}};
+  for (const Command& command : samples()) {
+    const Bytes bytes = encode(command, terms);
+    const auto again = decode(ByteView(bytes).subspan(machine::kStampBytes));
+    REQUIRE(again);
+    CHECK(again->terms.idempotency_key == "order-7");
+    CHECK(again->terms.fences.size() == 2);
+    CHECK(encode(again->command, again->terms) == bytes);
   }
 }
 
@@ -66,7 +118,7 @@ TEST_CASE("decoded texts are views into the bytes that were given") {
   const Bytes body = unstamped(Put{"key", "value", {}, false});
   const auto command = decode(body);
   REQUIRE(command);
-  const auto& put = std::get<Put>(*command);
+  const auto& put = std::get<Put>(command->command);
   CHECK(put.key == "key");
   CHECK(put.value == "value");
   CHECK(as_bytes(put.value).data() > body.data());
@@ -104,7 +156,7 @@ TEST_CASE("[RF-6] random bytes and flipped bits never throw and never read beyon
     if (!command) {
       CHECK_FALSE(command.error().message.empty());
     } else {
-      CHECK(unstamped(*command).size() <= 2 * body.size() + 64);
+      CHECK(encode(command->command, command->terms).size() <= 2 * body.size() + 64);
     }
   }
 }
@@ -138,7 +190,7 @@ TEST_CASE("huge length prefixes in a few bytes, nesting and other types are refu
 }
 
 TEST_CASE("a version or kind of command that this version does not know is unsupported") {
-  for (const std::string_view text : {"\x93\x02\x05\x01", "\x93\x01\x09\x01"}) {
+  for (const std::string_view text : {"\x93\x03\x05\x01", "\x93\x01\x7f\x01"}) {
     const auto command = decode_text(text);
     REQUIRE_FALSE(command);
     CHECK(command.error().code == Errc::kUnsupported);
@@ -178,6 +230,19 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
       ClaimMember{1, hash, 1, "n", long_client, true, 0},
       ClaimMember{1, hash, 1, "n", "c", true, limits::kNodeIdMax + 1},
       DropTickets{limits::kNodeIdMax + 1},
+      Put{"a", "1", {}, false, {LeaseChoice::Kind::kAttach, 0}},
+      Put{"a", "1", {}, false, {LeaseChoice::Kind::kPrivate, limits::kLeaseTtlMsMax + 1}},
+      Touch{"", 0},
+      GrantLease{0, 0},
+      GrantLease{limits::kLeaseIdMax + 1, 1000},
+      KeepLeases{{0}},
+      KeepLeases{std::vector<LeaseId>(limits::kLeasesKeptMax + 1, 1)},
+      RevokeLease{0},
+      Acquire{Space::kKeys, "l", 1000, "", "", false},
+      Acquire{Space::kLocks, "", 1000, "", "", false},
+      Release{Space::kWaiters, "l", 1},
+      Transaction{{{Guard::Target::kFence, Guard::Relation::kLess, {"l", ""}, 1, ""}}, {}, {}},
+      Transaction{{}, {{DeleteSpan{{"", ""}, false}}}, {}},
   };
   for (const Command& command : bad) {
     const auto decoded = decode(unstamped(command));

@@ -3,53 +3,59 @@
 #include <doctest/doctest.h>
 
 namespace raftd::kv {
+namespace {
+
+std::string shown(const Command& command, bool full, bool hex) {
+  return describe({command, {}}, full, hex);
+}
+
+}  // namespace
 
 TEST_CASE("a command is one line that names its fields") {
   using Kind = Condition::Kind;
-  CHECK(describe(Put{"a", "1", {}, true}, false, false) == R"(Put { key: "a", value: "1" })");
-  CHECK(describe(Put{"a", "", {Kind::kModIs, 7}, false}, false, false) ==
+  CHECK(shown(Put{"a", "1", {}, true}, false, false) == R"(Put { key: "a", value: "1" })");
+  CHECK(shown(Put{"a", "", {Kind::kModIs, 7}, false}, false, false) ==
         R"(Put { key: "a", value: "", if_mod: 7 })");
-  CHECK(describe(Put{"a", "", {Kind::kAbsent, 0}, false}, false, false) ==
+  CHECK(shown(Put{"a", "", {Kind::kAbsent, 0}, false}, false, false) ==
         R"(Put { key: "a", value: "", if: absent })");
-  CHECK(describe(Delete{"a", {Kind::kExists, 0}, false}, false, false) ==
+  CHECK(shown(Delete{"a", {Kind::kExists, 0}, false}, false, false) ==
         R"(Delete { key: "a", if: exists })");
-  CHECK(describe(DeletePrefix{"", 0}, false, false) == R"(DeletePrefix { prefix: "" })");
-  CHECK(describe(DeletePrefix{"a/", 5}, false, false) ==
-        R"(DeletePrefix { prefix: "a/", limit: 5 })");
-  CHECK(describe(ClaimMember{4, "", 0xab, "n4", "http://h:1", false, 3}, false, false) ==
+  CHECK(shown(DeletePrefix{"", 0}, false, false) == R"(DeletePrefix { prefix: "" })");
+  CHECK(shown(DeletePrefix{"a/", 5}, false, false) == R"(DeletePrefix { prefix: "a/", limit: 5 })");
+  CHECK(shown(ClaimMember{4, "", 0xab, "n4", "http://h:1", false, 3}, false, false) ==
         R"(ClaimMember { id: 4, instance: 00000000000000ab, name: "n4", client: "http://h:1", )"
         R"(role: learner, replaces: 3 })");
-  CHECK(describe(ReserveMember{std::string(kTokenHashBytes, 'a'), "n4", true, 3, 5}, false,
-                 false) == R"(ReserveMember { name: "n4", role: voter, replaces: 3, ttl_ms: 5 })");
-  CHECK(describe(DropTickets{}, false, false) == "DropTickets { }");
-  CHECK(describe(DropTickets{4}, false, false) == "DropTickets { id: 4 }");
-  CHECK(describe(PublishMember{1, 0xab, "n1", "http://h:1", "0.1"}, false, false) ==
+  CHECK(shown(ReserveMember{std::string(kTokenHashBytes, 'a'), "n4", true, 3, 5}, false, false) ==
+        R"(ReserveMember { name: "n4", role: voter, replaces: 3, ttl_ms: 5 })");
+  CHECK(shown(DropTickets{}, false, false) == "DropTickets { }");
+  CHECK(shown(DropTickets{4}, false, false) == "DropTickets { id: 4 }");
+  CHECK(shown(PublishMember{1, 0xab, "n1", "http://h:1", "0.1"}, false, false) ==
         R"(PublishMember { id: 1, instance: 00000000000000ab, name: "n1", client: "http://h:1", )"
         R"(version: "0.1" })");
-  CHECK(describe(Compact{9}, false, false) == "Compact { revision: 9 }");
+  CHECK(shown(Compact{9}, false, false) == "Compact { revision: 9 }");
 }
 
 TEST_CASE("quotes and backslashes in a described text are escaped") {
-  CHECK(describe(Delete{R"(a"\)", {}, false}, false, false) == R"(Delete { key: "a\"\\" })");
+  CHECK(shown(Delete{R"(a"\)", {}, false}, false, false) == R"(Delete { key: "a\"\\" })");
 }
 
 TEST_CASE("bytes that are not text are hexadecimal, and all bytes if so asked") {
-  CHECK(describe(Put{"a\n", "\xff\x01", {}, false}, false, false) ==
+  CHECK(shown(Put{"a\n", "\xff\x01", {}, false}, false, false) ==
         "Put { key: 0x610a, value: 0xff01 }");
-  CHECK(describe(Put{"a", "b", {}, false}, false, true) == "Put { key: 0x61, value: 0x62 }");
+  CHECK(shown(Put{"a", "b", {}, false}, false, true) == "Put { key: 0x61, value: 0x62 }");
 }
 
 TEST_CASE("a value longer than 64 bytes is cut between characters and its length given") {
   const std::string fits(64, 'x');
-  CHECK(describe(Put{"a", fits, {}, false}, false, false) ==
+  CHECK(shown(Put{"a", fits, {}, false}, false, false) ==
         "Put { key: \"a\", value: \"" + fits + "\" }");
   const std::string longer(65, 'x');
-  CHECK(describe(Put{"a", longer, {}, false}, false, false) ==
+  CHECK(shown(Put{"a", longer, {}, false}, false, false) ==
         "Put { key: \"a\", value: \"" + fits + "\".. (65 bytes) }");
-  CHECK(describe(Put{"a", longer, {}, false}, true, false) ==
+  CHECK(shown(Put{"a", longer, {}, false}, true, false) ==
         "Put { key: \"a\", value: \"" + longer + "\" }");
   const std::string accents = std::string(63, 'x') + "\xc3\xa9";  // Its character would be halved.
-  CHECK(describe(Put{"a", accents, {}, false}, false, false) ==
+  CHECK(shown(Put{"a", accents, {}, false}, false, false) ==
         "Put { key: \"a\", value: \"" + std::string(63, 'x') + "\".. (65 bytes) }");
 }
 

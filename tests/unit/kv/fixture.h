@@ -19,9 +19,10 @@ struct Fed {
     ++index;
     return store.apply({{index}, {1}, {time}, body}, reply_wanted);
   }
-  machine::Outcome start(const Command& command, bool reply_wanted = true) {
-    const Bytes bytes = encode(command);
-    return start(ByteView(bytes).subspan(machine::kStampBytes), reply_wanted);
+  machine::Outcome start(const Command& command, bool reply_wanted = true,
+                         const Terms& terms = {}) {
+    entry = encode(command, terms);
+    return start(ByteView(entry).subspan(machine::kStampBytes), reply_wanted);
   }
   WriteReply apply(const Command& command) {
     machine::Outcome outcome = start(command);
@@ -45,18 +46,19 @@ struct Fed {
     GetQuery query;
     query.key = key;
     query.rev = rev;
-    const auto reply = store.query(query);
+    const auto reply = store.query(query, {time});
     REQUIRE(reply != nullptr);
     return dynamic_cast<const GetReply&>(*reply);
   }
   RangeReply range(const RangeQuery& query) const {
-    const auto reply = store.query(query);
+    const auto reply = store.query(query, {time});
     REQUIRE(reply != nullptr);
     return dynamic_cast<const RangeReply&>(*reply);
   }
   Revision revision() const { return store.stats().revision; }
 
   Store store;
+  Bytes entry;  // The last one: it stays while it is applied in slices.
   std::uint64_t index = 0;
   std::uint64_t time = 0;
 };

@@ -9,7 +9,7 @@ std::optional<Revision> proposed(const Fed& fed, std::uint64_t now) {
   if (!bytes) return std::nullopt;
   const auto command = decode(ByteView(*bytes).subspan(machine::kStampBytes));
   REQUIRE(command);
-  return std::get<Compact>(*command).revision;
+  return std::get<Compact>(command->command).revision;
 }
 
 }  // namespace

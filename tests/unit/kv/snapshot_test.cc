@@ -1,4 +1,6 @@
 // The state as bytes and back: what a reader can see is the same, and what follows stays the same.
+#include <functional>
+
 #include "base/rng.h"
 #include "kv/store.h"
 #include "unit/kv/fixture.h"
@@ -30,7 +32,8 @@ Status restore(Fed& into, ByteView bytes, std::uint64_t index, std::uint64_t tim
 
 void random_write(Rng& rng, Fed& fed) {
   const std::string key = "k" + std::to_string(rng.below(30));
-  switch (rng.below(12)) {
+  const LeaseId lease = 1 + rng.below(12);
+  switch (rng.below(18)) {
     case 0:
       fed.del(key);
       break;
@@ -42,6 +45,24 @@ void random_write(Rng& rng, Fed& fed) {
       break;
     case 3:
       fed.apply(PublishMember{1 + rng.below(4), rng.below(9), "n", "http://a", "1"});
+      break;
+    case 4:
+      fed.start(GrantLease{rng.one_in(2) ? 0 : lease, 1000 + rng.below(9000)});
+      break;
+    case 5:
+      fed.start(KeepLeases{{lease, 1 + rng.below(12)}});
+      break;
+    case 6:
+      fed.start(rng.one_in(3) ? Command(RevokeLease{lease}) : Command(ExpireLeases{}));
+      break;
+    case 7:
+      fed.start(Put{key, "leased", {}, false, {LeaseChoice::Kind::kAttach, lease}});
+      break;
+    case 8:
+      fed.start(Put{key, "own", {}, false, {LeaseChoice::Kind::kPrivate, 1000 + rng.below(9000)}});
+      break;
+    case 9:
+      fed.start(Touch{key, rng.below(2) * 5000});
       break;
     default:
       fed.put(key, std::string(rng.below(20), static_cast<char>('a' + rng.below(26))));
@@ -83,6 +104,7 @@ TEST_CASE("a state that is written while writes go on is the one of its cut, wha
     CHECK(other.store.stats().revision == stats.revision);
     CHECK(other.store.stats().keys == stats.keys);
     CHECK(other.store.stats().bytes == stats.bytes);
+    CHECK(other.store.stats().leases == stats.leases);
     other.tidy();
     other.store.check_invariants();
     CHECK(other.store.digest() == digest);
@@ -153,6 +175,9 @@ TEST_CASE(
   fed.put("a", "3");
   fed.del("b");
   fed.apply(PublishMember{1, 2, "n1", "http://a", "1"});
+  fed.start(GrantLease{9, 1000});
+  fed.start(Put{"c", "4", {}, false, {LeaseChoice::Kind::kAttach, 9}});
+  fed.start(Put{"d", "5", {}, false, {LeaseChoice::Kind::kPrivate, 7000}});
   const Bytes good = whole(*fed.store.snapshot());
   Fed other;
   other.put("old", "x");
@@ -193,6 +218,86 @@ TEST_CASE("two writers of one state write the same, however their slices are cut
     }
     CHECK(whole(*second, 1 + rng.below(4096)) == counted);
   }
+}
+
+TEST_CASE(
+    "leases stand before the keys, by id; those that changed since the cut as they were then") {
+  Fed fed;
+  fed.start(GrantLease{7, 2000});
+  fed.start(GrantLease{258, 3000});
+  fed.start(Put{"a", "x", {}, false, {LeaseChoice::Kind::kPrivate, 0x1122}});
+  fed.start(GrantLease{9, 4000});
+  const auto writer = fed.store.snapshot();
+  const std::uint64_t hash = fed.store.state_hash();
+  fed.time = 500;
+  fed.start(KeepLeases{{7, 258}});
+  fed.start(RevokeLease{9});
+  fed.start(GrantLease{8, 1000});
+  fed.start(GrantLease{9, 1000});  // Another one of that name.
+  fed.del("a");                    // And its own lease with it.
+  const Bytes bytes = whole(*writer, 1);
+  REQUIRE(writer->intact());
+  Bytes wanted;
+  const auto text = [&](std::string_view part) {
+    for (const char c : part)
+      wanted.push_back(static_cast<std::byte>(c));
+  };
+  const std::string zeros(8, '\0');
+  text(std::string("n\x01", 2) + zeros.substr(1));
+  text(std::string("l\x01", 2) + zeros.substr(1) + "\x22\x11" + zeros.substr(2) + "\x22\x11" +
+       zeros.substr(2) + "\x01");
+  text(std::string("l\x07", 2) + zeros.substr(1) + "\xd0\x07" + zeros.substr(2) + "\xd0\x07" +
+       zeros.substr(2) + zeros.substr(7));
+  text(std::string("l\x09", 2) + zeros.substr(1) + "\xa0\x0f" + zeros.substr(2) + "\xa0\x0f" +
+       zeros.substr(2) + zeros.substr(7));
+  text(std::string("l\x02\x01", 3) + zeros.substr(2) + "\xb8\x0b" + zeros.substr(2) + "\xb8\x0b" +
+       zeros.substr(2) + zeros.substr(7));
+  text(std::string("C\0\x01", 3));
+  CHECK(std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()) != bytes.end());
+  Fed other;
+  REQUIRE(restore(other, bytes, 4, 0));
+  CHECK(other.store.state_hash() == hash);
+  CHECK(other.store.stats().leases == 4);
+  other.store.check_invariants();
+}
+
+TEST_CASE("a state whose leases are impossible is refused") {
+  // Without the hash and the counts of records that would show it as well.
+  const auto refusal_of = [](const std::function<void(Bytes&)>& records) {
+    Bytes bytes;
+    const auto word = [&](std::uint64_t value) {
+      for (int i = 0; i < 8; ++i)
+        bytes.push_back(static_cast<std::byte>(value >> (8 * i)));
+    };
+    for (const std::uint64_t value : {2U, 2U, 0U, 0U})
+      word(value);
+    records(bytes);
+    Fed fed;
+    const Status status = restore(fed, bytes, 1, 1);
+    REQUIRE_FALSE(status);
+    return status.error().message;
+  };
+  const auto lease = [](Bytes& out, std::uint64_t id, std::uint64_t ttl, std::uint64_t deadline,
+                        std::uint8_t owned) {
+    out.push_back(std::byte{'l'});
+    for (const std::uint64_t value : {id, ttl, deadline}) {
+      for (int i = 0; i < 8; ++i)
+        out.push_back(static_cast<std::byte>(value >> (8 * i)));
+    }
+    out.push_back(std::byte{owned});
+  };
+  const std::string kBad = "the leases are out of order, too many, or impossible";
+  const std::string kEarly = "the state ends before its end record";
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 10, 0); }) == kEarly);  // This one is good.
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 0, 10, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 1ULL << 63, 10, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 0, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 9, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 10, 2); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) {
+          lease(out, 5, 10, 10, 0);
+          lease(out, 5, 10, 10, 0);
+        }) == kBad);
 }
 
 TEST_CASE("members that published themselves can be forgotten, and nothing else is") {

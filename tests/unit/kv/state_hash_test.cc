@@ -116,6 +116,25 @@ TEST_CASE("states that differ in anything that is replicated have other hashes")
         fed.start(DropTickets{1});
       },
       [](Fed& fed) {
+        fed.start(GrantLease{1, 1000});
+      },
+      [](Fed& fed) {
+        fed.start(GrantLease{2, 1000});
+      },
+      [](Fed& fed) {
+        fed.start(GrantLease{0, 1000});  // The next one that is chosen will be another one.
+      },
+      [](Fed& fed) {
+        fed.start(GrantLease{1, 2000});
+      },
+      [](Fed& fed) {
+        fed.start(GrantLease{1, 1000});
+        fed.start(Put{"c", "1", {}, false, {LeaseChoice::Kind::kAttach, 1}});
+      },
+      [](Fed& fed) {
+        fed.start(Put{"c", "1", {}, false, {LeaseChoice::Kind::kPrivate, 1000}});
+      },
+      [](Fed& fed) {
         fed.time = 1001;
         fed.put("c", "1");
       },

@@ -155,11 +155,11 @@ TEST_CASE("a read waits until the store is at min_revision") {
   get.min_revision = 2;
   RangeQuery range;
   range.min_revision = 2;
-  CHECK(fed.store.query(get) == nullptr);
-  CHECK(fed.store.query(range) == nullptr);
+  CHECK(fed.store.query(get, {}) == nullptr);
+  CHECK(fed.store.query(range, {}) == nullptr);
   fed.put("a", "1");
-  CHECK(fed.store.query(get) != nullptr);
-  CHECK(fed.store.query(range) != nullptr);
+  CHECK(fed.store.query(get, {}) != nullptr);
+  CHECK(fed.store.query(range, {}) != nullptr);
 }
 
 TEST_CASE("[F56] a large range delete is invisible until its last slice, then one revision") {

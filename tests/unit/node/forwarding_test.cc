@@ -115,21 +115,56 @@ TEST_CASE("a question expires at its deadline; a late answer finds nobody") {
   forwards.check_invariants();
 }
 
+std::optional<ClusterClock::Heard> heard(std::uint64_t term, int ms) {
+  return ClusterClock::Heard{{term}, at_ms(ms)};
+}
+
 TEST_CASE("cluster time runs while a leader is heard, and stands still without one") {
   ClusterClock clock(milliseconds(100), at_ms(1000));
-  clock.advance(at_ms(1050), true);
+  clock.advance(at_ms(1050), heard(1, 1040));
   CHECK(clock.reading().value == 50);
-  clock.advance(at_ms(1090), false);
+  clock.advance(at_ms(1090), std::nullopt);
   CHECK(clock.reading().value == 50);
-  clock.advance(at_ms(1100), true);
+  clock.advance(at_ms(1100), heard(2, 1095));
   CHECK(clock.reading().value == 60);
   CHECK(clock.applied().value == 0);
 }
 
 TEST_CASE("a pause of the process is not counted, so nothing expires early") {
   ClusterClock clock(milliseconds(100), at_ms(0));
-  clock.advance(at_ms(3'600'000), true);
+  CHECK_FALSE(clock.advance(at_ms(0), heard(1, 0)));
+  CHECK(clock.advance(at_ms(3'600'000),
+                      heard(1, 3'600'000)));  // Whoever acts on the time has to know.
   CHECK(clock.reading().value == 100);
+}
+
+TEST_CASE("a follower is never ahead of a leader that only paused, nor behind one that died") {
+  const auto silent = [] {
+    ClusterClock clock(milliseconds(100), at_ms(0));
+    clock.advance(at_ms(0), heard(1, 0));
+    clock.advance(at_ms(90), heard(1, 80));
+    clock.advance(at_ms(150), heard(1, 80));
+    clock.advance(at_ms(240), heard(1, 80));
+    CHECK(clock.reading().value == 240);
+    return clock;
+  };
+  ClusterClock paused = silent();
+  paused.advance(at_ms(300), heard(1, 290));
+  CHECK(paused.reading().value == 190);  // 80, as much of the pause as counts, and 10 since.
+  paused.advance(at_ms(310), heard(1, 305));
+  CHECK(paused.reading().value == 200);
+  ClusterClock given_up = silent();
+  given_up.advance(at_ms(500), std::nullopt);
+  CHECK(given_up.reading().value == 240);
+  given_up.advance(at_ms(510), heard(1, 505));  // Nobody else was elected.
+  CHECK(given_up.reading().value == 185);
+  ClusterClock died = silent();
+  died.advance(at_ms(300), heard(2, 290));
+  CHECK(died.reading().value == 300);
+  ClusterClock told = silent();
+  told.apply({260});  // It had counted more than this node.
+  told.advance(at_ms(300), heard(1, 290));
+  CHECK(told.reading().value == 270);
 }
 
 TEST_CASE("cluster time at an entry comes from stamps alone and never goes back") {
@@ -137,17 +172,38 @@ TEST_CASE("cluster time at an entry comes from stamps alone and never goes back"
   CHECK(clock.apply({500}).value == 500);
   CHECK(clock.apply({400}).value == 500);
   CHECK(clock.reading().value == 500);
-  clock.advance(at_ms(30), true);
+  clock.advance(at_ms(30), heard(1, 30));
   CHECK(clock.reading().value == 530);
   CHECK(clock.applied().value == 500);
   CHECK(clock.apply({510}).value == 510);
   CHECK(clock.reading().value == 530);
 }
 
+TEST_CASE(
+    "who is ahead of the next leader goes back to its first stamp, so that nothing ends early") {
+  const auto ahead = [] {
+    ClusterClock clock(milliseconds(100), at_ms(0));
+    clock.apply({500}, {1}, false);
+    clock.advance(at_ms(0), heard(1, 0));
+    clock.advance(at_ms(90), heard(1, 90));
+    CHECK(clock.reading().value == 590);
+    return clock;
+  };
+  ClusterClock follower = ahead();
+  CHECK(follower.apply({520}, {2}, false).value == 520);
+  CHECK(follower.reading().value == 520);
+  follower.advance(at_ms(120), heard(2, 120));
+  CHECK(follower.apply({530}, {2}, false).value == 530);  // The leader's own way to this node.
+  CHECK(follower.reading().value == 550);
+  ClusterClock leader = ahead();
+  CHECK(leader.apply({520}, {2}, true).value == 520);  // It has stamped others since.
+  CHECK(leader.reading().value == 590);
+}
+
 TEST_CASE("a stamp that no clock can have given does not overflow the clock") {
   ClusterClock clock(milliseconds(100), at_ms(0));
   const machine::ClusterTime at = clock.apply({~0ULL});
-  clock.advance(at_ms(50), true);
+  clock.advance(at_ms(50), heard(1, 50));
   CHECK(clock.reading() >= at);
   CHECK(clock.apply({1}) == at);
 }

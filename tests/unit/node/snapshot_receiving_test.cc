@@ -32,7 +32,10 @@ struct AnyState final : machine::StateMachine {
   };
   machine::Outcome apply(const machine::Applied&, bool) override { return {}; }
   machine::Outcome apply_slice() override { return {}; }
-  std::unique_ptr<machine::Reply> query(const machine::Query&) const override { return nullptr; }
+  std::unique_ptr<machine::Reply> query(const machine::Query&,
+                                        machine::ClusterTime) const override {
+    return nullptr;
+  }
   std::string_view name() const override { return "any/1"; }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override { return nullptr; }
   std::unique_ptr<machine::RestoreReader> restore() override {

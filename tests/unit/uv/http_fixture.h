@@ -45,6 +45,7 @@ class ScriptedFront final : public api::Front {
     asked.push_back({id, text});
     if (!manual) responder->respond(id, answer(text + "\n"));
   }
+  void on_input_end(api::RequestId id) override { input_ended.push_back(id); }
   void on_gone(api::RequestId id) override { gone.push_back(id); }
   http::Response refusal(Instant, const http::Refusal& refused) override {
     http::Response response = answer(refused.error + "\n");
@@ -68,6 +69,7 @@ class ScriptedFront final : public api::Front {
   std::function<std::optional<http::Response>(const http::Request&)> answer_head;
   std::vector<std::string> heads;
   std::vector<Asked> asked;
+  std::vector<api::RequestId> input_ended;
   std::vector<api::RequestId> gone;
 };
 

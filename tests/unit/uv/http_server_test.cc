@@ -383,7 +383,20 @@ TEST_CASE("an answer before a body that is large, or turns out to be, ends the c
   CHECK(fixture.front.asked.empty());
 }
 
-TEST_CASE("a refused body is drained a little, so that the answer is not lost, then cut off") {
+TEST_CASE("a client that sends all of a refused body before it reads hears why") {
+  HttpFixture fixture;
+  TestClient& client = fixture.client();
+  client.reads = false;
+  client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 12000000\r\n\r\n" +
+              std::string(12'000'000, 'x'));
+  CHECK(fixture.until([&] { return client.unsent() == 0; }));
+  client.reads = true;
+  REQUIRE(fixture.until_got(client, "too_large\n"));
+  REQUIRE(fixture.until([&] { return client.closed; }));
+  CHECK(!client.broken);
+}
+
+TEST_CASE("a refused body is drained, so that the answer is not lost, but not for ever") {
   HttpFixture fixture;
   TestClient& client = fixture.client();
   client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n" +

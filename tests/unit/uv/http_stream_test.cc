@@ -14,6 +14,7 @@ struct Script {
   std::size_t pulled = 0;
   bool endless = false;
   bool destroyed = false;
+  bool lasting = false;
   std::string trailers;
 };
 
@@ -33,6 +34,7 @@ class ScriptedSource final : public http::BodySource {
     return step;
   }
   std::string trailers() override { return script_.trailers; }
+  bool lasting() const override { return script_.lasting; }
 
  private:
   Script& script_;
@@ -170,6 +172,49 @@ TEST_CASE("a HEAD of a stream ends at once and pulls nothing") {
   CHECK(script.pulled == 0);
   CHECK(script.destroyed);
   CHECK(!client.closed);
+}
+
+TEST_CASE("a lasting stream whose client does not read is left alone, until the server stops") {
+  for (const bool lasting : {false, true}) {
+    CAPTURE(lasting);
+    Script script;
+    script.lasting = lasting;
+    script.endless = true;
+    script.piece = std::string(50'000, 'x');
+    StreamFixture fixture;
+    HttpServerOptions options = HttpFixture::defaults();
+    options.idle_timeout = std::chrono::milliseconds(200);
+    fixture.server->set_options(options);
+    TestClient& client = fixture.open(get_request("/stream"));
+    client.reads = false;
+    fixture.stream(script);
+    const Instant end = test_clock() + std::chrono::milliseconds(600);
+    REQUIRE(fixture.until([&] { return script.destroyed || test_clock() > end; }));
+    CHECK(script.destroyed != lasting);
+    fixture.server->stop();
+    REQUIRE(fixture.until([&] { return fixture.server->stopped(); }));
+    CHECK(script.destroyed);
+  }
+}
+
+TEST_CASE("a client that closes its side ends its lasting stream, and is told to have done so") {
+  Script script;
+  script.lasting = true;
+  StreamFixture fixture;
+  TestClient& client = fixture.open(get_request("/stream"));
+  fixture.stream(script);
+  REQUIRE(fixture.until_got(client, "Transfer-Encoding"));
+  client.half_close();
+  REQUIRE(fixture.until([&] { return client.closed; }));
+  CHECK(script.destroyed);
+  CHECK(fixture.front.gone.size() == 1);
+  TestClient& waiting = fixture.client();
+  waiting.send(get_request("/poll"));
+  waiting.half_close();
+  REQUIRE(fixture.until([&] { return fixture.front.input_ended.size() == 1; }));
+  CHECK(fixture.front.input_ended[0] == fixture.front.asked[1].id);
+  fixture.respond(1, "nothing");
+  REQUIRE(fixture.until_got(waiting, "nothing"));
 }
 
 TEST_CASE("[RF-11] when a client leaves its stream, the stream dies and the front end is told") {

@@ -44,9 +44,9 @@ TEST_CASE("what is proposed is the member's own attributes") {
   const auto due = publisher.due(at(1), {});
   REQUIRE(due);
   const ByteView command = ByteView(due->command).subspan(machine::kStampBytes);
-  const Result<kv::Command> decoded = kv::decode(command);
+  const Result<kv::Request> decoded = kv::decode(command);
   REQUIRE(decoded);
-  const auto* member = std::get_if<kv::PublishMember>(&*decoded);
+  const auto* member = std::get_if<kv::PublishMember>(&decoded->command);
   REQUIRE(member != nullptr);
   CHECK(member->id == 2);
   CHECK(member->instance == 77);

@@ -1,0 +1,45 @@
+// On which terms a write is asked for: what its headers say besides the write itself.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/request_headers.h"
+#include "api/router.h"
+#include "kv/command.h"
+
+namespace raftd::api {
+
+// Valid as long as the request that it was read from.
+class RequestTerms {
+ public:
+  // Raftd-Fence. taken: the call is one that can be fenced. 400: one that cannot, too many, or
+  // malformed.
+  std::optional<ApiError> read(const RequestHeaders& headers, bool taken);
+  // Idempotency-Key, which check_headers() has found to be one. body_here: the request is whole.
+  void identify(const http::Request& request, const RequestHeaders& headers, bool body_here);
+  // Views into this object and the request.
+  kv::Terms view() const;
+  bool none() const { return fences_.empty() && idempotency_key_.empty(); }
+
+ private:
+  struct Fence {
+    kv::Space space = kv::Space::kKeys;
+    std::string name;
+    kv::Revision token = 0;
+  };
+  std::vector<Fence> fences_;
+  std::string_view idempotency_key_;
+  std::uint64_t request_hash_ = 0;
+};
+
+// Whether the calls of this route go through the store, which checks the terms.
+bool takes_terms(Route route);
+
+// Of what makes it this request: method, path, query without timeout and redirect, body.
+std::uint64_t request_hash(const http::Request& request);
+
+}  // namespace raftd::api

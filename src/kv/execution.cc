@@ -1,0 +1,388 @@
+#include "kv/execution.h"
+
+#include "base/limits.h"
+#include "base/overloaded.h"
+
+namespace raftd::kv {
+namespace {
+
+constexpr std::size_t kItemWeight = 64;  // Of an item in a result, besides its key and value.
+
+bool compare(Guard::Relation relation, std::strong_ordering order) {
+  switch (relation) {
+    case Guard::Relation::kEqual:
+      return order == 0;
+    case Guard::Relation::kNotEqual:
+      return order != 0;
+    case Guard::Relation::kLess:
+      return order < 0;
+    case Guard::Relation::kGreater:
+      return order > 0;
+    case Guard::Relation::kLessEqual:
+      return order <= 0;
+    case Guard::Relation::kGreaterEqual:
+      return order >= 0;
+  }
+  return false;
+}
+
+// version: nullptr if the key is absent.
+bool satisfies(const Guard& guard, const Version* version) {
+  std::uint64_t number = 0;
+  switch (guard.target) {
+    case Guard::Target::kMod:
+      number = version == nullptr ? 0 : version->mod;
+      break;
+    case Guard::Target::kCreate:
+      number = version == nullptr ? 0 : version->create;
+      break;
+    case Guard::Target::kVersion:
+      number = version == nullptr ? 0 : version->version;
+      break;
+    case Guard::Target::kLease:
+      number = version == nullptr ? 0 : version->lease();
+      break;
+    case Guard::Target::kValue:
+      return version != nullptr && compare(guard.relation, version->value.view() <=> guard.value);
+    case Guard::Target::kExists:
+      return (version != nullptr) == (guard.number != 0);
+    case Guard::Target::kFence:
+    case Guard::Target::kElectionFence:
+      return false;  // It is not about a key.
+  }
+  return compare(guard.relation, number <=> guard.number);
+}
+
+}  // namespace
+
+Store::State::Execution::Execution(State& state, const Transaction& transaction, bool reply_wanted)
+    : state_(state),
+      writer_(&state),
+      at_(state.stats.revision + 1),
+      now_(state.now),
+      wanted_(reply_wanted),
+      hash_sum_(state.hash_sum),
+      hash_ended_(state.hash_ended),
+      keys_(state.stats.keys),
+      bytes_(state.stats.bytes),
+      lease_counter_(state.lease_counter),
+      orphans_(state.orphans.size()) {
+  ASSERT(!state.written());
+  frames_.push_back({&transaction, &reply_});
+}
+
+Store::State::Execution::Execution(State& state, const DeletePrefix& del, bool reply_wanted)
+    : Execution(state, own_, reply_wanted) {
+  end_ = prefix_end(del.prefix);
+  limit_ = del.limit;
+  own_.then.push_back({DeleteSpan{{del.prefix, end_}, false}});
+}
+
+Store::State::Execution::Execution(const State& state, const Transaction& transaction, Revision at,
+                                   machine::ClusterTime now)
+    : state_(state), writer_(nullptr), at_(at), now_(now), wanted_(true) {
+  frames_.push_back({&transaction, &reply_});
+}
+
+bool Store::State::Execution::run(std::size_t keys_max) {
+  left_ = keys_max;
+  if (paused_) swap_counts();
+  const bool finished = advance();
+  paused_ = !finished && writer_ != nullptr;
+  if (paused_) swap_counts();
+  return finished;
+}
+
+// Between two slices the counts are those of what everybody sees.
+void Store::State::Execution::swap_counts() {
+  std::swap(writer_->stats.keys, keys_);
+  std::swap(writer_->stats.bytes, bytes_);
+}
+
+bool Store::State::Execution::advance() {
+  while (!failed_ && !frames_.empty()) {
+    const Frame& frame = frames_.back();
+    if (frame.branch != nullptr && frame.next == frame.branch->size()) {
+      frames_.pop_back();
+      continue;
+    }
+    const bool finished = frame.branch == nullptr ? choose() : step();
+    if (!finished) return false;
+  }
+  return true;
+}
+
+bool Store::State::Execution::choose() {
+  Frame& frame = frames_.back();
+  const std::vector<Guard>& guards = frame.transaction->guards;
+  while (frame.next < guards.size()) {
+    const std::optional<bool> decided = holds(guards[frame.next]);
+    if (!decided) return false;
+    if (!*decided) break;
+    ++frame.next;
+  }
+  const bool succeeded = frame.next == guards.size();
+  frame.branch = succeeded ? &frame.transaction->then : &frame.transaction->otherwise;
+  if (frame.reply != nullptr) {
+    frame.reply->succeeded = succeeded;
+    frame.reply->failed_guard = succeeded ? 0 : frame.next;
+    if (wanted_) frame.reply->results.reserve(frame.branch->size());
+  }
+  frame.next = 0;
+  return true;
+}
+
+std::optional<bool> Store::State::Execution::holds(const Guard& guard) {
+  if (guard.is_fence()) {
+    const bool election = guard.target == Guard::Target::kElectionFence;
+    return state_.holds(
+        {election ? Space::kElections : Space::kKeys, guard.span.from, guard.number});
+  }
+  const bool first_decides = guard.target == Guard::Target::kExists;
+  bool satisfied = true;
+  const bool finished = walk(guard.span, [&](Keys::const_iterator, const Version& version) {
+    satisfied = satisfies(guard, &version);
+    return satisfied && !first_decides;
+  });
+  if (!finished) return std::nullopt;
+  return seen_ == 0 ? satisfies(guard, nullptr) : satisfied;
+}
+
+bool Store::State::Execution::step() {
+  Frame& frame = frames_.back();
+  const TransactionOp& op = (*frame.branch)[frame.next];
+  if (const auto* nested = std::get_if<Transaction>(&op.op)) {
+    ++frame.next;
+    TransactionReply* reply = nullptr;
+    if (wanted_) {
+      OpReply& result = frame.reply->results.emplace_back();
+      result.transaction = std::make_unique<TransactionReply>();
+      reply = result.transaction.get();
+    }
+    frames_.push_back({nested, reply});
+    return true;
+  }
+  if (!carry_out(op)) return false;
+  ++frame.next;
+  if (wanted_ && !failed_) frame.reply->results.push_back(std::move(op_));
+  op_ = OpReply();
+  return true;
+}
+
+bool Store::State::Execution::carry_out(const TransactionOp& op) {
+  const bool reads = std::holds_alternative<Get>(op.op) || std::holds_alternative<List>(op.op);
+  ASSERT(reads || writer_ != nullptr);
+  return std::visit(overloaded{
+                        [&](const Put& body) {
+                          put(body);
+                          return true;
+                        },
+                        [&](const Increment& body) {
+                          increment(body);
+                          return true;
+                        },
+                        [&](const Touch& body) {
+                          touch(body);
+                          return true;
+                        },
+                        [&](const Delete& body) {
+                          const Version* present = body.want_prev ? find(body.key) : nullptr;
+                          if (present != nullptr && !charge(body.key, present->value.view())) {
+                            return true;
+                          }
+                          op_.write = writer_->remove(body, wanted_);
+                          check_written(body.key);
+                          return true;
+                        },
+                        [&](const DeleteSpan& body) { return remove(body); },
+                        [&](const Get& body) {
+                          const Version* present = find(body.key);
+                          if (present == nullptr) return true;
+                          if (!charge(body.key, present->value.view()) || !wanted_) return true;
+                          op_.items.push_back(state_.item(body.key, *present, true, now_));
+                          return true;
+                        },
+                        [&](const List& body) { return list(body); },
+                        [&](const Transaction&) { return true; },  // A frame of its own.
+                    },
+                    op.op);
+}
+
+void Store::State::Execution::put(const Put& put) {
+  const Version* present = put.want_prev ? find(put.key) : nullptr;
+  if (present != nullptr && !charge(put.key, present->value.view())) return;
+  op_.write = writer_->put(put, wanted_);
+  note_lease(put.lease);
+  check_written(put.key);
+}
+
+void Store::State::Execution::increment(const Increment& increment) {
+  op_.write = writer_->increment(increment, wanted_);
+  note_lease(increment.lease);
+  check_written(increment.key);
+}
+
+void Store::State::Execution::touch(const Touch& touch) {
+  if (const Version* present = find(touch.key)) {
+    const LeaseId id = present->lease();
+    if (const Lease* lease = state_.find_lease(id)) {
+      leases_.push_back({id, false, lease->ttl_ms, lease->deadline});
+    }
+  }
+  op_.write = writer_->touch(touch);
+  check_written(touch.key);
+}
+
+bool Store::State::Execution::remove(const DeleteSpan& del) {
+  Keys& keys = writer_->in(Space::kKeys);
+  return walk(del.span, [&](Keys::const_iterator at, const Version& present) {
+    if (limit_ != 0 && op_.write.deleted == limit_) {
+      op_.write.more = true;
+      return false;
+    }
+    if (writer_->written_twice(keys, at, at->first, op_.write)) {
+      check_written(at->first);
+      return false;
+    }
+    if (del.want_prev) {
+      if (!charge(at->first, present.value.view())) return false;
+      if (wanted_) op_.items.push_back(state_.item(at->first, present, true, now_));
+    }
+    ++op_.write.deleted;
+    // Erasing nothing turns the iterator into one that may write.
+    writer_->erase(Space::kKeys, keys.erase(at, at), 0);
+    return true;
+  });
+}
+
+bool Store::State::Execution::list(const List& list) {
+  return walk(list.span, [&](Keys::const_iterator at, const Version& version) {
+    if (list.limit != 0 && seen_ > list.limit) {
+      op_.more = true;
+      return false;
+    }
+    const std::string_view value = list.keys_only ? std::string_view() : version.value.view();
+    if (!charge(at->first, value)) return false;
+    if (wanted_) op_.items.push_back(state_.item(at->first, version, !list.keys_only, now_));
+    return true;
+  });
+}
+
+// Calls visit(iterator, version) for each live key of the span, until it says false.
+template <class Visit>
+bool Store::State::Execution::walk(const Span& span, Visit&& visit) {
+  const Keys& keys = state_.in(Space::kKeys);
+  if (!interrupted_) seen_ = 0;
+  auto at = keys.lower_bound(interrupted_ ? std::string_view(next_) : span.from);
+  interrupted_ = false;
+  for (; at != keys.end() && span.contains(at->first); ++at) {
+    if (left_ == 0) {
+      interrupted_ = true;
+      next_ = at->first;
+      return false;
+    }
+    --left_;
+    const Version* version = at->second.at(at_);
+    if (version == nullptr) continue;
+    ++seen_;
+    if (!visit(at, *version)) break;
+  }
+  return true;
+}
+
+const Version* Store::State::Execution::find(std::string_view key) const {
+  const Keys& keys = state_.in(Space::kKeys);
+  const auto found = keys.find(key);
+  return found == keys.end() ? nullptr : found->second.at(at_);
+}
+
+// False: the results become too large, and the transaction has failed.
+bool Store::State::Execution::charge(std::string_view key, std::string_view value) {
+  result_bytes_ += key.size() + value.size() + kItemWeight;
+  if (result_bytes_ <= limits::kTransactionResultBytesMax) return true;
+  give_up("the bytes of a transaction's results", limits::kTransactionResultBytesMax);
+  return false;
+}
+
+void Store::State::Execution::give_up(std::string_view limit, std::uint64_t max) {
+  StoreReply why;
+  why.result = StoreReply::Result::kTooLarge;
+  why.message = limit;
+  why.number = max;
+  fail(why, {});
+}
+
+void Store::State::Execution::check_written(std::string_view key) {
+  if (op_.write.result != StoreReply::Result::kDone) fail(op_.write, key);
+}
+
+void Store::State::Execution::note_lease(const LeaseChoice& choice) {
+  if (choice.kind != LeaseChoice::Kind::kPrivate || op_.write.lease == 0) return;
+  leases_.push_back({.id = op_.write.lease, .made = true});
+}
+
+void Store::State::Execution::fail(const StoreReply& why, std::string_view key) {
+  ASSERT(!failed_);
+  failed_ = true;
+  reply_.result = why.result;
+  reply_.message = why.message;
+  reply_.number = why.number;
+  reply_.failed_key = key;
+  reply_.results.clear();
+}
+
+void Store::State::Execution::settle() {
+  if (failed_) {
+    take_back();
+  } else if (writer_->written()) {
+    writer_->raise_revision();
+  }
+  reply_.revision = writer_->stats.revision;
+}
+
+void Store::State::Execution::take_back() {
+  State& s = *writer_;
+  while (s.written())
+    take_back_change();
+  for (auto before = leases_.rbegin(); before != leases_.rend(); ++before) {
+    if (before->made) {
+      s.drop_lease(before->id);
+      continue;
+    }
+    Lease* lease = s.find_lease(before->id);
+    ASSERT(lease != nullptr);
+    s.deadlines.erase({lease->deadline, before->id});
+    lease->ttl_ms = before->ttl_ms;
+    lease->deadline = before->deadline;
+    s.deadlines.emplace(lease->deadline, before->id);
+  }
+  s.lease_counter = lease_counter_;
+  s.orphans.resize(orphans_);
+  s.stats.keys = keys_;
+  s.stats.bytes = bytes_;
+  s.hash_sum = hash_sum_;
+  s.hash_ended = hash_ended_;
+}
+
+// The opposite of add_version(), but for the hashes.
+void Store::State::Execution::take_back_change() {
+  State& s = *writer_;
+  const Change change = s.changes.back();
+  s.changes.pop_back();
+  s.stats.history_bytes -= sizeof(Change);
+  const KeyRef key{change.space(), change.key};
+  Versions& versions = change.key->second;
+  ASSERT_CMP(versions.newest().mod, ==, change.revision());
+  const LeaseId lease = versions.newest().live() ? versions.newest().lease() : 0;
+  if (lease != 0) s.detach(lease, key);
+  versions.pop();
+  if (versions.empty()) {
+    s.in(change.space()).erase(change.key);
+    return;
+  }
+  const Version& before = versions.newest();
+  s.stats.history_bytes -= history_weight(before);
+  if (before.live() && before.lease() != 0) s.attach(before.lease(), key);
+}
+
+}  // namespace raftd::kv
