@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -18,18 +19,31 @@ ELECTION_TIMEOUT_MS = 1000 if os.environ.get("RAFTD_SANITIZE") else 300
 PATIENCE = 3  # The machine may have other things to do.
 
 
+# Below what the kernel hands out to those that connect, or bind to port 0.
+PORTS = range(24000, 32000)
+reserved = []  # One abstract socket a port, which names it: taken until this process ends.
+
+
 def free_ports(count):
-    """Ports that were free a moment ago: all are held at once, so that no two are equal."""
-    sockets = []
-    for _ in range(count):
-        s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        sockets.append(s)
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports that no other test has while this process lives, not even while the node that they are for is down."""
+    ports = []
+    for port in random.sample(PORTS, len(PORTS)):
+        name = socket.socket(socket.AF_UNIX)
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            name.bind(f"\0raftd-test-port-{port}")
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            name.close()
+            continue
+        finally:
+            probe.close()
+        reserved.append(name)
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"no {count} free ports in {PORTS}")
 
 
 def wait_for(condition, what, seconds=20.0, pause=0.01):
