@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 BUILD := build
 JOBS := $(shell nproc 2>/dev/null || echo 2)
+# Most tests wait for their servers longer than they compute.
+TEST_JOBS := $(shell echo $$((2 * $(JOBS))))
 PREFIX := /usr
 DESTDIR :=
 PYTHON := /usr/bin/python3
@@ -50,7 +52,7 @@ test:
 	$(call need,$(TEST_PACKAGES))
 	@$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DPython3_EXECUTABLE=$(PYTHON)
 	@$(NINJA) -C $(BUILD)
-	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j$(JOBS)
+	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -j$(TEST_JOBS)
 
 check:
 	$(call need,$(CHECK_PACKAGES))
@@ -74,7 +76,7 @@ check-sanitized:
 	  -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
 	  -DRAFTD_SANITIZE=address,undefined -DPython3_EXECUTABLE=$(PYTHON)
 	$(NINJA) -C $(BUILD)/check
-	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(JOBS)
+	ctest --test-dir $(BUILD)/check --no-tests=error --output-on-failure -j$(TEST_JOBS)
 
 # Seeds of each profile in turn, drawn from the sources: a change gets seeds that nobody has run
 # before, and the same sources the same ones on every machine. What another compiler made of these
