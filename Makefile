@@ -104,7 +104,7 @@ check-sim: sim-build check-sanitized
 	  ASAN_OPTIONS=$(SIM_ASAN) $(BUILD)/check/raftd-sim run --jobs $(JOBS) --profile $$profile \
 	    --time $(SIM_SECONDS)s \
 	    --seeds $$((first + $(SIM_SEEDS)))..$$((first + $(SIM_SEEDS) + $(SIM_ASAN_SEEDS) - 1)) || exit 1; done
-	for profile in swarm disk; do \
+	for profile in swarm disk store; do \
 	  cmp <($(SIM) hashes --seeds 1..8 --profile $$profile) \
 	    <($(BUILD)/check/raftd-sim hashes --seeds 1..8 --profile $$profile) || exit 1; done
 

@@ -54,6 +54,12 @@ std::string_view Requests::key(Rng& rng) {
   return keep(strf("s-%llu", number(rng.below(kKeys))));
 }
 
+// Drawn one after the other: the order of two draws among arguments is the compiler's choice.
+std::string_view Requests::make_value(Rng& rng) {
+  const std::uint64_t value = rng.below(9);
+  return keep(strf(rng.one_in(3) ? "%llu" : "w%llu", number(value)));
+}
+
 std::uint64_t Requests::ttl_ms(Rng& rng) {
   return 100 + rng.below(rng.one_in(4) ? 10'000 : 2000);
 }
@@ -151,7 +157,7 @@ kv::TransactionOp Requests::make_op(Rng& rng, int depth, std::set<std::string>& 
     default:
       break;
   }
-  const std::string_view value = keep(strf(rng.one_in(3) ? "%llu" : "w%llu", number(rng.below(9))));
+  const std::string_view value = make_value(rng);
   return {kv::Put{name, value, {}, rng.one_in(3), make_choice(rng)}};
 }
 
@@ -200,8 +206,8 @@ void Requests::make_write(Rng& rng, kv::Command& command, Request& request) {
       }
       [[fallthrough]];
     default:
-      command = kv::Put{name, keep(strf(rng.one_in(3) ? "%llu" : "w%llu", number(rng.below(9)))),
-                        make_condition(rng), rng.one_in(3), make_choice(rng)};
+      command =
+          kv::Put{name, make_value(rng), make_condition(rng), rng.one_in(3), make_choice(rng)};
   }
 }
 

@@ -53,6 +53,7 @@ class Requests {
   kv::Condition make_condition(Rng& rng);
   kv::LeaseChoice make_choice(Rng& rng);
   std::string_view key(Rng& rng);
+  std::string_view make_value(Rng& rng);
   std::string_view keep(std::string text);  // As long as a request is being made.
   kv::LeaseId some_lease(Rng& rng) const;
   HeldLock some_lock(Rng& rng) const;
