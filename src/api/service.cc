@@ -1,23 +1,17 @@
 // The happy path is: a request is routed, its headers and parameters are checked, and its handler
-// either answers at once or gives an operation for the replica and a Call that waits for it. The
-// result comes in a pump, the Call makes the answer of it, asks for the next piece, or waits for a
-// change and then goes on.
+// either answers at once or gives an operation for the replica and a Call that waits for it (see
+// api/pending_calls.cc, which gives the answer then).
 //
-// Possible failure modes are: the replica refuses, or cannot say what became of a write (503, 504
-// and others, with an outcome that is "none" only if it certainly did not happen); the client goes
-// away (the operation is forgotten; a write may still happen; a call that must undo what it did, as
-// that of a lock, goes on without a client).
+// Possible failure modes are: the request is refused, by the first check that fails; the replica or
+// the client fails, which is told in api/pending_calls.cc.
 #include "api/service.h"
 
-#include <unordered_map>
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "api/answer.h"
-#include "api/beats.h"
-#include "api/call.h"
 #include "api/metrics.h"
-#include "api/retries.h"
+#include "api/pending_calls.h"
 
 namespace raftd::api {
 namespace {
@@ -112,28 +106,7 @@ class KeepPlacesCall final : public Call {
 
 }  // namespace
 
-Step Call::on_woken(const Site& site, const Woken&) {
-  return to_response(internal_error("a call that does not wait was woken"), site.headers);
-}
-
-struct Service::State final : Feeder, LongPoll::Owner {
-  // A request, or a stream's question, that waits for the replica.
-  struct Waiting {
-    std::uint64_t token = 0;  // 0: this slot is free.
-    RequestId request;        // 0: nobody gets an answer.
-    Instant begun;            // And as much later as it waited for a change.
-    Instant deadline;
-    Duration timeout{};
-    Root root = Root::kOther;
-    std::unique_ptr<Call> call;
-    Feed* feed = nullptr;            // Instead of call.
-    bool beats = false;              // The replica has not been asked under this token.
-    std::unique_ptr<LongPoll> poll;  // Waits for a change: then the replica knows nothing of it.
-    Instant parked;
-    bool input_ended = false;  // Its client does not wait any longer.
-    std::string traceparent;
-  };
-
+struct Service::State final : PendingCalls::Host {
   State(const ServiceOptions& service_options, const ServiceLimits& service_limits,
         kv::Store& kv_store, const Vitals& service_vitals, Log& service_log)
       : options(service_options),
@@ -143,44 +116,20 @@ struct Service::State final : Feeder, LongPoll::Owner {
         log(service_log),
         headers(options, store),
         watches(kv_store, options.seed),
-        beats({[this](node::ClientOp op, Instant deadline) {
-                 ask_until(beats, std::move(op), deadline);
-               },
-               [this](node::ClientToken token, node::ClientResult result) {
-                 finish(token, std::move(result));
-               },
-               [this](node::ClientToken token) { return find(token) != nullptr; }}) {}
-
-  Site site() {
-    ASSERT(backend != nullptr);
-    return {options, limits, store,   vitals, *backend,    headers,
-            metrics, *this,  watches, wishes, queue_keeper};
-  }
+        pending(*this, limits, watches) {}
 
   Handled handle(Context& context);
-  void start(Instant now, RequestId id, const Context& context, Started started);
-  void beat(Instant now, RequestId id, const Context& context, Beating beating);
-  Waiting& wait_for(Instant now, RequestId id, const Context& context, std::unique_ptr<Call> call);
-  void finish(node::ClientToken token, node::ClientResult result);
-  Step step(Waiting& done, node::ClientResult result);
-  void proceed(Waiting& one, Step step);
-  void park(Waiting& one, Park wanted);
-  std::unique_ptr<LongPoll> unpark(Waiting& one);
-  void on_woken(std::uint64_t id, Woken woken) override;
-  void answer(RequestId id, Root root, Instant begun, const std::string* traceparent,
-              http::Response response);
-  void note_slow(Root root, Duration took, int status, const std::string* traceparent);
-  Waiting& make_waiting();
-  void start_own(std::unique_ptr<Call> call, node::ClientOp op);  // For no client.
-  void ask_again(Waiting& waiting, node::ClientOp op);            // Under another token.
-  Waiting* find(node::ClientToken token);
-  void free(Waiting& waiting);
-  void refresh() { headers.refresh(backend->standing(time).role); }
+  Site known_site();  // With headers as they were last.
+  void note_slow(const Asker& asker, Duration took, int status);
 
-  node::ClientToken ask(Feed& feed, node::ClientOp op) override;
-  node::ClientToken ask_until(Feed& feed, node::ClientOp op, Instant deadline);
-  void drop(node::ClientToken token) override;
-  void wake(RequestId request) override { responder->wake(request); }
+  Site site() override {
+    headers.refresh(bound_backend->standing(watches.now).role);
+    return known_site();
+  }
+  Backend& backend() override { return *bound_backend; }
+  Metrics& metrics() override { return counts; }
+  void answer(const Asker& asker, http::Response response) override;
+  void wake_stream(RequestId id) override { responder->wake(id); }
 
   const ServiceOptions options;
   ServiceLimits limits;
@@ -188,33 +137,29 @@ struct Service::State final : Feeder, LongPoll::Owner {
   const Vitals& vitals;
   Log& log;
   NodeHeaders headers;
-  Metrics metrics;
+  Metrics counts;
   Watches watches;
   Wishes wishes;
-  Beats beats;
   QueueKeeper queue_keeper;
-  Backend* backend = nullptr;      // Set by bind().
-  Responder* responder = nullptr;  // Likewise.
-  Instant time;                    // As last told.
+  Backend* bound_backend = nullptr;  // Set by bind().
+  Responder* responder = nullptr;    // Likewise.
   Instant slow_noted{};
   std::uint64_t slow_unnoted = 0;
-
-  // A token is its slot's number below kSlotBits and a sequence number above: never used twice,
-  // found without a search. The highest bit stays zero.
-  static constexpr unsigned kSlotBits = 21;
-  static_assert((1ULL << kSlotBits) > limits::kHttpConnectionsMax * limits::kHttpPipelineMax);
-  std::vector<Waiting> waiting;
-  std::vector<std::uint64_t> free_slots;
-  std::unordered_map<std::uint64_t, node::ClientToken> by_request;
-  std::uint64_t sequence = 0;
+  PendingCalls pending;  // Its calls end before what they watch and keep.
 };
+
+Site Service::State::known_site() {
+  ASSERT(bound_backend != nullptr);
+  return {options, limits,  store,   vitals, *bound_backend, headers,
+          counts,  pending, watches, wishes, queue_keeper};
+}
 
 // In the order of section 3 of the native API: the first failing check answers.
 Handled Service::State::handle(Context& context) {
-  const Standing standing = backend->standing(context.now);
+  const Standing standing = bound_backend->standing(context.now);
   headers.refresh(standing.role);
   context.leader_contact = standing.leader_contact;
-  const Site here = site();
+  const Site here = known_site();
   Routing routing = route(context.request);
   if (const auto* error = std::get_if<ApiError>(&routing)) return refuse(here, *error);
   if (auto* options_answer = std::get_if<OptionsAnswer>(&routing)) {
@@ -239,181 +184,29 @@ Handled Service::State::handle(Context& context) {
   return dispatch(here, context);
 }
 
-Service::State::Waiting& Service::State::make_waiting() {
-  if (free_slots.empty()) {
-    ASSERT_CMP(waiting.size(), <, 1ULL << kSlotBits);
-    free_slots.push_back(waiting.size());
-    waiting.emplace_back();
-  }
-  const std::uint64_t slot = free_slots.back();
-  free_slots.pop_back();
-  Waiting& made = waiting[slot];
-  ASSERT_CMP(made.token, ==, 0U);
-  made.token = (++sequence << kSlotBits) | slot;
-  return made;
-}
-
-Service::State::Waiting* Service::State::find(node::ClientToken token) {
-  const std::uint64_t slot = token.value & ((1ULL << kSlotBits) - 1);
-  if (slot >= waiting.size() || waiting[slot].token != token.value) return nullptr;
-  return &waiting[slot];
-}
-
-void Service::State::ask_again(Waiting& again, node::ClientOp op) {
-  const std::uint64_t slot = again.token & ((1ULL << kSlotBits) - 1);
-  again.token = (++sequence << kSlotBits) | slot;
-  const node::ClientToken token{again.token};
-  if (again.request) by_request[again.request.value] = token;
-  backend->on_client(time, token, std::move(op), again.deadline);
-}
-
-void Service::State::free(Waiting& done) {
-  const std::uint64_t slot = done.token & ((1ULL << kSlotBits) - 1);
-  ASSERT(&done == &waiting[slot]);
-  done = Waiting();
-  free_slots.push_back(slot);
-}
-
-Service::State::Waiting& Service::State::wait_for(Instant now, RequestId id, const Context& context,
-                                                  std::unique_ptr<Call> call) {
-  Waiting& made = make_waiting();
-  made.request = id;
-  made.begun = now;
-  made.timeout = context.timeout;
-  made.deadline = now + context.timeout;
-  made.root = root_of(context.request.path());
-  made.call = std::move(call);
-  if (context.headers.traceparent != nullptr) made.traceparent = *context.headers.traceparent;
-  by_request.emplace(id.value, node::ClientToken{made.token});
-  return made;
-}
-
-void Service::State::start(Instant now, RequestId id, const Context& context, Started started) {
-  Waiting& made = wait_for(now, id, context, std::move(started.call));
-  made.deadline = made.deadline + started.wait;
-  backend->on_client(now, {made.token}, std::move(started.op), made.deadline);
-}
-
-void Service::State::start_own(std::unique_ptr<Call> call, node::ClientOp op) {
-  Waiting& made = make_waiting();
-  made.begun = time;
-  made.deadline = time + limits.request_timeout;
-  made.call = std::move(call);
-  backend->on_client(time, {made.token}, std::move(op), made.deadline);
-}
-
-void Service::State::beat(Instant now, RequestId id, const Context& context, Beating beating) {
-  Waiting& made = wait_for(now, id, context, std::move(beating.call));
-  made.beats = true;
-  beats.add({made.token}, beating.lease, made.deadline);
-}
-
-void Service::State::answer(RequestId id, Root root, Instant begun, const std::string* traceparent,
-                            http::Response response) {
-  if (traceparent != nullptr && !traceparent->empty()) {
-    add_header(response.fields, "traceparent", *traceparent);
-  }
+void Service::State::answer(const Asker& asker, http::Response response) {
+  if (!asker.traceparent.empty()) add_header(response.fields, "traceparent", asker.traceparent);
   if (response.status == 500) log.error("a request failed: %s", response.body.c_str());
-  const Duration took = std::max(Duration{}, time - begun);
-  if (took >= kSlowRequest) note_slow(root, took, response.status, traceparent);
-  metrics.count_request(root, response.status, took);
-  responder->respond(id, std::move(response));
+  const Duration took = std::max(Duration{}, watches.now - asker.begun);
+  if (took >= kSlowRequest) note_slow(asker, took, response.status);
+  counts.count_request(asker.root, response.status, took);
+  responder->respond(asker.id, std::move(response));
 }
 
 // The root alone: keys do not belong into a log.
-void Service::State::note_slow(Root root, Duration took, int status,
-                               const std::string* traceparent) {
-  if (slow_noted != Instant{} && time - slow_noted < kSlowInterval) {
+void Service::State::note_slow(const Asker& asker, Duration took, int status) {
+  const Instant now = watches.now;
+  if (slow_noted != Instant{} && now - slow_noted < kSlowInterval) {
     ++slow_unnoted;
     return;
   }
-  const bool traced = traceparent != nullptr && !traceparent->empty();
   log.warn(
       "slow request: %s took %lld ms, status %d, traceparent %s; %llu more were not named",
-      root_name(root),
+      root_name(asker.root),
       static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()),
-      status, traced ? traceparent->c_str() : "-",
+      status, asker.traceparent.empty() ? "-" : asker.traceparent.c_str(),
       static_cast<unsigned long long>(std::exchange(slow_unnoted, 0)));
-  slow_noted = time;
-}
-
-Step Service::State::step(Waiting& done, node::ClientResult result) {
-  const Asked asked = done.call->asked();
-  const bool write = asked == Asked::kWrite;
-  if (auto* success = std::get_if<node::Done>(&result)) {
-    if (write) metrics.count_proposed();
-    return take_result(site(), *done.call, done.request, std::move(*success));
-  }
-  if (const auto* refused = std::get_if<node::Refused>(&result)) {
-    if (write) metrics.count_refused();
-    if (auto error = done.call->refusal_of(site(), *refused)) return to_response(*error, headers);
-    return to_response(error_of(*refused, asked, options.election_timeout_min), headers);
-  }
-  if (write) metrics.count_unknown();
-  return to_response(error_of(std::get<node::Unknown>(result), asked), headers);
-}
-
-void Service::State::proceed(Waiting& one, Step step) {
-  if (auto* op = std::get_if<node::ClientOp>(&step)) {
-    return ask_again(one, std::move(*op));
-  }
-  if (auto* change = std::get_if<Park>(&step)) return park(one, std::move(*change));
-  if (!one.request) return free(one);
-  auto& response = std::get<http::Response>(step);
-  const Waiting done = std::move(one);
-  by_request.erase(done.request.value);
-  free(one);
-  answer(done.request, done.root, done.begun, &done.traceparent, std::move(response));
-}
-
-void Service::State::park(Waiting& one, Park wanted) {
-  // Who has a place in a queue was let in before.
-  if (one.call->asked() == Asked::kRead) {
-    if (auto error = check_watchers(watches, limits)) {
-      return proceed(one, to_response(*error, headers));
-    }
-  }
-  ASSERT(one.poll == nullptr && one.request);
-  one.parked = time;
-  if (one.input_ended) wanted.until = time;
-  one.poll = std::make_unique<LongPoll>(watches, *this, one.request.value, std::move(wanted));
-}
-
-std::unique_ptr<LongPoll> Service::State::unpark(Waiting& one) {
-  one.begun = one.begun + (time - one.parked);
-  one.deadline = time + one.timeout;
-  return std::move(one.poll);
-}
-
-void Service::State::on_woken(std::uint64_t id, Woken woken) {
-  Waiting* found = find(by_request.at(id));
-  ASSERT(found != nullptr);
-  const std::unique_ptr<LongPoll> ended = unpark(*found);
-  refresh();
-  if (woken.why == Woken::Why::kStopping) {
-    node::Refused stopping{{Errc::kShuttingDown, "this node is stopping"}};
-    return proceed(*found, step(*found, std::move(stopping)));
-  }
-  proceed(*found, found->call->on_woken(site(), woken));
-}
-
-node::ClientToken Service::State::ask(Feed& feed, node::ClientOp op) {
-  return ask_until(feed, std::move(op), time + limits.request_timeout);
-}
-
-node::ClientToken Service::State::ask_until(Feed& feed, node::ClientOp op, Instant deadline) {
-  Waiting& made = make_waiting();
-  made.feed = &feed;
-  const node::ClientToken token{made.token};
-  backend->on_client(time, token, std::move(op), deadline);
-  return token;
-}
-
-void Service::State::drop(node::ClientToken token) {
-  Waiting* dropped = find(token);
-  ASSERT(dropped != nullptr);
-  free(*dropped);
-  backend->on_client_gone(token);
+  slow_noted = now;
 }
 
 Service::Service(const ServiceOptions& options, const ServiceLimits& limits, kv::Store& store,
@@ -423,8 +216,8 @@ Service::Service(const ServiceOptions& options, const ServiceLimits& limits, kv:
 Service::~Service() = default;
 
 void Service::bind(Backend& backend, Responder& responder) {
-  ASSERT(state_->backend == nullptr);
-  state_->backend = &backend;
+  ASSERT(state_->bound_backend == nullptr);
+  state_->bound_backend = &backend;
   state_->responder = &responder;
 }
 
@@ -434,11 +227,11 @@ void Service::set_limits(const ServiceLimits& limits) {
 
 void Service::on_turn(Instant now) {
   State& s = *state_;
-  s.time = std::max(s.time, now);
-  s.beats.on_turn(s.time);
-  s.watches.now = s.time;
-  for (Bytes& command : s.queue_keeper.due(s.time)) {
-    s.start_own(std::make_unique<KeepPlacesCall>(), node::Write{node::Propose{std::move(command)}});
+  s.watches.now = std::max(s.watches.now, now);
+  s.pending.on_turn();
+  for (Bytes& command : s.queue_keeper.due(s.watches.now)) {
+    s.pending.start_own(std::make_unique<KeepPlacesCall>(),
+                        node::Write{node::Propose{std::move(command)}});
   }
 }
 
@@ -450,7 +243,7 @@ void Service::pump(Instant now) {
     watches.hub.ask_all_turns();
   }
   watches.bytes_left = limits::kWatchPumpBytes;
-  watches.alarms.ring(state_->time, limits::kWatchAlarmsPerPumpMax);
+  watches.alarms.ring(watches.now, limits::kWatchAlarmsPerPumpMax);
   watches.hub.pump();
 }
 
@@ -474,7 +267,7 @@ std::optional<http::Response> Service::on_head(Instant now, const http::Request&
   auto* response = std::get_if<http::Response>(&handled);
   if (response == nullptr) return std::nullopt;
   if (response->status < 300) return std::nullopt;  // It waits for its body like any other.
-  s.metrics.count_request(root_of(head.path()), response->status, Duration{});
+  s.counts.count_request(root_of(head.path()), response->status, Duration{});
   return std::move(*response);
 }
 
@@ -483,66 +276,31 @@ void Service::on_request(Instant now, RequestId id, http::Request request) {
   on_turn(now);
   Context context{.now = now, .request = request};
   Handled handled = s.handle(context);
+  Asker asker{id, now, root_of(request.path()), {}};
+  if (context.headers.traceparent != nullptr) asker.traceparent = *context.headers.traceparent;
   if (auto* started = std::get_if<Started>(&handled)) {
-    s.start(now, id, context, std::move(*started));
-    return;
+    return s.pending.start(std::move(asker), context.timeout, std::move(*started));
   }
   if (auto* beating = std::get_if<Beating>(&handled)) {
-    s.beat(now, id, context, std::move(*beating));
-    return;
+    return s.pending.beat(std::move(asker), context.timeout, std::move(*beating));
   }
   auto* response = std::get_if<http::Response>(&handled);
   ASSERT(response != nullptr);
-  s.answer(id, root_of(request.path()), now, context.headers.traceparent, std::move(*response));
+  s.answer(asker, std::move(*response));
 }
 
 void Service::on_input_end(RequestId id) {
-  State& s = *state_;
-  const auto found = s.by_request.find(id.value);
-  if (found == s.by_request.end()) return;
-  const node::ClientToken token = found->second;
-  State::Waiting* ended = s.find(token);
-  ASSERT(ended != nullptr);
-  ended->input_ended = true;
-  if (ended->beats) return;
-  std::optional<node::ClientOp> op = ended->call->on_input_end();
-  if (!op && ended->poll != nullptr) return ended->poll->give_up();
-  if (!op) return;
-  if (ended->poll == nullptr) s.backend->on_client_gone(token);
-  if (ended->poll != nullptr) s.unpark(*ended);
-  ended->deadline = std::min(ended->deadline, s.time + s.limits.request_timeout);
-  s.ask_again(*ended, *std::move(op));
+  state_->pending.on_input_end(id);
 }
 
 void Service::on_gone(RequestId id) {
-  State& s = *state_;
-  const auto found = s.by_request.find(id.value);
-  if (found == s.by_request.end()) return;  // A stream: its source has dropped its question.
-  const node::ClientToken token = found->second;
-  s.by_request.erase(found);
-  State::Waiting* gone = s.find(token);
-  ASSERT(gone != nullptr);
-  const bool asked = !gone->beats && gone->poll == nullptr;
-  AfterGone after = gone->beats ? AfterGone(Forget{}) : gone->call->on_gone();
-  gone->request = {};
-  if (std::holds_alternative<GoOn>(after)) {
-    ASSERT(asked);
-    return;
-  }
-  gone->poll.reset();
-  if (asked) s.backend->on_client_gone(token);
-  if (auto* op = std::get_if<node::ClientOp>(&after)) {
-    gone->deadline = s.time + s.limits.request_timeout;
-    s.ask_again(*gone, std::move(*op));
-    return;
-  }
-  s.free(*gone);
+  state_->pending.on_gone(id);
 }
 
 http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
   State& s = *state_;
   on_turn(now);
-  s.refresh();
+  const Site site = s.site();
   ApiError error = bad_request(refusal.message);
   error.status = refusal.status;
   const std::string code = refusal.error;
@@ -551,25 +309,12 @@ http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
   if (refusal.max != 0) add_member(error.extra, "max", refusal.max);
   if (refusal.status == 503 || refusal.status == 429) error.retry_after_ms = 1000;
   error.close = true;
-  s.metrics.count_request(Root::kOther, refusal.status, Duration{});
-  return to_response(error, s.headers);
+  s.counts.count_request(Root::kOther, refusal.status, Duration{});
+  return to_response(error, site.headers);
 }
 
 void Service::complete(node::ClientToken token, node::ClientResult result) {
-  state_->finish(token, std::move(result));
-}
-
-void Service::State::finish(node::ClientToken token, node::ClientResult result) {
-  Waiting* found = find(token);
-  ASSERT(found != nullptr);
-  if (found->feed != nullptr) {
-    Feed* feed = found->feed;
-    free(*found);
-    feed->on_result(std::move(result));
-    return;
-  }
-  refresh();
-  proceed(*found, step(*found, std::move(result)));
+  state_->pending.complete(token, std::move(result));
 }
 
 std::optional<http::Response> refuse_by_leader(const Site& site, const Context& context) {
