@@ -1,20 +1,20 @@
 // The calls under /lease (native API, section 9).
 //
 // The happy path is: a lease is granted or revoked by one command; beats of many clients go into
-// one command together (beats.h); lists are read in bounded pieces and sent as they come, the first
-// as fresh as any read, the others from this node's state. So a long list is no snapshot: a lease
-// that ends meanwhile may be left out, and its time is that of its piece.
+// one command together (beats.h); lists are read in pieces (pieces_stream.h), the first as fresh as
+// any read, the others from this node's state. So a long list is no snapshot: a lease that ends
+// meanwhile may be left out, and its time is that of its piece.
 //
-// Possible failure modes are: the lease ends while its keys are listed, or the node stops (the
-// stream is cut off, without its end); the client goes away (the stream forgets its question).
+// A possible failure mode is: the lease ends while its keys are listed (the body is cut off).
 #include "api/native_lease.h"
-#include "api/write_refusal.h"
 
 #include <utility>
 
 #include "api/answer.h"
 #include "api/native_kv.h"
+#include "api/pieces_stream.h"
 #include "api/read_options.h"
+#include "api/write_refusal.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -103,86 +103,32 @@ class RevokeCall final : public Call {
   }
 };
 
-// A JSON object with a list in it that comes in pieces. Holds at most one piece.
-class PiecesStream : public http::BodySource, Feed {
- public:
-  PiecesStream(const Site& site, RequestId request) : site_(site), request_(request) {}
-  ~PiecesStream() override {
-    if (asked_) site_.feeder.drop(*asked_);
-  }
-  PiecesStream(const PiecesStream&) = delete;
-  PiecesStream& operator=(const PiecesStream&) = delete;
-
-  // Appends a piece to out. True: there are more. nullopt: it cannot go on.
-  virtual std::optional<bool> take(machine::Reply& reply, std::string& out) = 0;
-  virtual node::ClientOp ask_more() const = 0;
-
-  void begin(machine::Reply& reply, std::string head) {
-    ready_ = std::move(head);
-    add(reply);
-  }
-
-  Next next(std::string& out) override {
-    if (!ready_.empty()) {
-      out += std::exchange(ready_, {});
-      return Next::kMore;
-    }
-    if (ended_) return *ended_;
-    if (!asked_) asked_ = site_.feeder.ask(*this, ask_more());
-    return Next::kLater;
-  }
-
- private:
-  void add(machine::Reply& reply) {
-    const std::optional<bool> more = take(reply, ready_);
-    if (!more) ended_ = Next::kBroken;
-    if (!more || *more) return;
-    ready_ += "]}\n";
-    ended_ = Next::kEnd;
-  }
-
-  void on_result(node::ClientResult result) override {
-    asked_.reset();
-    auto* done = std::get_if<node::Done>(&result);
-    if (done != nullptr) {
-      add(*done->reply);
-    } else {
-      ended_ = Next::kBroken;
-    }
-    site_.feeder.wake(request_);
-  }
-
-  Site site_;
-  RequestId request_;
-  std::string ready_;
-  std::optional<node::ClientToken> asked_;
-  std::optional<Next> ended_;
-};
-
 class LeasesStream final : public PiecesStream {
  public:
   using PiecesStream::PiecesStream;
-  std::optional<bool> take(machine::Reply& reply, std::string& out) override {
-    auto* piece = dynamic_cast<kv::LeasesReply*>(&reply);
-    ASSERT(piece != nullptr);
-    for (const kv::LeaseRow& row : piece->rows) {
-      if (std::exchange(begun_, true)) out += ',';
-      out += '{';
+
+ private:
+  Next take(node::Done& done, std::string& out) override {
+    const auto& piece = reply_as<kv::LeasesReply>(done);
+    for (const kv::LeaseRow& row : piece.rows) {
+      out += std::exchange(listed_, true) ? ",{" : "{";
       add_row(out, row);
       add_member(out, "keys", row.keys);
       out += '}';
     }
-    next_ = piece->next;
-    return next_ != 0;
+    next_ = piece.next;
+    if (next_ != 0) return Next::kMore;
+    out += "]}\n";
+    return Next::kEnd;
   }
+
   node::ClientOp ask_more() const override {
     kv::LeasesQuery query;
     query.start = next_;
     return read_op(query, node::Consistency::kLocal);
   }
 
- private:
-  bool begun_ = false;
+  bool listed_ = false;
   kv::LeaseId next_ = 0;
 };
 
@@ -199,26 +145,28 @@ class LeaseKeysStream final : public PiecesStream {
  public:
   LeaseKeysStream(const Site& site, RequestId request, kv::LeaseId id)
       : PiecesStream(site, request), id_(id) {}
-  std::optional<bool> take(machine::Reply& reply, std::string& out) override {
-    auto* piece = dynamic_cast<kv::LeaseQueryReply*>(&reply);
-    ASSERT(piece != nullptr);
-    if (!piece->found) return std::nullopt;
-    for (const std::string& key : piece->keys) {
-      if (std::exchange(begun_, true)) out += ',';
-      out += '{';
+
+ private:
+  Next take(node::Done& done, std::string& out) override {
+    auto& piece = reply_as<kv::LeaseQueryReply>(done);
+    if (!piece.found) return Next::kBroken;  // It has ended meanwhile.
+    for (const std::string& key : piece.keys) {
+      out += std::exchange(listed_, true) ? ",{" : "{";
       add_bytes(out, "key", key);
       out += '}';
     }
-    next_ = std::move(piece->next);
-    return piece->more;
+    next_ = std::move(piece.next);
+    if (piece.more) return Next::kMore;
+    out += "]}\n";
+    return Next::kEnd;
   }
+
   node::ClientOp ask_more() const override {
     return read_op(keys_of(id_, next_), node::Consistency::kLocal);
   }
 
- private:
   kv::LeaseId id_;
-  bool begun_ = false;
+  bool listed_ = false;
   std::string next_;
 };
 
@@ -232,12 +180,12 @@ class ListCall final : public Call {
  public:
   Asked asked() const override { return Asked::kRead; }
   Step on_done(const Site& site, RequestId request, node::Done done) override {
-    auto& reply = reply_as<kv::LeasesReply>(done);
+    const auto& reply = reply_as<kv::LeasesReply>(done);
     http::Response response = read_answer(site, reply.revision, done.index);
     std::string head = "{";
     add_member(head, "revision", reply.revision);
     auto stream = std::make_unique<LeasesStream>(site, request);
-    stream->begin(reply, head + ",\"leases\":[");
+    stream->begin(done, head + ",\"leases\":[");
     response.stream = std::move(stream);
     return response;
   }
@@ -248,7 +196,7 @@ class LookCall final : public Call {
   LookCall(kv::LeaseId id, bool with_keys) : id_(id), with_keys_(with_keys) {}
   Asked asked() const override { return Asked::kRead; }
   Step on_done(const Site& site, RequestId request, node::Done done) override {
-    auto& reply = reply_as<kv::LeaseQueryReply>(done);
+    const auto& reply = reply_as<kv::LeaseQueryReply>(done);
     if (!reply.found) {
       ApiError error = lease_not_found(id_);
       error.revision = reply.revision;
@@ -259,7 +207,7 @@ class LookCall final : public Call {
     add_row(json, reply.lease);
     if (with_keys_) {
       auto stream = std::make_unique<LeaseKeysStream>(site, request, id_);
-      stream->begin(reply, json + ",\"keys\":[");
+      stream->begin(done, json + ",\"keys\":[");
       response.stream = std::move(stream);
       return response;
     }

@@ -2,8 +2,7 @@
 //
 // The happy path is: the first piece is read as fresh as the client asked; its revision is the
 // list's. Further pieces are read at that revision on this node, each bounded, so that no list
-// holds up the loop. A page is put together and sent; a list without a limit is a stream, which
-// reads its next piece when the connection has room.
+// holds up the loop. A page is put together and sent; a list without a limit is a stream of pieces.
 //
 // A list that waits for a change (after, wait) is confirmed to be as fresh as was asked, then
 // sleeps until there is an event after that revision, and only then is it read.
@@ -16,6 +15,7 @@
 #include "api/answer.h"
 #include "api/list_rows.h"
 #include "api/native_kv.h"
+#include "api/pieces_stream.h"
 #include "base/text.h"
 #include "http/base64.h"
 #include "http/json.h"
@@ -130,88 +130,52 @@ class PageCall final : public Call {
   std::string prefixes64_;
 };
 
-// A list without a limit, while it is sent. Holds at most one piece.
-class ListStream final : public http::BodySource, Feed {
+// A list without a limit, while it is sent.
+class ListStream final : public PiecesStream {
  public:
   ListStream(const Site& site, RequestId request, ListQuery query)
-      : site_(site),
-        request_(request),
+      : PiecesStream(site, request),
+        headers_(site.headers),
         query_(std::move(query)),
         rows_(query_.format, query_.keys_only) {}
-  ~ListStream() override {
-    if (asked_) site_.feeder.drop(*asked_);
-  }
-  ListStream(const ListStream&) = delete;
-  ListStream& operator=(const ListStream&) = delete;
 
   static kv::RangeQuery bounded(kv::RangeQuery range) {
     range.bytes_max = limits::kHttpStreamBytes;
     return range;
   }
 
-  void take(kv::RangeReply& reply) {
+ private:
+  Next take(node::Done& done, std::string& out) override {
+    auto& reply = reply_as<kv::RangeReply>(done);
+    if (auto error = error_of_range(reply)) return fail(*error, out);
     for (const kv::RangeReply::Row& row : reply.rows)
-      rows_.add(row, ready_);
+      rows_.add(row, out);
     revision_ = reply.revision;
     start_ = std::move(reply.next);
-    if (reply.more) return;
-    rows_.finish(revision_, ready_);
-    ended_ = Next::kEnd;
+    if (reply.more) return Next::kMore;
+    rows_.finish(revision_, out);
+    return Next::kEnd;
   }
 
-  Next next(std::string& out) override {
-    if (!ready_.empty()) {
-      out += ready_;
-      ready_.clear();
-      return Next::kMore;
-    }
-    if (ended_) return *ended_;
-    if (!asked_) {
-      asked_ = site_.feeder.ask(
-          *this, read_op(bounded(query_.next(revision_, start_)), node::Consistency::kLocal));
-    }
-    return Next::kLater;
+  node::ClientOp ask_more() const override {
+    return read_op(bounded(query_.next(revision_, start_)), node::Consistency::kLocal);
   }
 
- private:
-  void on_result(node::ClientResult result) override {
-    asked_.reset();
-    if (auto* done = std::get_if<node::Done>(&result)) {
-      auto& reply = reply_as<kv::RangeReply>(*done);
-      if (auto error = error_of_range(reply)) {
-        fail(*error);
-      } else {
-        take(reply);
-      }
-    } else if (const auto* refused = std::get_if<node::Refused>(&result)) {
-      fail(error_of(*refused, Asked::kRead, site_.options.election_timeout_min));
-    } else {
-      fail(error_of(node::Unknown{}, Asked::kRead));
-    }
-    site_.feeder.wake(request_);
+  // Only ndjson has a place for an error.
+  Next fail(const ApiError& error, std::string& out) override {
+    if (query_.format != ListFormat::kNdjson) return Next::kBroken;
+    out += to_json(error, headers_.leader_url());
+    out += '\n';
+    return Next::kEnd;
   }
 
-  // Only ndjson has a place for an error; in other forms the body is cut off, without its end.
-  void fail(const ApiError& error) {
-    ended_ = Next::kBroken;
-    if (query_.format != ListFormat::kNdjson) return;
-    ready_ += to_json(error, site_.headers.leader_url());
-    ready_ += '\n';
-    ended_ = Next::kEnd;
-  }
-
-  Site site_;
-  RequestId request_;
+  const NodeHeaders& headers_;
   ListQuery query_;
   ListRows rows_;
-  std::string ready_;
   std::string start_;
   kv::Revision revision_ = 0;
-  std::optional<node::ClientToken> asked_;
-  std::optional<Next> ended_;
 };
 
-// Waits for the first piece, which decides the status of a stream.
 class StreamCall final : public Call {
  public:
   explicit StreamCall(ListQuery query) : query_(std::move(query)) {}
@@ -219,11 +183,11 @@ class StreamCall final : public Call {
   Asked asked() const override { return Asked::kRead; }
 
   Step on_done(const Site& site, RequestId request, node::Done done) override {
-    auto& reply = reply_as<kv::RangeReply>(done);
+    const auto& reply = reply_as<kv::RangeReply>(done);
     if (auto error = error_of_range(reply)) return to_response(*error, site.headers);
     http::Response response = list_answer(site, query_, reply.revision, done.index);
     auto stream = std::make_unique<ListStream>(site, request, std::move(query_));
-    stream->take(reply);
+    stream->begin(done);
     response.stream = std::move(stream);
     return response;
   }
@@ -355,12 +319,8 @@ Handled handle_list(const Site& site, const Context& context, std::string prefix
   if (context.head_only) return AwaitBody{};
   if (!query.polling.wanted) return start_list(site, std::move(query));
   if (auto error = check_watchers(site.watches, site.limits)) return refuse(site, *error);
-  kv::GetQuery first;
-  first.key = "members";  // Any: what counts is that it is fresh.
-  first.min_revision = query.read.min_revision;
-  const node::Consistency consistency = query.read.consistency;
-  return Started{std::make_unique<PollCall>(std::move(query)),
-                 read_op(std::move(first), consistency)};
+  node::ClientOp first = confirmation(query.read.consistency, query.read.min_revision);
+  return Started{std::make_unique<PollCall>(std::move(query)), std::move(first)};
 }
 
 }  // namespace raftd::api

@@ -50,9 +50,10 @@ node::ClientOp read_op(Query query, node::Consistency consistency) {
 }
 
 // A read of nothing: what this node knows then is not out of date.
-inline node::ClientOp confirmation(node::Consistency consistency) {
+inline node::ClientOp confirmation(node::Consistency consistency, kv::Revision min_revision = 0) {
   kv::GetQuery nothing;
   nothing.key = "members";
+  nothing.min_revision = min_revision;
   return read_op(std::move(nothing), consistency);
 }
 
