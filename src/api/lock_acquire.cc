@@ -153,7 +153,7 @@ class AcquireCall final : public Call {
     add_member(json, "expires_in_ms", view.remaining_ms);
     done.index = index_;
     done.forwarded = forwarded_;
-    return lock_written(site, options_.minimal, json + "}", token_, done);
+    return written(site, done, {200, options_.minimal, token_}, json + "}\n");
   }
 
   http::Response locked(const Site& site, const kv::LockReply& reply,

@@ -21,9 +21,6 @@ struct LockName {
   std::string shown() const;
 };
 
-// How a write of a lock is answered when it is done. json: without the newline.
-http::Response lock_written(const Site& site, bool minimal, std::string json, kv::Revision revision,
-                            const node::Done& done);
 ApiError lock_lost(const LockName& lock);
 
 struct AcquireOptions {

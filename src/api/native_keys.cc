@@ -157,7 +157,7 @@ class WriteCall final : public Call {
   Step on_done(const Site& site, RequestId, node::Done done) override {
     const auto& reply = reply_as<kv::WriteReply>(done);
     using Result = kv::WriteReply::Result;
-    if (reply.result == Result::kDone) return written(site, reply, done);
+    if (reply.result == Result::kDone) return answer(site, reply, done);
     const bool by_condition = reply.result == Result::kModDiffers ||
                               reply.result == Result::kExists || reply.result == Result::kAbsent;
     if (by_condition) return refused(site, reply, done);
@@ -165,21 +165,13 @@ class WriteCall final : public Call {
   }
 
  private:
-  http::Response written(const Site& site, const kv::WriteReply& reply,
-                         const node::Done& done) const {
-    http::Response response;
-    response.status = minimal_ ? 204 : reply.created ? 201 : 200;
-    std::string& fields = response.fields;
-    fields.reserve(512);
-    if (minimal_) {
-      fields = "Preference-Applied: return=minimal\r\n";
-    } else {
-      fields = "Content-Type: application/json\r\n";
-      add_body(response.body, reply);
-    }
-    if (what_ != Writing::kDelete) add_etag(fields, reply.revision);
-    add_header(fields, "Raftd-Revision", reply.revision);
-    add_write_headers(fields, site, done);
+  http::Response answer(const Site& site, const kv::WriteReply& reply,
+                        const node::Done& done) const {
+    std::string json;
+    if (!minimal_) add_body(json, reply);
+    http::Response response =
+        written(site, done, {reply.created ? 201 : 200, minimal_, reply.revision}, std::move(json));
+    if (what_ != Writing::kDelete) add_etag(response.fields, reply.revision);
     return response;
   }
 
@@ -251,21 +243,11 @@ class TouchCall final : public Call {
     if (reply.result != kv::WriteReply::Result::kDone) {
       return refused_write(site, done, reply, key_);
     }
-    http::Response response;
-    response.status = minimal_ ? 204 : 200;
-    if (minimal_) {
-      response.fields = "Preference-Applied: return=minimal\r\n";
-    } else {
-      response.fields = "Content-Type: application/json\r\n";
-      response.body = "{";
-      add_member(response.body, "revision", reply.revision);
-      add_lease_id(response.body, "lease", reply.lease);
-      add_member(response.body, "ttl", seconds_of(reply.ttl_ms));
-      response.body += "}\n";
-    }
-    add_header(response.fields, "Raftd-Revision", reply.revision);
-    add_write_headers(response.fields, site, done);
-    return response;
+    std::string json = "{";
+    add_member(json, "revision", reply.revision);
+    add_lease_id(json, "lease", reply.lease);
+    add_member(json, "ttl", seconds_of(reply.ttl_ms));
+    return written(site, done, {200, minimal_, reply.revision}, json + "}\n");
   }
 
  private:
@@ -284,21 +266,11 @@ class DeletePrefixCall final : public Call {
       return refuse_write(site, *error, done);
     }
     const auto& reply = reply_as<kv::WriteReply>(done);
-    http::Response response;
-    response.status = minimal_ ? 204 : 200;
-    if (minimal_) {
-      response.fields = "Preference-Applied: return=minimal\r\n";
-    } else {
-      response.fields = "Content-Type: application/json\r\n";
-      response.body = "{";
-      add_member(response.body, "deleted", reply.deleted);
-      add_member(response.body, "revision", reply.revision);
-      add_flag(response.body, "more", reply.more);
-      response.body += "}\n";
-    }
-    add_header(response.fields, "Raftd-Revision", reply.revision);
-    add_write_headers(response.fields, site, done);
-    return response;
+    std::string json = "{";
+    add_member(json, "deleted", reply.deleted);
+    add_member(json, "revision", reply.revision);
+    add_flag(json, "more", reply.more);
+    return written(site, done, {200, minimal_, reply.revision}, json + "}\n");
   }
 
  private:
@@ -408,7 +380,7 @@ constexpr ParamSet kTouchParams =
 Handled handle_touch(const Site& site, const Context& context, std::string key) {
   ParamReader reader(context.parameters);
   kv::Touch command;
-  command.ttl_ms = reader.has(Param::kTtl) ? read_ttl_ms(reader) : 0;
+  command.ttl_ms = read_ttl_ms(reader);
   if (read_condition(context.headers, reader).kind != Kind::kNone) {
     reader.fail(bad_request("touch takes no condition"));
   }

@@ -108,14 +108,27 @@ void add_item_or_null(std::string& json, std::string_view name,
   }
 }
 
-void add_write_headers(std::string& fields, const Site& site, const node::Done& done) {
-  add_header(fields, "Raftd-Index", done.index.value);
-  add_forwarded(fields, site, done);
-  fields += site.headers.block();
-}
-
 void add_forwarded(std::string& fields, const Site& site, const node::Done& done) {
   if (done.forwarded) add_header(fields, "Raftd-Forwarded", site.options.self.value);
+}
+
+http::Response written(const Site& site, const node::Done& done, const Written& what,
+                       std::string json) {
+  http::Response response;
+  response.fields.reserve(512);
+  if (what.minimal) {
+    response.status = 204;
+    response.fields = "Preference-Applied: return=minimal\r\n";
+  } else {
+    response.status = what.status;
+    response.fields = "Content-Type: application/json\r\n";
+    response.body = std::move(json);
+  }
+  add_header(response.fields, "Raftd-Revision", what.revision);
+  add_header(response.fields, "Raftd-Index", done.index.value);
+  add_forwarded(response.fields, site, done);
+  response.fields += site.headers.block();
+  return response;
 }
 
 http::Response refuse_write(const Site& site, const ApiError& error, const node::Done& done) {

@@ -35,8 +35,14 @@ std::optional<std::string> decode_any_base64(std::string_view text);
 
 void add_item_or_null(std::string& json, std::string_view name,
                       const std::optional<kv::Item>& item);
-// Raftd-Index, Raftd-Forwarded, and those of every answer.
-void add_write_headers(std::string& fields, const Site& site, const node::Done& done);
+// A write that was done: its status and body, or 204 and none for who prefers that.
+struct Written {
+  int status = 200;
+  bool minimal = false;
+  kv::Revision revision = 0;
+};
+http::Response written(const Site& site, const node::Done& done, const Written& what,
+                       std::string json);
 void add_forwarded(std::string& fields, const Site& site, const node::Done& done);
 // The log took the write, and the store refused it.
 http::Response refuse_write(const Site& site, const ApiError& error, const node::Done& done);

@@ -34,37 +34,32 @@ void add_row(std::string& json, const kv::LeaseRow& row) {
   add_member(json, "remaining_ms", row.remaining_ms);
 }
 
-http::Response with_write_headers(http::Response response, const Site& site,
-                                  const node::Done& done) {
-  add_header(response.fields, "Raftd-Index", done.index.value);
-  add_forwarded(response.fields, site, done);
-  return response;
-}
-
-http::Response lease_answer(int status, const Site& site, kv::LeaseId id, std::uint64_t ttl_ms,
-                            kv::Revision revision, const node::Done& done) {
+http::Response lease_answer(const Site& site, const node::Done& done, const Written& what,
+                            kv::LeaseId id, std::uint64_t ttl_ms) {
   std::string json = "{";
   add_lease_members(json, id, ttl_ms);
-  http::Response response = json_answer(status, site.headers, json + "}\n");
-  add_header(response.fields, "Raftd-Revision", revision);
-  return with_write_headers(std::move(response), site, done);
+  return written(site, done, what, json + "}\n");
 }
 
 class GrantCall final : public Call {
  public:
+  explicit GrantCall(bool minimal) : minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
   Step on_done(const Site& site, RequestId, node::Done done) override {
     const auto& reply = reply_as<kv::LeaseReply>(done);
-    if (reply.result == kv::StoreReply::Result::kDone) {
-      return lease_answer(201, site, reply.id, reply.ttl_ms, reply.revision, done);
+    if (reply.result != kv::StoreReply::Result::kDone) {
+      return refused_write(site, done, reply, {});
     }
-    return refused_write(site, done, reply, {});
+    return lease_answer(site, done, {201, minimal_, reply.revision}, reply.id, reply.ttl_ms);
   }
+
+ private:
+  bool minimal_;
 };
 
 class KeepCall final : public Call {
  public:
-  explicit KeepCall(kv::LeaseId id) : id_(id) {}
+  KeepCall(kv::LeaseId id, bool minimal) : id_(id), minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
   Step on_done(const Site& site, RequestId, node::Done done) override {
     const auto& reply = reply_as<kv::KeepLeasesReply>(done);
@@ -73,19 +68,21 @@ class KeepCall final : public Call {
     }
     ASSERT_CMP(reply.ttls_ms.size(), ==, 1U);
     if (reply.ttls_ms[0] != 0) {
-      return lease_answer(200, site, id_, reply.ttls_ms[0], reply.revision, done);
+      return lease_answer(site, done, {200, minimal_, reply.revision}, id_, reply.ttls_ms[0]);
     }
     ApiError error = lease_not_found(id_);
     error.revision = reply.revision;
-    return with_write_headers(to_response(error, site.headers), site, done);
+    return refuse_write(site, error, done);
   }
 
  private:
   kv::LeaseId id_;
+  bool minimal_;
 };
 
 class RevokeCall final : public Call {
  public:
+  explicit RevokeCall(bool minimal) : minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
   Step on_done(const Site& site, RequestId, node::Done done) override {
     const auto& reply = reply_as<kv::LeaseReply>(done);
@@ -97,10 +94,11 @@ class RevokeCall final : public Call {
     add_flag(json, "revoked", revoked);
     add_member(json, "deleted", reply.deleted);
     add_member(json, "revision", reply.revision);
-    http::Response response = json_answer(200, site.headers, json + "}\n");
-    add_header(response.fields, "Raftd-Revision", reply.revision);
-    return with_write_headers(std::move(response), site, done);
+    return written(site, done, {200, minimal_, reply.revision}, json + "}\n");
   }
+
+ private:
+  bool minimal_;
 };
 
 class LeasesStream final : public PiecesStream {
@@ -242,7 +240,7 @@ Handled handle_grant(const Site& site, const Context& context) {
   if (auto response = refuse_by_leader(site, context)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
   if (auto error = check_no_fields(context.request.body)) return refuse(site, *error);
-  return Started{std::make_unique<GrantCall>(),
+  return Started{std::make_unique<GrantCall>(prefers_minimal(context.headers)),
                  node::Write{node::Propose{kv::encode(command, context.terms.view())}}};
 }
 
@@ -250,7 +248,7 @@ Handled handle_keepalive(const Site& site, const Context& context, kv::LeaseId i
   if (auto response = refuse_by_leader(site, context)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
   if (auto error = check_no_fields(context.request.body)) return refuse(site, *error);
-  auto call = std::make_unique<KeepCall>(id);
+  auto call = std::make_unique<KeepCall>(id, prefers_minimal(context.headers));
   if (context.terms.none()) return Beating{std::move(call), id};
   // Beats of many share an entry of the log, but each request has terms of its own.
   return Started{
@@ -322,7 +320,7 @@ Handled handle_lease(const Site& site, const Context& context) {
   if (auto response = refuse_by_leader(site, context)) return *std::move(response);
   if (context.head_only) return AwaitBody{};
   return Started{
-      std::make_unique<RevokeCall>(),
+      std::make_unique<RevokeCall>(prefers_minimal(context.headers)),
       node::Write{node::Propose{kv::encode(kv::RevokeLease{*id}, context.terms.view())}}};
 }
 

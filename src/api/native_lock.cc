@@ -80,7 +80,7 @@ class LockCall final : public Call {
         add_member(json, "revision", reply.revision);
         break;
     }
-    return lock_written(site, minimal_, json + "}", reply.revision, done);
+    return written(site, done, {200, minimal_, reply.revision}, json + "}\n");
   }
 
  private:
@@ -243,21 +243,6 @@ Handled handle_view(const Site& site, const Context& context, LockName lock) {
 
 std::string LockName::shown() const {
   return (is_election() ? "election " : "lock ") + percent_escape(name);
-}
-
-http::Response lock_written(const Site& site, bool minimal, std::string json, kv::Revision revision,
-                            const node::Done& done) {
-  http::Response response;
-  response.status = minimal ? 204 : 200;
-  if (minimal) {
-    response.fields = "Preference-Applied: return=minimal\r\n";
-  } else {
-    response.fields = "Content-Type: application/json\r\n";
-    response.body = std::move(json) + "\n";
-  }
-  add_header(response.fields, "Raftd-Revision", revision);
-  add_write_headers(response.fields, site, done);
-  return response;
 }
 
 http::Response lock_shown(const Site& site, const LockName& lock, const ReadOptions& options,

@@ -189,18 +189,9 @@ class TxnCall final : public Call {
     if (answering_.fails(*reply)) {
       return refuse_write(site, answering_.guard_failed(*reply), done);
     }
-    http::Response response;
-    response.status = minimal_ ? 204 : 200;
-    response.fields.reserve(512);
-    if (minimal_) {
-      response.fields = "Preference-Applied: return=minimal\r\n";
-    } else {
-      response.fields = "Content-Type: application/json\r\n";
-      answering_.add_body(response.body, *reply);
-    }
-    add_header(response.fields, "Raftd-Revision", reply->revision);
-    add_write_headers(response.fields, site, done);
-    return response;
+    std::string json;
+    if (!minimal_) answering_.add_body(json, *reply);
+    return written(site, done, {200, minimal_, reply->revision}, std::move(json));
   }
 
  private:

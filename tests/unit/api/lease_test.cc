@@ -90,6 +90,22 @@ TEST_CASE("a lease is granted, with an id of the store's choice or one's own") {
   CHECK(f.last_command<kv::GrantLease>().ttl_ms == limits::kLeaseTtlMsMax);
 }
 
+TEST_CASE("who wants no body of a lease's write gets none, with the same header lines") {
+  Fixture f;
+  const std::vector<http::Header> minimal{{"prefer", "return=minimal"}};
+  for (const auto& response :
+       {f.with(granted(lease_reply(9, 30'000)), "POST", "/lease?ttl=30s&id=9", minimal),
+        f.with(kept({30'000}), "POST", "/lease/9/keepalive", minimal),
+        f.with(granted(lease_reply(9, 0)), "DELETE", "/lease/9", minimal)}) {
+    CHECK(response.status == 204);
+    CHECK(response.body.empty());
+    CHECK(field(response, "Preference-Applied") == "return=minimal");
+    CHECK(field(response, "Raftd-Revision") == "52");
+    CHECK(field(response, "Raftd-Index") == "88");
+  }
+  CHECK(f.with(kept({0}), "POST", "/lease/9/keepalive", minimal).status == 404);
+}
+
 TEST_CASE("what is no lease is refused before anybody is asked") {
   Fixture f;
   for (const char* target :
