@@ -6,6 +6,7 @@
 
 #include "api/answer.h"
 #include "api/native_kv.h"
+#include "api/native_lease.h"
 #include "base/text.h"
 #include "http/uri.h"
 
@@ -14,9 +15,7 @@ namespace {
 
 using http::Method;
 
-constexpr Duration kTtl = std::chrono::seconds(30);
-constexpr Duration kTtlMin = std::chrono::seconds(1);
-constexpr Duration kTtlMax = std::chrono::milliseconds(limits::kLeaseTtlMsMax);
+constexpr std::uint64_t kTtlMs = 30'000;
 constexpr Duration kWaitMax = std::chrono::minutes(10);
 
 constexpr ParamSet kAcquireParams =
@@ -24,11 +23,6 @@ constexpr ParamSet kAcquireParams =
 constexpr ParamSet kKeepParams = kCommonParams | ParamSet{Param::kToken, Param::kTtl};
 constexpr ParamSet kReleaseParams = kCommonParams | ParamSet{Param::kToken, Param::kForce};
 constexpr ParamSet kProclaimParams = kCommonParams | ParamSet{Param::kToken};
-
-std::uint64_t ms_of(Duration duration) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
-}
 
 std::optional<ApiError> read_name(const Context& context, LockName& lock) {
   const Route route = context.routed.route;
@@ -104,120 +98,115 @@ class ViewCall final : public Call {
   ReadOptions options_;
 };
 
-// What all writes have before they are proposed. Nothing: go on.
-std::optional<http::Response> refuse_lock_write(const Site& site, const Context& context,
-                                                ParamReader& reader, ParamSet params) {
+enum class Body : std::uint8_t {
+  kIgnored,  // Of a DELETE.
+  kNone,
+  kValue,  // Of an election.
+};
+
+// What is checked of every write of a lock before it is proposed. Nothing: it can be.
+std::optional<Handled> refuse_lock_write(const Site& site, const Context& context,
+                                         ParamReader& reader, ParamSet params, Body body) {
   refuse_condition(context.headers, reader);
-  if (auto error = context.parameters.only(params)) return to_response(*error, site.headers);
-  if (reader.failed()) return to_response(reader.take_error(), site.headers);
+  if (auto error = context.parameters.only(params)) return refuse(site, *error);
+  if (reader.failed()) return refuse(site, reader.take_error());
+  if (body == Body::kValue) {
+    if (auto error = check_value(site, context)) return refuse(site, *error);
+  }
+  if (body == Body::kNone && !context.head_only) {
+    if (auto error = check_no_fields(context.request.body)) return refuse(site, *error);
+  }
+  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
+  if (context.head_only) return AwaitBody{};
   return std::nullopt;
 }
 
-// Only an election has a value; no other body means anything.
-std::optional<ApiError> check_body(const Site& site, const Context& context, bool is_value) {
-  if (is_value) return check_value(site, context);
-  if (context.head_only) return std::nullopt;
-  return check_no_fields(context.request.body);
-}
-
-Handled propose(const Context& context, LockName lock, LockCall::What what,
+Handled propose(const Context& context, const LockName& lock, LockCall::What what,
                 const kv::Command& command) {
-  return Started{
-      std::make_unique<LockCall>(std::move(lock), what, prefers_minimal(context.headers)),
-      node::Write{node::Propose{kv::encode(command, context.terms.view())}}};
+  return Started{std::make_unique<LockCall>(lock, what, prefers_minimal(context.headers)),
+                 node::Write{node::Propose{kv::encode(command, context.terms.view())}}};
 }
 
-Handled handle_acquire(const Site& site, const Context& context, LockName lock) {
+// As a parameter, or as the body.
+std::string_view read_election_value(const Site& site, const Context& context,
+                                     ParamReader& reader) {
+  if (!reader.has(Param::kValue)) return context.request.body;
+  const std::string_view value = reader.text(Param::kValue);
+  if (value.size() > site.limits.value_bytes) {
+    reader.fail(too_large("limits.value_bytes", site.limits.value_bytes, value.size()));
+  }
+  if (!context.request.body.empty()) {
+    reader.fail(Param::kValue, "the value is given twice, as a parameter and as the body");
+  }
+  return value;
+}
+
+Handled handle_acquire(const Site& site, const Context& context, const LockName& lock) {
   ParamReader reader(context.parameters);
   kv::Acquire acquire;
   acquire.space = lock.space;
   acquire.name = lock.name;
-  acquire.ttl_ms = ms_of(reader.duration(Param::kTtl, kTtl, kTtlMin, kTtlMax));
+  acquire.ttl_ms = reader.has(Param::kTtl) ? read_ttl_ms(reader) : kTtlMs;
   acquire.owner = reader.text(Param::kOwner);
   const Duration wait = reader.duration(Param::kWait, Duration{}, Duration{}, kWaitMax);
   acquire.wait = wait > Duration{};
   if (acquire.owner.size() > limits::kLockOwnerBytesMax) {
     reader.fail(Param::kOwner, strf("owner is over %zu bytes", limits::kLockOwnerBytesMax));
   }
+  if (lock.is_election()) acquire.value = read_election_value(site, context, reader);
   const ParamSet params =
       lock.is_election() ? kAcquireParams | ParamSet{Param::kValue} : kAcquireParams;
-  if (auto response = refuse_lock_write(site, context, reader, params)) return *std::move(response);
-  if (auto error = check_body(site, context, lock.is_election())) return refuse(site, *error);
+  const Body body = lock.is_election() ? Body::kValue : Body::kNone;
+  if (auto handled = refuse_lock_write(site, context, reader, params, body)) {
+    return *std::move(handled);
+  }
   if (acquire.wait) {
     if (auto error = check_watchers(site.watches, site.limits)) return refuse(site, *error);
   }
-  acquire.value = reader.text(Param::kValue);
-  if (acquire.value.size() > site.limits.value_bytes) {
-    return refuse(site,
-                  too_large("limits.value_bytes", site.limits.value_bytes, acquire.value.size()));
-  }
-  if (lock.is_election() && !context.request.body.empty()) {
-    if (reader.has(Param::kValue)) {
-      return refuse(site, bad_parameter("value",
-                                        "the value is given twice, as a parameter and as "
-                                        "the body"));
-    }
-    acquire.value = context.request.body;
-  }
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
   const kv::Terms terms = context.terms.view();
-  AcquireOptions options;
-  options.wait_until = context.now + wait;
-  options.keyed = !terms.idempotency_key.empty();
-  options.minimal = prefers_minimal(context.headers);
-  Bytes command = kv::encode(acquire, terms);
-  return Started{make_acquire_call(std::move(lock), options),
-                 node::Write{node::Propose{std::move(command)}}, wait};
+  const AcquireOptions options{.wait_until = context.now + wait,
+                               .keyed = !terms.idempotency_key.empty(),
+                               .minimal = prefers_minimal(context.headers)};
+  return Started{make_acquire_call(lock, options),
+                 node::Write{node::Propose{kv::encode(acquire, terms)}}, wait};
 }
 
-Handled handle_keep(const Site& site, const Context& context, LockName lock) {
+Handled handle_keep(const Site& site, const Context& context, const LockName& lock) {
   ParamReader reader(context.parameters);
   kv::KeepLock keep;
   keep.space = lock.space;
+  keep.name = lock.name;
   keep.token = read_token(reader);
-  keep.ttl_ms = ms_of(reader.duration(Param::kTtl, Duration{}, kTtlMin, kTtlMax));
-  if (auto response = refuse_lock_write(site, context, reader, kKeepParams)) {
-    return *std::move(response);
+  keep.ttl_ms = read_ttl_ms(reader);
+  if (auto handled = refuse_lock_write(site, context, reader, kKeepParams, Body::kNone)) {
+    return *std::move(handled);
   }
-  if (auto error = check_body(site, context, false)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
-  const std::string name = lock.name;
-  keep.name = name;
-  return propose(context, std::move(lock), LockCall::What::kKeep, keep);
+  return propose(context, lock, LockCall::What::kKeep, keep);
 }
 
-Handled handle_release(const Site& site, const Context& context, LockName lock) {
+Handled handle_release(const Site& site, const Context& context, const LockName& lock) {
   ParamReader reader(context.parameters);
   kv::Release release;
   release.space = lock.space;
+  release.name = lock.name;
   reader.exclude(Param::kForce, Param::kToken);
   if (!reader.flag(Param::kForce)) release.token = read_token(reader);
-  if (auto response = refuse_lock_write(site, context, reader, kReleaseParams)) {
-    return *std::move(response);
+  if (auto handled = refuse_lock_write(site, context, reader, kReleaseParams, Body::kIgnored)) {
+    return *std::move(handled);
   }
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
-  const std::string name = lock.name;
-  release.name = name;
-  return propose(context, std::move(lock), LockCall::What::kRelease, release);
+  return propose(context, lock, LockCall::What::kRelease, release);
 }
 
-Handled handle_proclaim(const Site& site, const Context& context, LockName lock) {
+Handled handle_proclaim(const Site& site, const Context& context, const LockName& lock) {
   ParamReader reader(context.parameters);
   kv::Proclaim proclaim;
+  proclaim.name = lock.name;
   proclaim.token = read_token(reader);
-  if (auto response = refuse_lock_write(site, context, reader, kProclaimParams)) {
-    return *std::move(response);
+  if (auto handled = refuse_lock_write(site, context, reader, kProclaimParams, Body::kValue)) {
+    return *std::move(handled);
   }
-  if (auto error = check_value(site, context)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
-  const std::string name = lock.name;
-  proclaim.name = name;
   proclaim.value = context.request.body;
-  return propose(context, std::move(lock), LockCall::What::kProclaim, proclaim);
+  return propose(context, lock, LockCall::What::kProclaim, proclaim);
 }
 
 Handled handle_view(const Site& site, const Context& context, LockName lock) {
@@ -299,15 +288,15 @@ Handled handle_lock(const Site& site, const Context& context) {
   if (context.is_read()) return handle_view(site, context, std::move(lock));
   const Route route = context.routed.route;
   if (route == Route::kKeepLock || route == Route::kKeepElection) {
-    return handle_keep(site, context, std::move(lock));
+    return handle_keep(site, context, lock);
   }
   if (context.request.method == Method::kPost) {
-    return handle_acquire(site, context, std::move(lock));
+    return handle_acquire(site, context, lock);
   }
   if (context.request.method == Method::kPut) {
-    return handle_proclaim(site, context, std::move(lock));
+    return handle_proclaim(site, context, lock);
   }
-  return handle_release(site, context, std::move(lock));
+  return handle_release(site, context, lock);
 }
 
 }  // namespace raftd::api
