@@ -17,14 +17,6 @@ ApiError bad_fence(std::string message) {
   return bad_parameter("Raftd-Fence", "Raftd-Fence " + std::move(message));
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
 // Where a request is sent, and how long its client waits, does not make it another one.
 bool is_part_of_request(std::string_view parameter) {
   const Result<std::string> name = http::percent_decode(parameter.substr(0, parameter.find('=')));

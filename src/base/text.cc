@@ -97,6 +97,14 @@ std::string to_hex(ByteView bytes) {
   return out;
 }
 
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
+  return text;
+}
+
 bool parse_u64(std::string_view digits, std::uint64_t& value) {
   const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   return !digits.empty() && result.ec == std::errc() && result.ptr == digits.data() + digits.size();

@@ -20,6 +20,8 @@ std::string percent_escape(std::string_view bytes);
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view bytes);
 
+std::string_view trimmed(std::string_view text);  // Without the spaces and tabs around it.
+
 std::string to_hex(ByteView bytes);  // Lower case.
 
 // Decimal digits only, no sign, no space; false if it does not fit.

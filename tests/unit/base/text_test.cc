@@ -34,6 +34,13 @@ TEST_CASE("percent_escape leaves text alone and makes a line of anything") {
   CHECK(percent_escape("").empty());
 }
 
+TEST_CASE("trimmed takes spaces and tabs from both ends, and leaves those inside") {
+  CHECK(trimmed("\t a\tb c \t ") == "a\tb c");
+  CHECK(trimmed("a\n") == "a\n");
+  CHECK(trimmed(" \t ").empty());
+  CHECK(trimmed("").empty());
+}
+
 TEST_CASE("hexadecimal is lower case, two digits a byte") {
   CHECK(to_hex(as_bytes(std::string_view("\0\x0f\xf0\xff", 4))) == "000ff0ff");
   CHECK(to_hex({}).empty());
