@@ -21,8 +21,8 @@ class Metrics {
 
  private:
   // Every status that an answer of this API can have; others are counted as the last.
-  static constexpr std::array<int, 26> kStatuses{200, 201, 204, 304, 307, 400, 403, 404, 405,
-                                                 406, 408, 409, 410, 412, 413, 414, 417, 421,
+  static constexpr std::array<int, 28> kStatuses{200, 201, 202, 204, 304, 307, 400, 403, 404, 405,
+                                                 406, 408, 409, 410, 412, 413, 414, 417, 421, 422,
                                                  429, 431, 501, 503, 504, 505, 507, 500};
 
   std::array<std::array<std::uint64_t, kStatuses.size()>, kRoots> requests_{};

@@ -42,7 +42,7 @@ ApiError quota(const Site& site, std::uint64_t bytes) {
 std::optional<ApiError> read_key(const Context& context, std::string& key) {
   if (context.parameters.has(Param::kKey64)) {
     if (!context.routed.rest.empty()) {
-      return bad_parameter("key64", "with key64 the path must be /kv/");
+      return bad_parameter("key64", "with key64 the path names no key");
     }
     std::optional<std::string> decoded = decode_any_base64(context.parameters.value(Param::kKey64));
     if (!decoded) return bad_parameter("key64", "key64 is not base64");

@@ -174,8 +174,8 @@ Handled Service::State::handle(Context& context) {
     return refuse(here, *error);
   }
   if (!context.is_read()) {
-    const bool fenced = takes_terms(context.routed.route);
-    if (auto error = context.terms.read(context.headers, fenced)) return refuse(here, *error);
+    const Route called = context.routed.route;
+    if (auto error = context.terms.read(context.headers, called)) return refuse(here, *error);
   }
   if (auto error = read_common(limits, context)) return refuse(here, *error);
   if (!context.is_read()) {

@@ -133,17 +133,20 @@ std::optional<ApiError> unknown_check(std::string_view list, const std::array<Ch
 Handled handle_index(const Site& site, const Context& context) {
   if (auto error = context.parameters.only(kCommonParams)) return refuse(site, *error);
   return text_answer(200, site.headers,
-                     "/kv/KEY      read, write, delete and list keys\n"
-                     "/lease       keys that end by time\n"
-                     "/watch/KEY   follow the changes of keys\n"
-                     "/cluster     members and leader\n"
-                     "/status      this node as JSON\n"
-                     "/livez       200 while the process works\n"
-                     "/readyz      200 while requests can be served\n"
-                     "/health      as etcd\n"
-                     "/version     as etcd\n"
-                     "/metrics     Prometheus\n"
-                     "/admin/debug internals\n");
+                     "/kv/KEY         read, write, delete and list keys\n"
+                     "/watch/KEY      follow the changes of keys\n"
+                     "/txn            several reads and writes at once, on conditions\n"
+                     "/lease          keys that end by time\n"
+                     "/lock/NAME      who may, one at a time\n"
+                     "/election/NAME  the same with a value\n"
+                     "/cluster        members and leader\n"
+                     "/status         this node as JSON\n"
+                     "/livez          200 while the process works\n"
+                     "/readyz         200 while requests can be served\n"
+                     "/health         as etcd\n"
+                     "/version        as etcd\n"
+                     "/metrics        Prometheus\n"
+                     "/admin/debug    internals\n");
 }
 
 Handled handle_status(const Site& site, const Context& context) {

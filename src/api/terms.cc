@@ -23,9 +23,26 @@ bool is_part_of_request(std::string_view parameter) {
   return !name || (*name != param_name(Param::kTimeout) && *name != param_name(Param::kRedirect));
 }
 
+// Whether the calls of this route go through the store, which checks the terms.
+bool takes_terms(Route route) {
+  constexpr std::array kRoutes{Route::kKv,       Route::kTxn,       Route::kLeases,
+                               Route::kLease,    Route::kKeepLease, Route::kLock,
+                               Route::kKeepLock, Route::kElection,  Route::kKeepElection};
+  return std::ranges::find(kRoutes, route) != kRoutes.end();
+}
+
+// What contains a secret is not kept for who asks again, and the contract has the key ignored.
+bool ignores_keys(Route route) {
+  return route == Route::kTickets || route == Route::kTicket;
+}
+
 }  // namespace
 
-std::optional<ApiError> RequestTerms::read(const RequestHeaders& headers, bool taken) {
+std::optional<ApiError> RequestTerms::read(const RequestHeaders& headers, Route route) {
+  const bool taken = takes_terms(route);
+  if (!taken && !ignores_keys(route) && headers.idempotency_key != nullptr) {
+    return bad_parameter("Idempotency-Key", "Idempotency-Key does not go with this call");
+  }
   if (headers.fence == nullptr) return std::nullopt;
   if (!taken) return bad_fence("does not go with this call");
   std::string_view rest = *headers.fence;
@@ -72,13 +89,6 @@ kv::Terms RequestTerms::view() const {
   for (const Fence& fence : fences_)
     terms.fences.push_back({fence.space, fence.name, fence.token});
   return terms;
-}
-
-bool takes_terms(Route route) {
-  constexpr std::array kRoutes{Route::kKv,       Route::kTxn,       Route::kLeases,
-                               Route::kLease,    Route::kKeepLease, Route::kLock,
-                               Route::kKeepLock, Route::kElection,  Route::kKeepElection};
-  return std::ranges::find(kRoutes, route) != kRoutes.end();
 }
 
 std::uint64_t request_hash(const http::Request& request) {

@@ -16,9 +16,9 @@ namespace raftd::api {
 // Valid as long as the request that it was read from.
 class RequestTerms {
  public:
-  // Raftd-Fence. taken: the call is one that can be fenced. 400: one that cannot, too many, or
-  // malformed.
-  std::optional<ApiError> read(const RequestHeaders& headers, bool taken);
+  // Raftd-Fence. 400: malformed, too many, or of a call that would not heed it, or would be done
+  // twice in spite of its Idempotency-Key.
+  std::optional<ApiError> read(const RequestHeaders& headers, Route route);
   // Idempotency-Key, which check_headers() has found to be one. body_here: the request is whole.
   void identify(const http::Request& request, const RequestHeaders& headers, bool body_here);
   // Views into this object and the request.
@@ -35,9 +35,6 @@ class RequestTerms {
   std::string_view idempotency_key_;
   std::uint64_t request_hash_ = 0;
 };
-
-// Whether the calls of this route go through the store, which checks the terms.
-bool takes_terms(Route route);
 
 // Of what makes it this request: method, path, query without timeout and redirect, body.
 std::uint64_t request_hash(const http::Request& request);

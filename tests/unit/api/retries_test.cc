@@ -93,6 +93,28 @@ TEST_CASE("a key is 1 to 128 characters of printable ASCII on every write, and i
   CHECK(f.now("PUT", "/kv/a", twice).status == 400);
 }
 
+TEST_CASE("a key is refused where it would not keep a write from being done twice") {
+  Fixture f;
+  struct Write {
+    const char* method;
+    const char* target;
+  };
+  for (const Write& write :
+       {Write{"POST", "/cluster/members"}, Write{"PUT", "/cluster/members/4"},
+        Write{"DELETE", "/cluster/members/2"}, Write{"POST", "/cluster/members/2/promote"},
+        Write{"POST", "/cluster/transfer"}, Write{"POST", "/cluster/leave"},
+        Write{"POST", "/admin/snapshot"}}) {
+    CAPTURE(write.target);
+    const auto refused = f.now(write.method, write.target, kKeyed);
+    CHECK(refused.status == 400);
+    CHECK(contains(refused.body, "\"parameter\":\"Idempotency-Key\""));
+    CHECK(contains(refused.body, "does not go with this call"));
+  }
+  // Not kept, for its answer is a secret: the contract has the key ignored.
+  f.send(Fixture::make("POST", "/cluster/tickets", kKeyed));
+  CHECK(f.backend.asked.size() == 1);
+}
+
 TEST_CASE("a request without its body yet is refused for its key alone") {
   Fixture f;
   const auto refused =

@@ -200,8 +200,12 @@ TEST_CASE("GET / lists the roots") {
   const auto response = f.now("GET", "/", {{"accept", "text/html"}});
   CHECK(response.status == 200);
   CHECK(field(response, "Content-Type") == "text/plain; charset=utf-8");
-  CHECK(contains(response.body, "/kv/KEY"));
-  CHECK(contains(response.body, "/metrics"));
+  for (const char* root :
+       {"/kv/KEY", "/watch/KEY", "/txn", "/lease", "/lock/NAME", "/election/NAME", "/cluster",
+        "/status", "/livez", "/readyz", "/health", "/version", "/metrics", "/admin/debug"}) {
+    CAPTURE(root);
+    CHECK(contains("\n" + response.body, std::string("\n") + root + " "));
+  }
 }
 
 TEST_CASE("/cluster is confirmed by the leader before it is answered") {
@@ -375,6 +379,24 @@ TEST_CASE("/metrics has each metric of the contract, in lines that can be parsed
     CHECK((line.starts_with("# ") || line.find_last_of(' ') != std::string_view::npos));
     begin = end + 1;
   }
+}
+
+TEST_CASE("an answer is counted under its own status, and what a call only reads is no proposal") {
+  Fixture f;
+  kv::WriteReply other;
+  other.result = kv::StoreReply::Result::kMismatch;
+  CHECK(f.with(written(other), "PUT", "/kv/a", {{"idempotency-key", "k"}}).status == 422);
+  const RequestId id = f.send(Fixture::make("POST", "/lock/a"));
+  auto reply = std::make_unique<kv::LockReply>();
+  reply->token = 5;
+  f.answer(done(std::move(reply)));
+  f.answer(refused(Errc::kNotLeader));  // Of the read that would have confirmed the lock.
+  CHECK(f.take(id).status == 504);
+  const std::string metrics = f.now("GET", "/metrics").body;
+  CHECK(contains(metrics, "{api=\"native\",path=\"/kv\",code=\"422\"} 1\n"));
+  CHECK_FALSE(contains(metrics, "code=\"500\""));
+  CHECK(contains(metrics, "raftd_proposals_total{result=\"done\"} 2\n"));
+  CHECK(contains(metrics, "raftd_proposals_total{result=\"refused\"} 0\n"));
 }
 
 TEST_CASE("how long a request took is measured by what the service was last told") {
