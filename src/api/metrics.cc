@@ -89,6 +89,8 @@ void add_store(std::string& out, const Site& site) {
             stats.compact_revision);
   add_gauge(out, "raftd_keys", "Live keys.", stats.keys);
   add_gauge(out, "raftd_bytes", "Of live keys and values.", stats.bytes);
+  add_gauge(out, "raftd_lock_bytes", "Of locks, elections and who waits for them.",
+            stats.lock_bytes);
   add_gauge(out, "raftd_history_bytes", "Of versions that only old revisions see.",
             stats.history_bytes);
   add_gauge(out, "raftd_replies", "Answers kept for retries.", stats.replies);

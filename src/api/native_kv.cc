@@ -20,7 +20,7 @@ std::optional<std::string> decode_any_base64(std::string_view text) {
 namespace {
 
 // Of the key and its value; 0: it is not there.
-std::uint64_t stored_bytes(const Site& site, std::string_view key) {
+std::uint64_t replaced_bytes(const Site& site, std::string_view key) {
   kv::GetQuery query;
   query.key = key;
   const std::unique_ptr<machine::Reply> reply = site.store.query(query, {});
@@ -76,16 +76,21 @@ std::optional<ApiError> check_value(const Site& site, const Context& context) {
   return error;
 }
 
+std::uint64_t stored_bytes(const Site& site) {
+  const kv::StoreStats stats = site.store.stats();
+  return stats.bytes + stats.lock_bytes;
+}
+
 std::optional<ApiError> check_quota(const Site& site, std::span<const KeyWrite> writes) {
   std::uint64_t bytes = 0;
   for (const KeyWrite& write : writes)
     bytes += write.key.size() + write.value_bytes;
-  const std::uint64_t stored = site.store.stats().bytes;
+  const std::uint64_t stored = stored_bytes(site);
   if (stored + bytes <= site.limits.store_bytes) return std::nullopt;
   // Near the quota: what is replaced counts.
   std::uint64_t replaced = 0;
   for (const KeyWrite& write : writes)
-    replaced += stored_bytes(site, write.key);
+    replaced += replaced_bytes(site, write.key);
   if (bytes <= replaced || stored - replaced + bytes <= site.limits.store_bytes) {
     return std::nullopt;
   }
@@ -93,7 +98,7 @@ std::optional<ApiError> check_quota(const Site& site, std::span<const KeyWrite> 
 }
 
 std::optional<ApiError> check_quota(const Site& site, std::uint64_t bytes) {
-  const std::uint64_t stored = site.store.stats().bytes;
+  const std::uint64_t stored = stored_bytes(site);
   if (stored + bytes <= site.limits.store_bytes) return std::nullopt;
   return quota(site, stored + bytes);
 }

@@ -19,6 +19,8 @@ std::optional<ApiError> check_key_size(const Site& site, const std::string& key)
 std::optional<ApiError> check_key(const Site& site, const std::string& key);  // Nor empty.
 // Of the body that is here or, before it is, of its announced length.
 std::optional<ApiError> check_value(const Site& site, const Context& context);
+// All that clients keep in the store, as limits.store_bytes counts it.
+std::uint64_t stored_bytes(const Site& site);
 // Writes that make the store larger than limits.store_bytes. Of values that replace others only
 // what they have more is growth.
 inline constexpr std::size_t kDecimalBytesMax = 20;  // Of 64 bits with their sign.
@@ -27,7 +29,7 @@ struct KeyWrite {
   std::size_t value_bytes = 0;  // At most.
 };
 std::optional<ApiError> check_quota(const Site& site, std::span<const KeyWrite> writes);
-// The same of what replaces nothing: names and values of locks and elections.
+// The same of what is known to be growth.
 std::optional<ApiError> check_quota(const Site& site, std::uint64_t bytes);
 
 // Either alphabet, padded or not.

@@ -7,6 +7,7 @@
 #include "api/answer.h"
 #include "api/native_kv.h"
 #include "api/native_lease.h"
+#include "api/retries.h"
 #include "base/text.h"
 #include "http/uri.h"
 
@@ -121,10 +122,25 @@ std::optional<Handled> refuse_lock_write(const Site& site, const Context& contex
   return std::nullopt;
 }
 
+std::unique_ptr<Call> make_call(const Context& context, const LockName& lock, LockCall::What what) {
+  return std::make_unique<LockCall>(lock, what, prefers_minimal(context.headers));
+}
+
 Handled propose(const Context& context, const LockName& lock, LockCall::What what,
                 const kv::Command& command) {
-  return Started{std::make_unique<LockCall>(lock, what, prefers_minimal(context.headers)),
+  return Started{make_call(context, lock, what),
                  node::Write{node::Propose{kv::encode(command, context.terms.view())}}};
+}
+
+// Of the value that an election has now, as far as this node knows.
+std::uint64_t value_bytes(const Site& site, const LockName& lock) {
+  kv::LockQuery query;
+  query.space = lock.space;
+  query.name = lock.name;
+  const std::unique_ptr<machine::Reply> reply = site.store.query(query, {});
+  const auto* now = dynamic_cast<const kv::LockQueryReply*>(reply.get());
+  ASSERT(now != nullptr);
+  return now->lock.value.size();
 }
 
 // As a parameter, or as the body.
@@ -167,8 +183,12 @@ Handled handle_acquire(const Site& site, const Context& context, const LockName&
   const AcquireOptions options{.wait_until = context.now + wait,
                                .keyed = !terms.idempotency_key.empty(),
                                .minimal = prefers_minimal(context.headers)};
-  return Started{make_acquire_call(lock, options),
-                 node::Write{node::Propose{kv::encode(acquire, terms)}}, wait};
+  std::unique_ptr<Call> call = make_acquire_call(lock, options);
+  const std::uint64_t growth = lock.name.size() + acquire.owner.size() + acquire.value.size();
+  if (std::optional<ApiError> full = check_quota(site, growth)) {
+    return refuse_if_new(site, context, kv::ReplyKind::kLock, *std::move(full), std::move(call));
+  }
+  return Started{std::move(call), node::Write{node::Propose{kv::encode(acquire, terms)}}, wait};
 }
 
 Handled handle_keep(const Site& site, const Context& context, const LockName& lock) {
@@ -206,6 +226,13 @@ Handled handle_proclaim(const Site& site, const Context& context, const LockName
     return *std::move(handled);
   }
   proclaim.value = context.request.body;
+  const std::uint64_t replaced = value_bytes(site, lock);
+  if (proclaim.value.size() > replaced) {
+    if (std::optional<ApiError> full = check_quota(site, proclaim.value.size() - replaced)) {
+      return refuse_if_new(site, context, kv::ReplyKind::kLock, *std::move(full),
+                           make_call(context, lock, LockCall::What::kProclaim));
+    }
+  }
   return propose(context, lock, LockCall::What::kProclaim, proclaim);
 }
 

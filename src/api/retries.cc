@@ -13,6 +13,17 @@ class AnsweredBefore final : public Call {
       : call_(std::move(call)), error_(std::move(error)) {}
 
   Asked asked() const override { return found_ ? call_->asked() : Asked::kRead; }
+  Step on_woken(const Site& site, const Woken& woken) override {
+    return call_->on_woken(site, woken);
+  }
+  std::optional<ApiError> refusal_of(const Site& site,
+                                     const node::Refused& refused) const override {
+    return found_ ? call_->refusal_of(site, refused) : std::nullopt;
+  }
+  AfterGone on_gone() override { return found_ ? call_->on_gone() : AfterGone(Forget{}); }
+  std::optional<node::ClientOp> on_input_end() override {
+    return found_ ? call_->on_input_end() : std::nullopt;
+  }
 
   Step on_done(const Site& site, RequestId request, node::Done done) override {
     if (found_) return take_result(site, *call_, request, std::move(done));

@@ -5,6 +5,7 @@
 
 #include "api/answer.h"
 #include "api/members.h"
+#include "api/native_kv.h"
 
 namespace raftd::api {
 namespace {
@@ -27,7 +28,7 @@ void add_warnings(std::string& json, const Site& site, const node::ReplicaStatus
   };
   warn(fsync.quantile(0.99) > site.options.election_timeout_min / 4, "slow_disk");
   warn(status.disk_full, "disk_full");
-  warn(site.store.stats().bytes >= site.limits.store_bytes, "quota");
+  warn(stored_bytes(site) >= site.limits.store_bytes, "quota");
   warn(status.doubt.has_value(), "hash_mismatch");
   warn(site.options.config_differs, "config_differs");
   warn(!status.role.leader, "no_leader");

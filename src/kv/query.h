@@ -327,6 +327,7 @@ struct StoreStats {
   Revision compact_revision = 0;
   std::uint64_t keys = 0;
   std::uint64_t bytes = 0;          // Of live keys and values.
+  std::uint64_t lock_bytes = 0;     // Of locks, elections and places in their queues.
   std::uint64_t history_bytes = 0;  // Of versions that only old revisions see.
   std::uint64_t leases = 0;
   std::uint64_t replies = 0;      // Kept for retries,

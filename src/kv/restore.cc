@@ -183,6 +183,8 @@ class Store::Reader final : public machine::RestoreReader {
     if (space == Space::kKeys) {
       ++s.stats.keys;
       s.stats.bytes += key.size() + version.value.view().size();
+    } else {
+      s.stats.lock_bytes += key.size() + version.value.view().size();
     }
     s.hash_sum += hash_of(space, key, version);
     const LeaseId lease = version.lease();

@@ -190,6 +190,14 @@ bool Store::State::written_twice(const Keys& keys, Keys::const_iterator found, s
   return true;
 }
 
+namespace {
+
+std::uint64_t live_bytes(std::string_view key, const Version& version) {
+  return version.live() ? key.size() + version.value.view().size() : 0;
+}
+
+}  // namespace
+
 void Store::State::add_version(Space space, Keys::iterator at, Version version) {
   Versions& versions = at->second;
   const std::uint64_t hash = hash_of(space, at->first, version);
@@ -200,7 +208,9 @@ void Store::State::add_version(Space space, Keys::iterator at, Version version) 
     stats.history_bytes += history_weight(before);
     if (before.live()) hash_ended += hash_of(space, at->first, before);
     if (before.live() && before.lease() != 0) detach(before.lease(), {space, at});
+    if (space != Space::kKeys) stats.lock_bytes -= live_bytes(at->first, before);
   }
+  if (space != Space::kKeys) stats.lock_bytes += live_bytes(at->first, version);
   if (version.live() && version.lease() != 0) attach(version.lease(), {space, at});
   if (space == Space::kWaiters) note_waiter(at, version.live());
   stats.history_bytes += sizeof(Change);
@@ -404,6 +414,7 @@ void Store::check_invariants() const {
   std::uint64_t bytes = 0;
   std::uint64_t weight = s.changes.size() * sizeof(State::Change);
   std::size_t leased = 0;
+  std::uint64_t lock_bytes = 0;
   for (std::size_t space = 0; space < kSpaces; ++space) {
     for (const auto& [key, versions] : s.spaces[space]) {
       ASSERT(!versions.empty());
@@ -415,6 +426,9 @@ void Store::check_invariants() const {
       }
       ASSERT_CMP(versions.newest().mod, >, before);
       if (versions.newest().live() && versions.newest().lease() != 0) ++leased;
+      if (static_cast<Space>(space) != Space::kKeys) {
+        lock_bytes += live_bytes(key, versions.newest());
+      }
       const Version* version = versions.at(s.stats.revision);
       if (version == nullptr || static_cast<Space>(space) != Space::kKeys) continue;
       ++live;
@@ -437,6 +451,7 @@ void Store::check_invariants() const {
   s.check_locks();
   ASSERT_CMP(live, ==, s.stats.keys);
   ASSERT_CMP(bytes, ==, s.stats.bytes);
+  ASSERT_CMP(lock_bytes, ==, s.stats.lock_bytes);
   ASSERT_CMP(weight, ==, s.stats.history_bytes);
   ASSERT_CMP(s.stats.compact_revision, <=, s.stats.revision);
   ASSERT_CMP(s.hash_sum, ==, s.computed_sum());

@@ -364,6 +364,71 @@ TEST_CASE("an election has its value as a parameter or as the body, not both") {
   CHECK(f.now("POST", "/election/db?value=v", {}, "v").status == 400);
 }
 
+TEST_CASE("a full store takes no lock and no longer value, and still releases") {
+  Queued f;  // Two are there, with nothing in them but their names.
+  ServiceLimits limits = usual_limits();
+  limits.store_bytes = f.store.stats().lock_bytes + 10;
+  f.service.set_limits(limits);
+  const auto full = f.now("POST", "/election/db", {}, "ten bytes and more");
+  CHECK(full.status == 507);
+  CHECK(field(full, "Raftd-Error") == "quota");
+  CHECK(contains(full.body, "\"outcome\":\"none\""));
+  CHECK(contains(f.now("GET", "/metrics").body,
+                 "raftd_lock_bytes " + std::to_string(limits.store_bytes - 10) + "\n"));
+  CHECK(f.now("PUT", "/kv/a", {}, "ten bytes and more").status == 507);
+  f.with(replied(locked_by("host1")), "POST", "/lock/other");
+  CHECK(f.now("PUT", "/election/db?token=5", {}, "ten bytes and more").status == 507);
+  kv::Acquire acquire;
+  acquire.space = kv::Space::kElections;
+  acquire.name = "db";
+  acquire.ttl_ms = 60'000;
+  acquire.value = "ten bytes and more";
+  f.apply(kv::encode(acquire));
+  f.with(replied(reply_of(Result::kDone, 5)), "PUT", "/election/db?token=5", {},
+         "ten bytes or more.");
+  CHECK(f.now("PUT", "/election/db?token=5", {}, "ten bytes and more!").status == 507);
+  CHECK(f.now("POST", "/lock/other").status == 507);
+  f.with(replied(reply_of(Result::kDone, 5)), "DELETE", "/lock/other?token=5");
+}
+
+TEST_CASE("who asks again when the store is full finds the place in the queue that it has") {
+  Queued f;
+  ServiceLimits limits = usual_limits();
+  limits.store_bytes = 1;
+  f.service.set_limits(limits);
+  const RequestId again =
+      f.send(f.make("POST", "/lock/backup?wait=1m", {{"idempotency-key", "k"}}));
+  kv::LockReply kept = waiting(f.place, 7);
+  kept.replayed = true;
+  auto found = std::make_unique<kv::RetryReply>();
+  found->reply = std::make_unique<kv::LockReply>(kept);
+  f.answer(done(std::move(found)));
+  CHECK(f.last_query<kv::RetryQuery>().kind == kv::ReplyKind::kLock);
+  f.pump();
+  SUBCASE("and waits there") {
+    f.release();
+    f.pump();
+    f.answer_place();
+    f.answer_place();
+    f.answer(viewed(held(f.place + 2)));
+    f.answer(viewed(held(f.place + 2)));
+    const auto response = f.take(again);
+    CHECK(response.status == 200);
+    CHECK(field(response, "Idempotency-Replayed") == "true");
+  }
+  SUBCASE("and leaves it when its client goes") {
+    f.service.on_gone(again);
+    f.answer(replied(locked_by("host1")));
+    CHECK(f.last_command<kv::LeaveQueue>().place == f.place);
+    CHECK(f.responder.responses.empty());
+  }
+  SUBCASE("and does not know what became of it when the node stops") {
+    f.vitals.stopping = true;
+    f.pump();
+    CHECK(field(f.take(again), "Raftd-Error") == "leader_lost");
+  }
+}
+
 TEST_CASE("what is malformed is refused before anything is asked") {
   Fixture f;
   const std::string longest(512, 'n');

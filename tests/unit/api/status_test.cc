@@ -346,6 +346,7 @@ TEST_CASE("/metrics has each metric of the contract, in lines that can be parsed
         "raftd_compact_revision 0\n",
         "raftd_keys 0\n",
         "raftd_bytes 0\n",
+        "raftd_lock_bytes 0\n",
         "raftd_replies 0\n",
         "raftd_reply_bytes 0\n",
         "raftd_leases 0\n",

@@ -132,6 +132,7 @@ TEST_CASE("locks, waiters and their order survive a snapshot") {
   other.index = fed.index;
   other.store.check_invariants();
   CHECK(other.store.state_hash() == fed.store.state_hash());
+  CHECK(other.store.stats().lock_bytes == fed.store.stats().lock_bytes);
   other.release("job", holder.token);
   CHECK(other.view("job").owner == "h1");
   REQUIRE(other.view("job").waiters.size() == 1);

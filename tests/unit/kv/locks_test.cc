@@ -44,6 +44,27 @@ TEST_CASE("locks and elections of one name are two, and neither is a key") {
   CHECK(fed.view("db", Space::kElections).value == "10.0.0.5");
 }
 
+TEST_CASE("what locks and those who wait for them take is counted for as long as they are there") {
+  LocksFed fed;
+  const auto bytes = [&] { return fed.store.stats().lock_bytes; };
+  const LockReply holder = fed.campaign("db", "one", std::string(1000, 'v'));
+  const std::uint64_t held = bytes();
+  CHECK(held > 1000);
+  fed.campaign("db", "two", std::string(5000, 'w'), true);
+  CHECK(bytes() > held + 5000);
+  fed.ask<LockReply>(Proclaim{"db", holder.token, "x"});
+  CHECK(bytes() > 5000);
+  CHECK(bytes() < held + 5000);
+  fed.release("db", holder.token, Space::kElections);
+  CHECK(fed.view("db", Space::kElections).owner == "two");
+  CHECK(bytes() > 5000);
+  CHECK(bytes() < held + 5000);
+  fed.revoke(fed.view("db", Space::kElections).lease);
+  CHECK(bytes() == 0);
+  CHECK(fed.store.stats().bytes == 0);
+  fed.store.check_invariants();
+}
+
 TEST_CASE("a released lock is free, and the next token is larger, for ever") {
   LocksFed fed;
   Revision last = 0;
