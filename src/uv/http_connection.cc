@@ -381,7 +381,13 @@ bool HttpConnection::append_answers(Instant now) {
       place.form = appended.form;
       place.stage = Stage::kStreaming;
       stream_ready_ = true;
-      if (lasting()) begin_lasting();
+      if (lasting()) {
+        if (eof_) {
+          die();  // Nobody could tell when its client is gone.
+          return freed;
+        }
+        begin_lasting();
+      }
     }
     if (place.stage != Stage::kStreaming) return freed;
     if (place.form != http::BodyForm::kComplete && !append_stream(place)) return freed;

@@ -7,8 +7,8 @@
 //
 // Possible failure modes are: the bytes are no HTTP (the refusal is answered in its turn, then the
 // connection closes); the client is too slow (408, or closed); it does not read (nothing more is
-// read from it, then it is closed); it hangs up (the front end is told, except when it only closed
-// its sending side: then it still gets its answers).
+// read from it, then it is closed); it hangs up (the front end is told); it closes its sending side
+// only (the front end is told that, too, and it still gets its answers, but no lasting stream).
 #pragma once
 
 #include <cstdint>
