@@ -299,18 +299,28 @@ Handled handle_get(const Site& site, const Context& context, std::string key) {
                  read_op(std::move(query), options.consistency)};
 }
 
+// What is checked of every write of one key before it is proposed. Nothing: it can be.
+std::optional<Handled> refuse_key_write(const Site& site, const Context& context,
+                                        ParamReader& reader, ParamSet params,
+                                        const std::string& key) {
+  if (auto error = context.parameters.only(params)) return refuse(site, *error);
+  if (reader.failed()) return refuse(site, reader.take_error());
+  if (auto error = check_key(site, key)) return refuse(site, *error);
+  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
+  if (context.head_only) return AwaitBody{};
+  return std::nullopt;
+}
+
 Handled handle_put(const Site& site, const Context& context, std::string key) {
   ParamReader reader(context.parameters);
   kv::Put put;
   put.condition = read_condition(context.headers, reader);
   put.want_prev = reader.flag(Param::kPrev);
   put.lease = read_lease_choice(reader);
-  if (auto error = context.parameters.only(kPutParams)) return refuse(site, *error);
-  if (reader.failed()) return refuse(site, reader.take_error());
-  if (auto error = check_key(site, key)) return refuse(site, *error);
-  if (auto error = check_value(site, context)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
+  if (auto error = check_value(site, context)) reader.fail(*std::move(error));
+  if (auto handled = refuse_key_write(site, context, reader, kPutParams, key)) {
+    return *std::move(handled);
+  }
   put.key = key;
   put.value = context.request.body;
   const KeyWrite growth[] = {{key, put.value.size()}};
@@ -329,11 +339,9 @@ Handled handle_delete(const Site& site, const Context& context, std::string key)
   kv::Delete command;
   command.condition = read_condition(context.headers, reader);
   command.want_prev = reader.flag(Param::kPrev);
-  if (auto error = context.parameters.only(kDeleteParams)) return refuse(site, *error);
-  if (reader.failed()) return refuse(site, reader.take_error());
-  if (auto error = check_key(site, key)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
+  if (auto handled = refuse_key_write(site, context, reader, kDeleteParams, key)) {
+    return *std::move(handled);
+  }
   command.key = key;
   Bytes bytes = kv::encode(command, context.terms.view());
   return Started{std::make_unique<WriteCall>(std::move(key), command.condition, Writing::kDelete,
@@ -357,11 +365,9 @@ Handled handle_increment(const Site& site, const Context& context, std::string k
   const kv::LeaseChoice lease = read_lease_choice(reader);
   if (lease.kind != kv::LeaseChoice::Kind::kNone) command.lease = lease;
   refuse_body(context, reader);
-  if (auto error = context.parameters.only(kIncrementParams)) return refuse(site, *error);
-  if (reader.failed()) return refuse(site, reader.take_error());
-  if (auto error = check_key(site, key)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
+  if (auto handled = refuse_key_write(site, context, reader, kIncrementParams, key)) {
+    return *std::move(handled);
+  }
   command.key = key;
   const KeyWrite growth[] = {{key, kDecimalBytesMax}};
   std::optional<ApiError> full = check_quota(site, growth);
@@ -385,11 +391,9 @@ Handled handle_touch(const Site& site, const Context& context, std::string key) 
     reader.fail(bad_request("touch takes no condition"));
   }
   refuse_body(context, reader);
-  if (auto error = context.parameters.only(kTouchParams)) return refuse(site, *error);
-  if (reader.failed()) return refuse(site, reader.take_error());
-  if (auto error = check_key(site, key)) return refuse(site, *error);
-  if (auto response = refuse_by_leader(site, context)) return *std::move(response);
-  if (context.head_only) return AwaitBody{};
+  if (auto handled = refuse_key_write(site, context, reader, kTouchParams, key)) {
+    return *std::move(handled);
+  }
   command.key = key;
   Bytes bytes = kv::encode(command, context.terms.view());
   return Started{std::make_unique<TouchCall>(std::move(key), prefers_minimal(context.headers)),
