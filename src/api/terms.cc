@@ -11,8 +11,6 @@
 namespace raftd::api {
 namespace {
 
-constexpr std::string_view kElection = "election:";
-
 ApiError bad_fence(std::string message) {
   return bad_parameter("Raftd-Fence", "Raftd-Fence " + std::move(message));
 }
@@ -55,9 +53,9 @@ std::optional<ApiError> RequestTerms::read(const RequestHeaders& headers, Route 
       return bad_fence(strf("names more than %zu locks", limits::kFencesMax));
     }
     Fence fence;
-    if (text.starts_with(kElection)) {
+    if (text.starts_with(kElectionFence)) {
       fence.space = kv::Space::kElections;
-      text.remove_prefix(kElection.size());
+      text.remove_prefix(kElectionFence.size());
     }
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos || !parse_u64(text.substr(equals + 1), fence.token) ||

@@ -13,6 +13,9 @@
 
 namespace raftd::api {
 
+// Before the name in a fence: an election is meant, and no lock.
+inline constexpr std::string_view kElectionFence = "election:";
+
 // Valid as long as the request that it was read from.
 class RequestTerms {
  public:

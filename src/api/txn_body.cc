@@ -7,6 +7,7 @@
 #include "api/answer.h"
 #include "api/native_kv.h"
 #include "api/parameters.h"
+#include "api/terms.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -20,7 +21,6 @@ using Target = kv::Guard::Target;
 
 constexpr std::size_t kNestedMax = 3;  // Levels inside the outermost.
 constexpr std::uint64_t kListLimit = 1000;
-constexpr std::string_view kElectionPrefix = "election:";
 
 enum class Op : std::uint8_t { kPut, kDelete, kDeletePrefix, kGet, kList, kIncr, kTouch, kTxn };
 constexpr std::string_view kPutFields[] = {"put", "put64", "value",      "value64",
@@ -40,7 +40,7 @@ constexpr std::string_view kTransactionFields[] = {"if", "then", "else"};
 constexpr std::string_view kKeyGuardFields[] = {"key",   "key64",   "mod",   "create", "version",
                                                 "value", "value64", "lease", "exists"};
 constexpr std::string_view kPrefixGuardFields[] = {"prefix", "prefix64", "exists"};
-constexpr std::string_view kFenceGuardFields[] = {"fence", "token"};
+constexpr std::string_view kFenceGuardFields[] = {"fence", "fence64", "token"};
 
 ApiError bad_json(std::string message) {
   ApiError error = bad_request(std::move(message));
@@ -250,7 +250,9 @@ class TxnReader {
   bool read_guard(const JsonValue& value, std::vector<kv::Guard>& out) {
     const http::JsonObject* object = value.object();
     if (object == nullptr) return fail(bad_json("a guard is an object"));
-    if (value.field("fence") != nullptr) return read_fence(value, *object, out);
+    if (value.field("fence") != nullptr || value.field("fence64") != nullptr) {
+      return read_fence(value, *object, out);
+    }
     kv::Guard guard;
     if (value.field("prefix") != nullptr || value.field("prefix64") != nullptr) {
       return only(*object, kPrefixGuardFields) && prefix(value, "prefix", guard.span) &&
@@ -298,12 +300,11 @@ class TxnReader {
     kv::Guard guard;
     guard.target = Target::kFence;
     std::string_view& name = guard.span.from;
-    if (!only(object, kFenceGuardFields) || !text("fence", *value.field("fence"), name)) {
-      return false;
-    }
-    if (name.starts_with(kElectionPrefix)) {
+    bool given = false;
+    if (!only(object, kFenceGuardFields) || !bytes(value, "fence", name, given)) return false;
+    if (name.starts_with(kElectionFence)) {
       guard.target = Target::kElectionFence;
-      name.remove_prefix(kElectionPrefix.size());
+      name.remove_prefix(kElectionFence.size());
     }
     if (name.empty() || name.size() > limits::kLockNameBytesMax) {
       return bad_field("fence", "the name of a lock or an election");

@@ -34,6 +34,14 @@ struct Played : Fixture {
     CHECK(response.status == 200);
     return response.body;
   }
+  void lock(std::string_view name) {
+    kv::Acquire acquire;
+    acquire.name = name;
+    acquire.ttl_ms = 60'000;
+    const Bytes command = kv::encode(acquire);
+    ++applied;
+    store.apply({{applied}, {1}, {0}, ByteView(command).subspan(machine::kStampBytes)}, false);
+  }
   bool wrote() const { return std::holds_alternative<node::Write>(last_asked.op); }
 };
 
@@ -125,6 +133,8 @@ TEST_CASE("each guard holds or does not, alone and with others, in either form")
   Played f;
   f.put("a", "m");
   f.put("a", "m");  // mod 3, create 2, version 2
+  f.lock("job");    // 4.
+  f.lock("\xff");   // 5.
   const std::pair<const char*, bool> guards[] = {
       {R"({"key":"a","mod":3})", true},
       {R"({"key":"a","mod":{"=":3}})", true},
@@ -148,6 +158,12 @@ TEST_CASE("each guard holds or does not, alone and with others, in either form")
       {R"({"prefix":"b","exists":true})", false},
       {R"({"fence":"job","token":17})", false},
       {R"({"fence":"election:job","token":17})", false},
+      {R"({"fence":"job","token":4})", true},
+      {R"({"fence":"election:job","token":4})", false},
+      {R"({"fence64":"am9i","token":4})", true},
+      {R"({"fence64":"/w==","token":5})", true},
+      {R"({"fence64":"/w==","token":4})", false},
+      {R"({"fence64":"ZWxlY3Rpb246am9i","token":4})", false},
   };
   for (const auto& row : guards) {
     const auto& guard = row.first;
@@ -291,6 +307,8 @@ TEST_CASE("what is no guard is refused by name") {
       {R"({"if":[{"prefix":"a","mod":1}]})", R"("field":"mod")"},
       {R"({"if":[{"fence":"a"}]})", R"("field":"token")"},
       {R"({"if":[{"fence":"","token":1}]})", R"("field":"fence")"},
+      {R"({"if":[{"fence64":"?","token":1}]})", R"("field":"fence64")"},
+      {R"({"if":[{"fence":"a","fence64":"YQ==","token":1}]})", R"("field":"fence64")"},
       {R"({"if":[{"fence":"a","token":0}]})", R"("field":"token")"},
       {R"({"if":[{"fence":"a","token":1,"key":"b"}]})", R"("field":"key")"},
   };
