@@ -136,7 +136,7 @@ std::optional<bool> Store::State::Execution::holds(const Guard& guard) {
   if (guard.is_fence()) {
     const bool election = guard.target == Guard::Target::kElectionFence;
     return state_.holds(
-        {election ? Space::kElections : Space::kKeys, guard.span.from, guard.number});
+        {election ? Space::kElections : Space::kKeys, guard.span.from, guard.number}, at_);
   }
   const bool first_decides = guard.target == Guard::Target::kExists;
   bool satisfied = true;

@@ -42,9 +42,11 @@ const Version* Store::State::held_with(Space space, std::string_view name, Revis
   return nullptr;
 }
 
-bool Store::State::holds(const Fence& fence) const {
+bool Store::State::holds(const Fence& fence, Revision at) const {
   const auto holds_in = [&](Space space) {
-    const Version* version = held_lock(space, fence.name);
+    const Keys& keys = in(space);
+    const auto found = keys.find(fence.name);
+    const Version* version = found == keys.end() ? nullptr : found->second.at(at);
     return version != nullptr && version->create == fence.token;
   };
   if (fence.space != Space::kKeys) return holds_in(fence.space);

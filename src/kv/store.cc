@@ -103,7 +103,7 @@ machine::Outcome Store::State::apply(const Request& request, bool reply_wanted) 
     asker = {std::string(terms.idempotency_key), terms.request_hash, reply_wanted};
   }
   for (const Fence& fence : terms.fences) {
-    if (!holds(fence)) return ended(fenced(fence, kind, reply_wanted || keep));
+    if (!holds(fence, stats.revision)) return ended(fenced(fence, kind, reply_wanted || keep));
   }
   return ended(run(request, reply_wanted || keep));
 }

@@ -134,7 +134,7 @@ struct Store::State {
   LockReply release(const Release& release);
   LockReply proclaim(const Proclaim& proclaim);
   LockReply leave_queue(const LeaveQueue& leave);
-  bool holds(const Fence& fence) const;
+  bool holds(const Fence& fence, Revision at) const;
   const Version* held_lock(Space space, std::string_view name) const;
   const Version* held_with(Space space, std::string_view name, Revision token,
                            LockReply& reply) const;

@@ -358,4 +358,42 @@ TEST_CASE("a question reads at its revision, within the history, and not without
   CHECK(endless.number == limits::kTransactionKeysReadMax);
 }
 
+TEST_CASE("a fence in a question holds at the revision of the question") {
+  Fed fed;
+  const auto fenced = [](Revision token) {
+    Transaction question;
+    question.guards = {{Target::kFence, Relation::kEqual, key("job"), token, {}}};
+    return question;
+  };
+  fed.start(Acquire{Space::kLocks, "job", 1000, "h1", "", false});  // 2
+  fed.start(Release{Space::kLocks, "job", 2});                      // 3
+  fed.start(Acquire{Space::kLocks, "job", 1000, "h2", "", false});  // 4
+  CHECK_FALSE(ask(fed, fenced(2), 1).transaction.succeeded);
+  CHECK(ask(fed, fenced(2), 2).transaction.succeeded);
+  CHECK_FALSE(ask(fed, fenced(2), 3).transaction.succeeded);
+  CHECK_FALSE(ask(fed, fenced(2)).transaction.succeeded);
+  CHECK_FALSE(ask(fed, fenced(4), 3).transaction.succeeded);
+  CHECK(ask(fed, fenced(4)).transaction.succeeded);
+}
+
+// With it end so many keys that one slice is not enough for them.
+TEST_CASE("a fence holds in questions until all of the command that ends it is to be seen") {
+  Fed fed;
+  fed.start(Acquire{Space::kLocks, "job", 1000, "h1", "", false});  // 2
+  fed.start(GrantLease{7, 2000});
+  for (std::size_t i = 0; i <= 2 * limits::kApplyKeysPerSliceMax; ++i)
+    fed.start(Put{"z" + std::to_string(i), "", {}, false, {LeaseChoice::Kind::kAttach, 7}}, false);
+  Transaction question;
+  question.guards = {{Target::kFence, Relation::kEqual, key("job"), 2, {}},
+                     {Target::kExists, Relation::kEqual, {"z", Span::kEndless}, 1, {}}};
+  fed.time = 5000;
+  machine::Outcome outcome = fed.start(ExpireLeases{});
+  REQUIRE_FALSE(outcome.finished);
+  while (!outcome.finished) {
+    CHECK(ask(fed, question).transaction.succeeded);
+    outcome = fed.store.apply_slice();
+  }
+  CHECK_FALSE(ask(fed, question).transaction.succeeded);
+}
+
 }  // namespace raftd::kv
