@@ -6,39 +6,54 @@
 namespace raftd::api {
 namespace {
 
-// Looks for the answer of the first time, and is then the call that would have got it.
+// Looks for the answer of the first time, and is then the call that would have got it. What was
+// sent before may be in the log and not committed yet: an entry behind it, which changes nothing,
+// tells.
 class AnsweredBefore final : public Call {
  public:
-  AnsweredBefore(std::unique_ptr<Call> call, ApiError error)
-      : call_(std::move(call)), error_(std::move(error)) {}
+  AnsweredBefore(std::unique_ptr<Call> call, kv::RetryQuery query, ApiError error)
+      : call_(std::move(call)), query_(std::move(query)), error_(std::move(error)) {}
 
-  Asked asked() const override { return found_ ? call_->asked() : Asked::kRead; }
+  Asked asked() const override { return found() ? call_->asked() : Asked::kWrite; }
+
+  Step on_done(const Site& site, RequestId request, node::Done done) override {
+    switch (stage_) {
+      case Stage::kOrdering:
+        stage_ = Stage::kLooking;
+        return read_op(std::move(query_), node::Consistency::kLocal);
+      case Stage::kLooking: {
+        std::unique_ptr<kv::StoreReply> before = std::move(reply_as<kv::RetryReply>(done).reply);
+        if (before == nullptr) return to_response(error_, site.headers);
+        stage_ = Stage::kFound;
+        done.reply = std::move(before);
+        break;
+      }
+      case Stage::kFound:
+        break;
+    }
+    return take_result(site, *call_, request, std::move(done));
+  }
+
   Step on_woken(const Site& site, const Woken& woken) override {
     return call_->on_woken(site, woken);
   }
   std::optional<ApiError> refusal_of(const Site& site,
                                      const node::Refused& refused) const override {
-    return found_ ? call_->refusal_of(site, refused) : std::nullopt;
+    return found() ? call_->refusal_of(site, refused) : std::nullopt;
   }
-  AfterGone on_gone() override { return found_ ? call_->on_gone() : AfterGone(Forget{}); }
+  AfterGone on_gone() override { return found() ? call_->on_gone() : Forget{}; }
   std::optional<node::ClientOp> on_input_end() override {
-    return found_ ? call_->on_input_end() : std::nullopt;
-  }
-
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
-    if (found_) return take_result(site, *call_, request, std::move(done));
-    auto& retry = reply_as<kv::RetryReply>(done);
-    if (retry.reply == nullptr) return to_response(error_, site.headers);
-    found_ = true;
-    std::unique_ptr<kv::StoreReply> reply = std::move(retry.reply);
-    done.reply = std::move(reply);
-    return take_result(site, *call_, request, std::move(done));
+    return found() ? call_->on_input_end() : std::nullopt;
   }
 
  private:
+  enum class Stage : std::uint8_t { kOrdering, kLooking, kFound };
+  bool found() const { return stage_ == Stage::kFound; }
+
   std::unique_ptr<Call> call_;
+  kv::RetryQuery query_;
   ApiError error_;
-  bool found_ = false;
+  Stage stage_ = Stage::kOrdering;
 };
 
 }  // namespace
@@ -51,8 +66,9 @@ Handled refuse_if_new(const Site& site, const Context& context, kv::ReplyKind ki
   query.idempotency_key = terms.idempotency_key;
   query.request_hash = terms.request_hash;
   query.kind = kind;
-  return Started{std::make_unique<AnsweredBefore>(std::move(call), std::move(error)),
-                 read_op(std::move(query), node::Consistency::kLinearizable)};
+  return Started{
+      std::make_unique<AnsweredBefore>(std::move(call), std::move(query), std::move(error)),
+      node::Write{node::Propose{kv::encode(kv::KeepLeases{})}}};
 }
 
 Step take_result(const Site& site, Call& call, RequestId request, node::Done done) {

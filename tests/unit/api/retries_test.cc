@@ -182,35 +182,56 @@ TEST_CASE("the key of another request is 422") {
   }
 }
 
+// A store that is full, and a growing write that is sent again.
+struct FullFixture : Fixture {
+  FullFixture() {
+    ServiceLimits limits = usual_limits();
+    limits.store_bytes = 100;
+    service.set_limits(limits);
+  }
+  http::Request request() const { return make("PUT", "/kv/a", kKeyed, big); }
+  // found: what is kept of the first time.
+  http::Response send_again(std::unique_ptr<kv::StoreReply> found) {
+    const RequestId id = send(request());
+    answer(done(std::make_unique<kv::KeepLeasesReply>(), 119));
+    CHECK(last_command<kv::KeepLeases>().ids.empty());
+    REQUIRE(!answered(id));
+    answer(retried(std::move(found)));
+    return take(id);
+  }
+  const std::string big = std::string(200, 'v');
+};
+
 TEST_CASE("a full store refuses what is new, but has the answer to what it took before") {
-  Fixture f;
-  ServiceLimits limits = usual_limits();
-  limits.store_bytes = 100;
-  f.service.set_limits(limits);
-  const std::string big(200, 'v');
-  CHECK(f.now("PUT", "/kv/a", {}, big).status == 507);
-  const auto new_one = f.with(retried(nullptr), "PUT", "/kv/a", kKeyed, big);
+  FullFixture f;
+  CHECK(f.now("PUT", "/kv/a", {}, f.big).status == 507);
+  const auto new_one = f.send_again(nullptr);
   CHECK(new_one.status == 507);
   CHECK(field(new_one, "Raftd-Error") == "quota");
-  CHECK(f.last_consistency() == node::Consistency::kLinearizable);
   const auto& query = f.last_query<kv::RetryQuery>();
   CHECK(query.idempotency_key == "order-7");
   CHECK(query.kind == kv::ReplyKind::kWrite);
-  CHECK(query.request_hash == request_hash(Fixture::make("PUT", "/kv/a", kKeyed, big)));
-  const auto again = f.with(retried(std::make_unique<kv::WriteReply>(replay(wrote(52, true)))),
-                            "PUT", "/kv/a", kKeyed, big);
+  CHECK(query.request_hash == request_hash(f.request()));
+  const auto again = f.send_again(std::make_unique<kv::WriteReply>(replay(wrote(52, true))));
   CHECK(again.status == 201);
   CHECK(field(again, "Raftd-Index") == "97");
   CHECK(field(again, "Idempotency-Replayed") == "true");
   auto other = wrote(52, false);
   other.result = Result::kMismatch;
-  const auto mismatch =
-      f.with(retried(std::make_unique<kv::WriteReply>(other)), "PUT", "/kv/a", kKeyed, big);
-  CHECK(mismatch.status == 422);
-  // It did nothing, whatever became of the question.
-  const auto lost = f.with(node::Unknown{true}, "PUT", "/kv/a", kKeyed, big);
+  CHECK(f.send_again(std::make_unique<kv::WriteReply>(other)).status == 422);
+}
+
+// The first try may be in the log still: no answer says "none" before an entry behind it is
+// applied.
+TEST_CASE("a full store does not say that a retry did nothing before it knows of the first try") {
+  FullFixture f;
+  const RequestId id = f.send(f.request());
+  REQUIRE(f.backend.asked.size() == 1);
+  CHECK(std::holds_alternative<node::Write>(f.backend.asked.front().op));
+  f.answer(node::Unknown{true});
+  const auto lost = f.take(id);
   CHECK(lost.status == 504);
-  CHECK(contains(lost.body, "\"outcome\":\"none\""));
+  CHECK(contains(lost.body, "\"outcome\":\"unknown\""));
 }
 
 }  // namespace

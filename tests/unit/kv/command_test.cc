@@ -66,6 +66,7 @@ const std::vector<Command>& samples() {
       GrantLease{0, 1000},
       GrantLease{limits::kLeaseIdMax, limits::kLeaseTtlMsMax},
       KeepLeases{{1, 2, limits::kLeaseIdMax}},
+      KeepLeases{},
       RevokeLease{9},
       ExpireLeases{},
       Acquire{Space::kLocks, binary, 30'000, "host", "", true},
