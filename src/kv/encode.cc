@@ -1,5 +1,6 @@
 // Commands as bytes: see command_kinds.h for what they are.
 #include <msgpack.hpp>
+#include <type_traits>
 
 #include "base/overloaded.h"
 #include "kv/command.h"
@@ -20,285 +21,206 @@ struct Sink {
   }
 };
 
+// How many fields of the array a part of a command is.
+template <class T>
+constexpr std::size_t kFields = 1;
+template <>
+constexpr std::size_t kFields<Condition> = 2;
+template <>
+constexpr std::size_t kFields<LeaseChoice> = 2;
+template <>
+constexpr std::size_t kFields<Span> = 2;
+
 class Writer {
  public:
-  explicit Writer(Bytes& bytes) : bytes_(bytes), sink_{bytes}, packer_(sink_) {}
+  Writer(Bytes& bytes, const Terms& terms)
+      : bytes_(bytes), terms_(terms), sink_{bytes}, packer_(sink_) {}
 
-  void begin(Kind kind, const Terms& terms, std::size_t fields) {
-    const std::size_t extra = terms.none() ? 0 : 3 + 3 * terms.fences.size();
+  template <class... Parts>
+  void command(Kind kind, const Parts&... parts) {
+    begin(kind, (std::size_t{0} + ... + kFields<Parts>));
+    add(parts...);
+  }
+  void begin(Kind kind, std::size_t fields) {
+    const std::size_t extra = terms_.none() ? 0 : 3 + 3 * terms_.fences.size();
     packer_.pack_array(static_cast<std::uint32_t>(fields + extra + 2));
-    begun(kind, terms);
+    begun(kind);
   }
   // Where the number of fields is known at the end alone: finish() puts it in its place.
-  void begin(Kind kind, const Terms& terms) {
+  void begin(Kind kind) {
     array_at_ = bytes_.size();
     bytes_.push_back(std::byte{0xdd});
     bytes_.insert(bytes_.end(), 4, std::byte{0});
-    begun(kind, terms);
+    begun(kind);
   }
   void finish() {
     for (std::size_t i = 0; i < 4; ++i)
       bytes_[array_at_ + 1 + i] = static_cast<std::byte>(fields_ >> (24 - 8 * i));
   }
 
-  void number(std::uint64_t value) {
+  template <class... Parts>
+  void add(const Parts&... parts) {
+    (one(parts), ...);
+  }
+
+ private:
+  template <class Number>
+  requires std::is_integral_v<Number> || std::is_enum_v<Number>
+  void one(Number value) {
     ++fields_;
-    packer_.pack_uint64(value);
+    packer_.pack_uint64(static_cast<std::uint64_t>(value));
   }
-  void number(std::int64_t value) { number(static_cast<std::uint64_t>(value)); }
-  void flag(bool value) { number(std::uint64_t{value ? 1U : 0U}); }
-  template <class Enum>
-  void word(Enum value) {
-    number(static_cast<std::uint64_t>(value));
-  }
-  void text(std::string_view value) {
+  void one(std::string_view value) {
     ++fields_;
     packer_.pack_bin(static_cast<std::uint32_t>(value.size()));
     packer_.pack_bin_body(value.data(), static_cast<std::uint32_t>(value.size()));
   }
-  void condition(const Condition& value) {
-    word(value.kind);
-    number(value.mod);
-  }
-  void lease(const LeaseChoice& value) {
-    word(value.kind);
-    number(value.number);
-  }
-  void span(const Span& value) {
-    text(value.from);
-    text(value.to);
-  }
+  void one(const Condition& value) { add(value.kind, value.mod); }
+  void one(const LeaseChoice& value) { add(value.kind, value.number); }
+  void one(const Span& value) { add(value.from, value.to); }
 
- private:
-  void begun(Kind kind, const Terms& terms) {
-    number(terms.none() ? kPlainCommand : kCommandOnTerms);
-    if (!terms.none()) {
-      text(terms.idempotency_key);
-      number(terms.request_hash);
-      number(std::uint64_t{terms.fences.size()});
-      for (const Fence& fence : terms.fences) {
-        word(fence.space);
-        text(fence.name);
-        number(fence.token);
-      }
-    }
-    word(kind);
+  void begun(Kind kind) {
+    if (terms_.none()) return add(kPlainCommand, kind);
+    add(kCommandOnTerms, terms_.idempotency_key, terms_.request_hash, terms_.fences.size());
+    for (const Fence& fence : terms_.fences)
+      add(fence.space, fence.name, fence.token);
+    add(kind);
   }
 
   Bytes& bytes_;
+  const Terms& terms_;
   Sink sink_;
   msgpack::packer<Sink> packer_;
   std::size_t array_at_ = 0;
   std::uint32_t fields_ = 0;
 };
 
-void write(Writer& writer, const Terms& terms, const Put& put) {
-  const bool leased = put.lease.kind != LeaseChoice::Kind::kNone;
-  writer.begin(Kind::kPut, terms, leased ? 7 : 5);
-  writer.text(put.key);
-  writer.text(put.value);
-  writer.condition(put.condition);
-  writer.flag(put.want_prev);
-  if (leased) writer.lease(put.lease);
-}
-
-void write(Writer& writer, const Terms& terms, const Delete& del) {
-  writer.begin(Kind::kDelete, terms, 4);
-  writer.text(del.key);
-  writer.condition(del.condition);
-  writer.flag(del.want_prev);
-}
-
-void write(Writer& writer, const Terms& terms, const DeletePrefix& del) {
-  writer.begin(Kind::kDeletePrefix, terms, 2);
-  writer.text(del.prefix);
-  writer.number(del.limit);
-}
-
-void write(Writer& writer, const Terms& terms, const PublishMember& member) {
-  writer.begin(Kind::kPublishMember, terms, 5);
-  writer.number(member.id);
-  writer.number(member.instance);
-  writer.text(member.name);
-  writer.text(member.client);
-  writer.text(member.version);
-}
-
-void write(Writer& writer, const Terms& terms, const Compact& compact) {
-  writer.begin(Kind::kCompact, terms, 1);
-  writer.number(compact.revision);
-}
-
-void write(Writer& writer, const Terms& terms, const ReserveMember& reserve) {
-  writer.begin(Kind::kReserveMember, terms, 5);
-  writer.text(reserve.token_hash);
-  writer.text(reserve.name);
-  writer.flag(reserve.voter);
-  writer.number(reserve.replaces);
-  writer.number(reserve.ttl_ms);
-}
-
-void write(Writer& writer, const Terms& terms, const ClaimMember& claim) {
-  writer.begin(Kind::kClaimMember, terms, 7);
-  writer.number(claim.id);
-  writer.text(claim.token_hash);
-  writer.number(claim.instance);
-  writer.text(claim.name);
-  writer.text(claim.client);
-  writer.flag(claim.voter);
-  writer.number(claim.replaces);
-}
-
-void write(Writer& writer, const Terms& terms, const DropTickets& drop) {
-  writer.begin(Kind::kDropTickets, terms, 1);
-  writer.number(drop.id);
-}
-
-void write(Writer& writer, const Terms& terms, const Increment& increment) {
-  writer.begin(Kind::kIncrement, terms, 6);
-  writer.text(increment.key);
-  writer.number(increment.by);
-  writer.condition(increment.condition);
-  writer.lease(increment.lease);
-}
-
-void write(Writer& writer, const Terms& terms, const Touch& touch) {
-  writer.begin(Kind::kTouch, terms, 2);
-  writer.text(touch.key);
-  writer.number(touch.ttl_ms);
-}
-
-void write_transaction(Writer& writer, const Transaction& transaction);
-
-void write_op(Writer& writer, const TransactionOp& op) {
-  std::visit(overloaded{
-                 [&](const Put& put) {
-                   writer.word(OpKind::kPut);
-                   writer.text(put.key);
-                   writer.text(put.value);
-                   writer.flag(put.want_prev);
-                   writer.lease(put.lease);
-                 },
-                 [&](const Delete& del) {
-                   writer.word(OpKind::kDelete);
-                   writer.text(del.key);
-                   writer.flag(del.want_prev);
-                 },
-                 [&](const DeleteSpan& del) {
-                   writer.word(OpKind::kDeleteSpan);
-                   writer.span(del.span);
-                   writer.flag(del.want_prev);
-                 },
-                 [&](const Get& get) {
-                   writer.word(OpKind::kGet);
-                   writer.text(get.key);
-                 },
-                 [&](const List& list) {
-                   writer.word(OpKind::kList);
-                   writer.span(list.span);
-                   writer.number(list.limit);
-                   writer.flag(list.keys_only);
-                 },
-                 [&](const Increment& increment) {
-                   writer.word(OpKind::kIncrement);
-                   writer.text(increment.key);
-                   writer.number(increment.by);
-                   writer.lease(increment.lease);
-                 },
-                 [&](const Touch& touch) {
-                   writer.word(OpKind::kTouch);
-                   writer.text(touch.key);
-                   writer.number(touch.ttl_ms);
-                 },
-                 [&](const Transaction& nested) {
-                   writer.word(OpKind::kTransaction);
-                   write_transaction(writer, nested);
-                 },
-             },
-             op.op);
-}
-
-void write_transaction(Writer& writer, const Transaction& transaction) {
-  writer.number(std::uint64_t{transaction.guards.size()});
-  for (const Guard& guard : transaction.guards) {
-    writer.word(guard.target);
-    writer.word(guard.relation);
-    writer.span(guard.span);
-    writer.number(guard.number);
-    writer.text(guard.value);
+void write(Writer& to, const Put& put) {
+  if (put.lease.kind == LeaseChoice::Kind::kNone) {
+    return to.command(Kind::kPut, put.key, put.value, put.condition, put.want_prev);
   }
+  to.command(Kind::kPut, put.key, put.value, put.condition, put.want_prev, put.lease);
+}
+
+void write(Writer& to, const Delete& del) {
+  to.command(Kind::kDelete, del.key, del.condition, del.want_prev);
+}
+
+void write(Writer& to, const DeletePrefix& del) {
+  to.command(Kind::kDeletePrefix, del.prefix, del.limit);
+}
+
+void write(Writer& to, const PublishMember& member) {
+  to.command(Kind::kPublishMember, member.id, member.instance, member.name, member.client,
+             member.version);
+}
+
+void write(Writer& to, const Compact& compact) {
+  to.command(Kind::kCompact, compact.revision);
+}
+
+void write(Writer& to, const ReserveMember& reserve) {
+  to.command(Kind::kReserveMember, reserve.token_hash, reserve.name, reserve.voter,
+             reserve.replaces, reserve.ttl_ms);
+}
+
+void write(Writer& to, const ClaimMember& claim) {
+  to.command(Kind::kClaimMember, claim.id, claim.token_hash, claim.instance, claim.name,
+             claim.client, claim.voter, claim.replaces);
+}
+
+void write(Writer& to, const DropTickets& drop) {
+  to.command(Kind::kDropTickets, drop.id);
+}
+
+void write(Writer& to, const Increment& increment) {
+  to.command(Kind::kIncrement, increment.key, increment.by, increment.condition, increment.lease);
+}
+
+void write(Writer& to, const Touch& touch) {
+  to.command(Kind::kTouch, touch.key, touch.ttl_ms);
+}
+
+void add_transaction(Writer& to, const Transaction& transaction);
+
+void add_op(Writer& to, const TransactionOp& op) {
+  std::visit(
+      overloaded{
+          [&](const Put& put) {
+            to.add(OpKind::kPut, put.key, put.value, put.want_prev, put.lease);
+          },
+          [&](const Delete& del) { to.add(OpKind::kDelete, del.key, del.want_prev); },
+          [&](const DeleteSpan& del) { to.add(OpKind::kDeleteSpan, del.span, del.want_prev); },
+          [&](const Get& get) { to.add(OpKind::kGet, get.key); },
+          [&](const List& list) { to.add(OpKind::kList, list.span, list.limit, list.keys_only); },
+          [&](const Increment& increment) {
+            to.add(OpKind::kIncrement, increment.key, increment.by, increment.lease);
+          },
+          [&](const Touch& touch) { to.add(OpKind::kTouch, touch.key, touch.ttl_ms); },
+          [&](const Transaction& nested) {
+            to.add(OpKind::kTransaction);
+            add_transaction(to, nested);
+          },
+      },
+      op.op);
+}
+
+void add_transaction(Writer& to, const Transaction& transaction) {
+  to.add(transaction.guards.size());
+  for (const Guard& guard : transaction.guards)
+    to.add(guard.target, guard.relation, guard.span, guard.number, guard.value);
   for (const auto* branch : {&transaction.then, &transaction.otherwise}) {
-    writer.number(std::uint64_t{branch->size()});
+    to.add(branch->size());
     for (const TransactionOp& op : *branch)
-      write_op(writer, op);
+      add_op(to, op);
   }
 }
 
-void write(Writer& writer, const Terms& terms, const Transaction& transaction) {
-  writer.begin(Kind::kTransaction, terms);
-  write_transaction(writer, transaction);
-  writer.finish();
+void write(Writer& to, const Transaction& transaction) {
+  to.begin(Kind::kTransaction);
+  add_transaction(to, transaction);
+  to.finish();
 }
 
-void write(Writer& writer, const Terms& terms, const GrantLease& grant) {
-  writer.begin(Kind::kGrantLease, terms, 2);
-  writer.number(grant.id);
-  writer.number(grant.ttl_ms);
+void write(Writer& to, const GrantLease& grant) {
+  to.command(Kind::kGrantLease, grant.id, grant.ttl_ms);
 }
 
-void write(Writer& writer, const Terms& terms, const KeepLeases& keep) {
-  writer.begin(Kind::kKeepLeases, terms, keep.ids.size());
+void write(Writer& to, const KeepLeases& keep) {
+  to.begin(Kind::kKeepLeases, keep.ids.size());
   for (const LeaseId id : keep.ids)
-    writer.number(id);
+    to.add(id);
 }
 
-void write(Writer& writer, const Terms& terms, const RevokeLease& revoke) {
-  writer.begin(Kind::kRevokeLease, terms, 1);
-  writer.number(revoke.id);
+void write(Writer& to, const RevokeLease& revoke) {
+  to.command(Kind::kRevokeLease, revoke.id);
 }
 
-void write(Writer& writer, const Terms& terms, const ExpireLeases&) {
-  writer.begin(Kind::kExpireLeases, terms, 0);
+void write(Writer& to, const ExpireLeases&) {
+  to.command(Kind::kExpireLeases);
 }
 
-void write(Writer& writer, const Terms& terms, const Acquire& acquire) {
-  writer.begin(Kind::kAcquire, terms, 6);
-  writer.word(acquire.space);
-  writer.text(acquire.name);
-  writer.number(acquire.ttl_ms);
-  writer.text(acquire.owner);
-  writer.text(acquire.value);
-  writer.flag(acquire.wait);
+void write(Writer& to, const Acquire& acquire) {
+  to.command(Kind::kAcquire, acquire.space, acquire.name, acquire.ttl_ms, acquire.owner,
+             acquire.value, acquire.wait);
 }
 
-void write(Writer& writer, const Terms& terms, const KeepLock& keep) {
-  writer.begin(Kind::kKeepLock, terms, 4);
-  writer.word(keep.space);
-  writer.text(keep.name);
-  writer.number(keep.token);
-  writer.number(keep.ttl_ms);
+void write(Writer& to, const KeepLock& keep) {
+  to.command(Kind::kKeepLock, keep.space, keep.name, keep.token, keep.ttl_ms);
 }
 
-void write(Writer& writer, const Terms& terms, const Release& release) {
-  writer.begin(Kind::kRelease, terms, 3);
-  writer.word(release.space);
-  writer.text(release.name);
-  writer.number(release.token);
+void write(Writer& to, const Release& release) {
+  to.command(Kind::kRelease, release.space, release.name, release.token);
 }
 
-void write(Writer& writer, const Terms& terms, const Proclaim& proclaim) {
-  writer.begin(Kind::kProclaim, terms, 3);
-  writer.text(proclaim.name);
-  writer.number(proclaim.token);
-  writer.text(proclaim.value);
+void write(Writer& to, const Proclaim& proclaim) {
+  to.command(Kind::kProclaim, proclaim.name, proclaim.token, proclaim.value);
 }
 
-void write(Writer& writer, const Terms& terms, const LeaveQueue& leave) {
-  writer.begin(Kind::kLeaveQueue, terms, 3);
-  writer.word(leave.space);
-  writer.text(leave.name);
-  writer.number(leave.place);
+void write(Writer& to, const LeaveQueue& leave) {
+  to.command(Kind::kLeaveQueue, leave.space, leave.name, leave.place);
 }
+
 }  // namespace
 
 Bytes encode(const Command& command, const Terms& terms) {
@@ -306,8 +228,8 @@ Bytes encode(const Command& command, const Terms& terms) {
   if (const auto* put = std::get_if<Put>(&command)) {
     out.reserve(out.size() + put->key.size() + put->value.size() + 64);
   }
-  Writer writer(out);
-  std::visit([&](const auto& body) { write(writer, terms, body); }, command);
+  Writer writer(out, terms);
+  std::visit([&](const auto& body) { write(writer, body); }, command);
   return out;
 }
 
