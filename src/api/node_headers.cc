@@ -23,7 +23,7 @@ std::string_view without_slash(std::string_view url) {
 }  // namespace
 
 NodeHeaders::NodeHeaders(const ServiceOptions& options, const kv::Store& store)
-    : options_(options), store_(store) {}
+    : options_(options), own_url_(without_slash(options.client_url)), store_(store) {}
 
 void NodeHeaders::refresh(const raft::RoleView& role) {
   const std::string_view url = role.leader ? client_url(role.leader) : std::string_view();
@@ -38,9 +38,7 @@ void NodeHeaders::refresh(const raft::RoleView& role) {
 }
 
 std::string_view NodeHeaders::client_url(raft::NodeId id) const {
-  if (id == options_.self && !options_.client_url.empty()) {
-    return without_slash(options_.client_url);
-  }
+  if (id == options_.self && !options_.client_url.empty()) return own_url_;
   for (const kv::PublishedMember& member : store_.members()) {
     if (member.id == id.value && !member.client.empty()) return without_slash(member.client);
   }

@@ -27,6 +27,7 @@ class NodeHeaders {
 
  private:
   const ServiceOptions& options_;
+  const std::string_view own_url_;  // Of options_.
   const kv::Store& store_;
   raft::RoleView role_;
   std::string leader_url_;

@@ -1,5 +1,6 @@
 #include "api/parameters.h"
 
+#include <bit>
 #include <charconv>
 #include <limits>
 
@@ -48,11 +49,9 @@ std::string_view param_name(Param param) {
 }
 
 std::optional<Param> ParamSet::first_not_in(ParamSet other) const {
-  for (std::size_t i = 0; i < kParams; ++i) {
-    const auto param = static_cast<Param>(i);
-    if (contains(param) && !other.contains(param)) return param;
-  }
-  return std::nullopt;
+  const std::uint64_t others = bits_ & ~other.bits_;
+  if (others == 0) return std::nullopt;
+  return static_cast<Param>(std::countr_zero(others));
 }
 
 std::optional<ApiError> Parameters::parse(std::string_view query) {

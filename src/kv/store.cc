@@ -76,13 +76,13 @@ machine::Outcome Store::apply_slice() {
 namespace {
 
 template <class T>
-machine::Outcome outcome_of(T reply, Revision revision, bool reply_wanted) {
+machine::Outcome outcome_of(T&& reply, Revision revision, bool reply_wanted) {
   machine::Outcome outcome;
   if (!reply_wanted) return outcome;
   if constexpr (std::is_base_of_v<StoreReply, T>) {
     if (reply.revision == 0) reply.revision = revision;
   }
-  outcome.reply = std::make_unique<T>(std::move(reply));
+  outcome.reply = std::make_unique<T>(std::forward<T>(reply));
   return outcome;
 }
 
@@ -130,9 +130,9 @@ machine::Outcome Store::State::ended(machine::Outcome outcome) {
 }
 
 machine::Outcome Store::State::run(const Request& request, bool reply_wanted) {
-  const auto answer = [&](auto reply) {
+  const auto answer = [&]<class T>(T&& reply) {
     if (written()) raise_revision();
-    return outcome_of(std::move(reply), stats.revision, reply_wanted);
+    return outcome_of(std::forward<T>(reply), stats.revision, reply_wanted);
   };
   return std::visit(
       overloaded{
