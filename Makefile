@@ -70,9 +70,9 @@ check-tidy: check-sanitized
 	  xargs -P$(JOBS) -n4 clang-tidy -p $(BUILD)/check --quiet
 
 # Everything once more with clang, every test under ASan and UBSan; optimised, or the simulator is ten
-# times slower.
+# times slower. The fuzzers are of this build, too.
 check-sanitized:
-	$(CONFIGURE) -B $(BUILD)/check -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON \
+	$(CONFIGURE) -B $(BUILD)/check -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DRAFTD_FUZZ=ON \
 	  -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
 	  -DRAFTD_SANITIZE=address,undefined -DPython3_EXECUTABLE=$(PYTHON)
 	$(NINJA) -C $(BUILD)/check
@@ -117,22 +117,14 @@ soak: sim-build
 	  $(SIM) run --jobs $(JOBS) --time $$((left < 600 ? left : 600))s --profile $$profile || exit 1; \
 	done; done
 
-# All code has to be instrumented: a build of its own, of the fuzz targets only. First all corpora,
-# then each fuzzer for so many seconds, two side by side, each time with other inputs.
+# Each fuzzer for so many seconds, two side by side, each time with other inputs. The corpora were
+# tests already.
 FUZZ_SECONDS := 20
 FUZZERS := $(filter-out replay_main,$(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/*.cc)))
 FUZZ := $(BUILD)/fuzz
-check-fuzz:
-	$(CONFIGURE) -B $(FUZZ) -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=ON -DRAFTD_FUZZ=ON \
-	  -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 \
-	  -DRAFTD_SANITIZE=fuzzer-no-link,address,undefined -DPython3_EXECUTABLE=$(PYTHON)
-	$(NINJA) -C $(FUZZ) $(FUZZERS:%=fuzz_%)
-	@for name in $(FUZZERS); do \
-	  $(FUZZ)/tests/fuzz_$$name -runs=0 -timeout=20 tests/fuzz/corpus/$$name \
-	    >$(FUZZ)/$$name.log 2>&1 || { tail -n 40 $(FUZZ)/$$name.log; exit 1; }; \
-	done
+check-fuzz: check-sanitized
 	@printf '%s\n' $(FUZZERS) | xargs -P2 -I{} sh -c 'mkdir -p $(FUZZ)/corpus/{}; \
-	  $(FUZZ)/tests/fuzz_{} -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 \
+	  $(BUILD)/check/tests/fuzz_{} -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 \
 	    -artifact_prefix=$(FUZZ)/{}- $(FUZZ)/corpus/{} tests/fuzz/corpus/{} \
 	    >$(FUZZ)/{}.log 2>&1 || { tail -n 40 $(FUZZ)/{}.log; exit 1; }; \
 	  echo "fuzz_{}: $$(tail -n 1 $(FUZZ)/{}.log)"'
