@@ -48,7 +48,8 @@ std::optional<LockRecord> decode_lock_record(std::string_view bytes) {
   const std::size_t key_bytes = load_be<std::uint8_t>(bytes.substr(26));
   bytes.remove_prefix(kFixedBytes);
   if (owner_bytes > limits::kLockOwnerBytesMax || key_bytes > limits::kIdempotencyKeyBytesMax ||
-      bytes.size() < owner_bytes + key_bytes || record.ttl_ms > limits::kLeaseTtlMsMax) {
+      bytes.size() < owner_bytes + key_bytes || record.ttl_ms == 0 ||
+      record.ttl_ms > limits::kLeaseTtlMsMax) {
     return std::nullopt;
   }
   record.owner = bytes.substr(0, owner_bytes);

@@ -10,6 +10,8 @@
 // Possible failure modes are: the owner goes away (the lease ends, and with it the lock); a waiter
 // or its node goes away (its lease ends, and with it its place); there are too many leases (the
 // lock is not taken, nor a place).
+#include <algorithm>
+
 #include "base/limits.h"
 #include "kv/lock_record.h"
 #include "kv/store_state.h"
@@ -259,16 +261,25 @@ void Store::State::grant_lock(const KeyRef& lock, const std::string& key) {
   retries.replace(idempotency_key, record.place, reply);
 }
 
+bool Store::State::waiters_have_locks() const {
+  return std::ranges::all_of(queues, [this](const auto& queue) {
+    const std::string waiter = waiter_key(queue.first, *queue.second.begin());
+    const std::optional<WaiterKey> key = parse_waiter_key(waiter);
+    ASSERT(key);
+    return held_lock(key->space, key->name) != nullptr;
+  });
+}
+
 // A free lock has no waiters, and each waiter that is there is in its queue.
 void Store::State::check_locks() const {
   ASSERT(ended_locks.empty());
+  ASSERT(waiters_have_locks());
   std::size_t waiting = 0;
   for (const auto& [key, versions] : in(Space::kWaiters)) {
     if (!versions.newest().live()) continue;
     ++waiting;
     const std::optional<WaiterKey> parsed = parse_waiter_key(key);
     ASSERT(parsed);
-    ASSERT(held_lock(parsed->space, parsed->name) != nullptr);
     const auto queue = queues.find(parsed->queue);
     ASSERT(queue != queues.end());
     ASSERT(queue->second.contains(parsed->place));

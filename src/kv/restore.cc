@@ -11,6 +11,8 @@
 namespace raftd::kv {
 namespace {
 
+// No store comes so far, and behind it there is room to go on.
+constexpr Revision kRevisionMax = 1ULL << 60;
 constexpr std::size_t kHeadBytes = 32;
 constexpr std::size_t kItemBytes = 30;  // Of its record, without its kind, key and value.
 constexpr std::size_t kSpaceBytes = 9;  // Before them: space and lease.
@@ -57,6 +59,7 @@ class Store::Reader final : public machine::RestoreReader {
     if (lost_leases_ != 0 || idle_leases_ != 0) {
       return corrupt("a key has a lease that is not there, or a key's own lease has no key");
     }
+    if (!next_->waiters_have_locks()) return corrupt("somebody waits for a lock that is free");
     if (hash_ && *hash_ != next_->content_hash()) {
       return corrupt("the state does not have the hash that it had when it was written");
     }
@@ -124,7 +127,8 @@ class Store::Reader final : public machine::RestoreReader {
     head_.compact_revision = load_le<std::uint64_t>(bytes, 8);
     head_.keys = load_le<std::uint64_t>(bytes, 16);
     head_.bytes = load_le<std::uint64_t>(bytes, 24);
-    if (head_.revision == 0 || head_.compact_revision > head_.revision) {
+    if (head_.revision == 0 || head_.revision > kRevisionMax ||
+        head_.compact_revision > head_.revision) {
       return corrupt("the head's revisions are impossible");
     }
     next_->stats.compact_revision = head_.compact_revision;
@@ -177,7 +181,8 @@ class Store::Reader final : public machine::RestoreReader {
     const bool ascending =
         space >= last_space_ && (keys.empty() || std::prev(keys.end())->first < key);
     const bool possible = version.live() && version.version > 0 && version.create <= version.mod &&
-                          version.mod > 1 && version.mod <= head_.compact_revision;
+                          version.version <= version.mod && version.mod > 1 &&
+                          version.mod <= head_.compact_revision;
     if (!ascending || !possible || changes_begun_) return false;
     last_space_ = space;
     if (space == Space::kKeys) {

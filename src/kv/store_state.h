@@ -144,6 +144,7 @@ struct Store::State {
   void note_end(Space space, Keys::iterator at);
   void grant_ended_locks();
   bool leave_overslept(const std::string& queue);
+  bool waiters_have_locks() const;
   void check_locks() const;
   void grant_lock(const KeyRef& lock, const std::string& waiter);
 

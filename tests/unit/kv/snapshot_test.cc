@@ -1,7 +1,9 @@
 // The state as bytes and back: what a reader can see is the same, and what follows stays the same.
 #include <functional>
 
+#include "base/endian.h"
 #include "base/rng.h"
+#include "kv/lock_record.h"
 #include "kv/store.h"
 #include "unit/kv/fixture.h"
 
@@ -261,43 +263,106 @@ TEST_CASE(
   other.store.check_invariants();
 }
 
+namespace {
+
+// Why a state of these records is refused; without the hash, which would show it as well.
+std::string refusal_of(const std::function<void(Bytes&)>& records, Revision revision = 2) {
+  Bytes bytes;
+  append_le(bytes, revision);
+  append_le(bytes, revision);  // All history is gone.
+  append_le(bytes, std::uint64_t{0});
+  append_le(bytes, std::uint64_t{0});
+  records(bytes);
+  Fed fed;
+  const Status status = restore(fed, bytes, 1, 1);
+  REQUIRE_FALSE(status);
+  return status.error().message;
+}
+
+void lease_record(Bytes& out, std::uint64_t id, std::uint64_t ttl, std::uint64_t deadline,
+                  std::uint8_t owned) {
+  out.push_back(std::byte{'l'});
+  append_le(out, id);
+  append_le(out, ttl);
+  append_le(out, deadline);
+  out.push_back(std::byte{owned});
+}
+
+// With the lease 5, and as of revision 2.
+void key_record(Bytes& out, Space space, std::string_view name, std::string_view value,
+                std::uint64_t version = 1) {
+  out.push_back(std::byte{'K'});
+  out.push_back(static_cast<std::byte>(space));
+  append_le(out, std::uint64_t{5});
+  append_le(out, static_cast<std::uint16_t>(name.size()));
+  append_le(out, static_cast<std::uint32_t>(value.size()));
+  append_le(out, std::uint64_t{2});
+  append_le(out, std::uint64_t{2});
+  append_le(out, version);
+  for (const std::string_view text : {name, value}) {
+    const ByteView raw = as_bytes(text);
+    out.insert(out.end(), raw.begin(), raw.end());
+  }
+}
+
+void end_record(Bytes& out, std::uint64_t records) {
+  out.push_back(std::byte{'e'});
+  append_le(out, records);
+}
+
+}  // namespace
+
 TEST_CASE("a state whose leases are impossible is refused") {
-  // Without the hash and the counts of records that would show it as well.
-  const auto refusal_of = [](const std::function<void(Bytes&)>& records) {
-    Bytes bytes;
-    const auto word = [&](std::uint64_t value) {
-      for (int i = 0; i < 8; ++i)
-        bytes.push_back(static_cast<std::byte>(value >> (8 * i)));
-    };
-    for (const std::uint64_t value : {2U, 2U, 0U, 0U})
-      word(value);
-    records(bytes);
-    Fed fed;
-    const Status status = restore(fed, bytes, 1, 1);
-    REQUIRE_FALSE(status);
-    return status.error().message;
-  };
-  const auto lease = [](Bytes& out, std::uint64_t id, std::uint64_t ttl, std::uint64_t deadline,
-                        std::uint8_t owned) {
-    out.push_back(std::byte{'l'});
-    for (const std::uint64_t value : {id, ttl, deadline}) {
-      for (int i = 0; i < 8; ++i)
-        out.push_back(static_cast<std::byte>(value >> (8 * i)));
-    }
-    out.push_back(std::byte{owned});
-  };
   const std::string kBad = "the leases are out of order, too many, or impossible";
   const std::string kEarly = "the state ends before its end record";
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 10, 0); }) == kEarly);  // This one is good.
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 0, 10, 10, 0); }) == kBad);
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 1ULL << 63, 10, 10, 0); }) == kBad);
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 0, 10, 0); }) == kBad);
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 9, 0); }) == kBad);
-  CHECK(refusal_of([&](Bytes& out) { lease(out, 5, 10, 10, 2); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 5, 10, 10, 0); }) ==
+        kEarly);  // This one is good.
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 0, 10, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 1ULL << 63, 10, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 5, 0, 10, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 5, 10, 9, 0); }) == kBad);
+  CHECK(refusal_of([&](Bytes& out) { lease_record(out, 5, 10, 10, 2); }) == kBad);
   CHECK(refusal_of([&](Bytes& out) {
-          lease(out, 5, 10, 10, 0);
-          lease(out, 5, 10, 10, 0);
+          lease_record(out, 5, 10, 10, 0);
+          lease_record(out, 5, 10, 10, 0);
         }) == kBad);
+}
+
+TEST_CASE("a state that no store can be in is refused: locks, versions, revisions") {
+  LockRecord record;
+  record.ttl_ms = 1000;
+  const std::string good = encode(record);
+  record.ttl_ms = 0;
+  const std::string endless = encode(record);
+  const std::string waiter = waiter_key(queue_key(Space::kLocks, "job"), 2);
+  const std::string kNoLock = "record 1 is neither a lock nor somebody who waits for one";
+  const auto with = [&](Space space, std::string_view name, std::string_view value,
+                        std::uint64_t version = 1) {
+    return refusal_of([&](Bytes& out) {
+      lease_record(out, 5, 10, 10, 1);
+      key_record(out, space, name, value, version);
+      end_record(out, 2);
+    });
+  };
+  CHECK(with(Space::kWaiters, waiter, good) == "somebody waits for a lock that is free");
+  CHECK(with(Space::kWaiters, "job", good) == kNoLock);
+  CHECK(with(Space::kLocks, "job", "text") == kNoLock);
+  CHECK(with(Space::kLocks, "job", endless) == kNoLock);
+  CHECK(with(Space::kLocks, "job", good, 3) ==
+        "record 1, key job, does not follow from those before");
+  const auto nothing = [](Bytes& out) { end_record(out, 0); };
+  CHECK(refusal_of(nothing, UINT64_MAX) == "the head's revisions are impossible");
+  Bytes bytes;
+  append_le(bytes, std::uint64_t{2});
+  append_le(bytes, std::uint64_t{2});
+  append_le(bytes, std::uint64_t{0});
+  append_le(bytes, std::uint64_t{0});
+  lease_record(bytes, 5, 10, 10, 1);
+  key_record(bytes, Space::kLocks, "job", good);
+  end_record(bytes, 2);
+  Fed fed;
+  CHECK(restore(fed, bytes, 1, 1));  // This one is good.
+  fed.store.check_invariants();
 }
 
 TEST_CASE("members that published themselves can be forgotten, and nothing else is") {
