@@ -35,6 +35,42 @@ TEST_CASE("a command is one line that names its fields") {
   CHECK(shown(Compact{9}, false, false) == "Compact { revision: 9 }");
 }
 
+TEST_CASE("leases, locks and elections are named as such, and terms stand behind the command") {
+  using Choice = LeaseChoice::Kind;
+  CHECK(shown(Put{"a", "1", {}, false, {Choice::kPrivate, 5000}}, false, false) ==
+        R"(Put { key: "a", value: "1", ttl_ms: 5000 })");
+  CHECK(shown(Put{"a", "1", {}, false, {Choice::kAttach, 7}}, false, false) ==
+        R"(Put { key: "a", value: "1", lease: 7 })");
+  CHECK(shown(Put{"a", "1", {}, false, {Choice::kKeep, 0}}, false, false) ==
+        R"(Put { key: "a", value: "1", lease: keep })");
+  CHECK(shown(Increment{"n", -3, {Condition::Kind::kExists, 0}, {}}, false, false) ==
+        R"(Increment { key: "n", by: -3, if: exists })");
+  CHECK(shown(Touch{"a", 0}, false, false) == R"(Touch { key: "a" })");
+  CHECK(shown(Touch{"a", 5}, false, false) == R"(Touch { key: "a", ttl_ms: 5 })");
+  CHECK(shown(Transaction{{Guard{}}, {{Get{"a"}}, {Get{"b"}}}, {}}, false, false) ==
+        "Transaction { guards: 1, then: 2, else: 0 }");
+  CHECK(shown(GrantLease{0, 1000}, false, false) == "GrantLease { ttl_ms: 1000 }");
+  CHECK(shown(GrantLease{7, 1000}, false, false) == "GrantLease { id: 7, ttl_ms: 1000 }");
+  CHECK(shown(KeepLeases{{7, 8}}, false, false) == "KeepLeases { leases: 2, first: 7 }");
+  CHECK(shown(RevokeLease{7}, false, false) == "RevokeLease { id: 7 }");
+  CHECK(shown(ExpireLeases{}, false, false) == "ExpireLeases { }");
+  CHECK(shown(Acquire{Space::kLocks, "job", 1000, "h1", "", true}, false, false) ==
+        R"(Acquire { lock: "job", ttl_ms: 1000, owner: "h1", wait: true })");
+  CHECK(shown(Acquire{Space::kElections, "db", 1000, "", "here", false}, false, false) ==
+        R"(Acquire { election: "db", ttl_ms: 1000, value: "here", wait: false })");
+  CHECK(shown(KeepLock{Space::kLocks, "job", 57, 0}, false, false) ==
+        R"(KeepLock { lock: "job", token: 57 })");
+  CHECK(shown(Release{Space::kElections, "db", 0}, false, false) ==
+        R"(Release { election: "db" })");
+  CHECK(shown(Proclaim{"db", 70, "there"}, false, false) ==
+        R"(Proclaim { election: "db", token: 70, value: "there" })");
+  CHECK(shown(LeaveQueue{Space::kLocks, "job", 58}, false, false) ==
+        R"(LeaveQueue { lock: "job", place: 58 })");
+  CHECK(describe({Delete{"a", {}, false}, {"order-7", 1, {{Space::kKeys, "job", 57}}}}, false,
+                 false) ==
+        R"(Delete { key: "a", idempotency_key: "order-7", fence: "job", token: 57 })");
+}
+
 TEST_CASE("quotes and backslashes in a described text are escaped") {
   CHECK(shown(Delete{R"(a"\)", {}, false}, false, false) == R"(Delete { key: "a\"\\" })");
 }
