@@ -16,7 +16,7 @@ ROW = re.compile(r"^\| (F\d\d|[A-Z]{2}-\d+) \| (.+?) \| (.+) \|$")
 ID = re.compile(r"\b(?:F\d\d|(?:ZF|SR|RF|CP)-\d+)\b")
 CASE = re.compile(r'TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)\)')
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
-LATER = {"lease reads", "idempotency keys"}
+LATER = {"lease reads"}
 
 
 def cases_of(folder):
