@@ -82,6 +82,7 @@ struct Coverage {
   std::uint64_t commands_done = 0;  // By clients that use more than keys.
   std::uint64_t commands_replayed = 0;
   std::uint64_t commands_fenced = 0;
+  std::uint64_t keys_misused = 0;
   std::uint64_t fences_passed = 0;
   std::uint64_t locks_taken = 0;
   std::uint64_t lock_waits = 0;

@@ -69,7 +69,8 @@ void Coordination::act(std::size_t client) {
   if (c.rng.one_in(6)) return read(client);
   // The same once more, long after it was answered.
   if (!c.done.empty() && c.rng.one_in(10)) {
-    return ask(client, c.done[c.rng.below(c.done.size())], 0);
+    const Request& before = c.done[c.rng.below(c.done.size())];
+    return ask(client, c.rng.one_in(4) ? Requests::misuse(before) : before, 0);
   }
   const kv::Revision revision = cluster_.oracle().revision();
   Request request = requests_.make(c.rng, strf("c%zu", client), ++c.requests, revision);
@@ -132,6 +133,7 @@ void Coordination::done(const Request& request, const node::Done& done,
   requests_.heard(request, reply);
   Coverage& coverage = cluster_.coverage();
   coverage.commands_fenced += reply.result == Result::kFenced ? 1 : 0;
+  coverage.keys_misused += reply.result == Result::kMismatch ? 1 : 0;
   if (const auto* lock = dynamic_cast<const kv::LockReply*>(&reply)) lock_done(request, *lock);
   if (const auto* lease = dynamic_cast<const kv::LeaseReply*>(&reply);
       lease != nullptr && lease->result == Result::kDone && !lease->replayed) {

@@ -1,4 +1,6 @@
 // The model's leases, and locks, which live as long as theirs.
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -15,6 +17,22 @@ constexpr std::uint64_t kWaiterTtlMs = 15'000;
 std::string waiter_name(kv::Space space, std::string_view name, std::uint64_t place) {
   return strf("%d %s %020llu", static_cast<int>(space), std::string(name).c_str(),
               static_cast<unsigned long long>(place));
+}
+
+unsigned long long number(std::uint64_t value) {
+  return value;
+}
+
+std::string lock_text(const kv::LockView& lock) {
+  std::string text = strf(
+      "%s has token %llu, mod %llu, lease %llu, owner %s, value %s, place %llu, "
+      "%llu ms left, %llu wait",
+      lock.name.c_str(), number(lock.token), number(lock.mod), number(lock.lease),
+      lock.owner.c_str(), shortened(lock.value).c_str(), number(lock.place),
+      number(lock.remaining_ms), number(lock.waiting));
+  for (const kv::LockView::Waiter& waiter : lock.waiters)
+    text += strf(", %s for %llu ms", waiter.owner.c_str(), number(waiter.waiting_ms));
+  return text;
 }
 
 }  // namespace
@@ -71,9 +89,14 @@ kv::WriteReply StoreModel::expire() {
   for (const auto& [id, lease] : state_.leases()) {
     if (lease.deadline <= now_) due.emplace(lease.deadline, id);
   }
-  std::size_t ended = 0;
+  std::vector<kv::LeaseId> batch;
+  std::size_t keys = 0;
   for (const auto& [deadline, id] : due) {
-    if (ended++ == limits::kLeasesPerExpiryMax) break;
+    if (batch.size() == limits::kLeasesPerExpiryMax || keys >= limits::kApplyKeysPerSliceMax) break;
+    keys += state_.keys_of(id).size();
+    batch.push_back(id);
+  }
+  for (const kv::LeaseId id : batch) {
     if (state_.lease(id) == nullptr) continue;  // It has ended with what kept it.
     expired_.push_back({id, state_.lease(id)->ttl_ms});
     end_lease(id);
@@ -129,13 +152,12 @@ kv::LockReply StoreModel::lock_reply(kv::Space space, const std::string& name) c
 void StoreModel::grant_next(kv::Space space, const std::string& name) {
   ASSERT(state_.find(space, name) == nullptr);
   std::vector<std::string> waiters = queue(space, name);
-  // Whose own lease is over is passed over.
+  // Whose own lease is over is passed over. Keys that have it, too, end when it does.
   while (!waiters.empty()) {
     const kv::LeaseId lease = state_.find(kv::Space::kWaiters, waiters.front())->lease;
     if (state_.lease(lease)->deadline > now_) break;
     forget_waiter(waiters.front());
     state_.erase(kv::Space::kWaiters, waiters.front(), true);
-    state_.set_lease(lease, std::nullopt);
     waiters.erase(waiters.begin());
   }
   if (waiters.empty()) return state_.end_revision();
@@ -159,6 +181,7 @@ kv::LockReply StoreModel::acquire(const kv::Acquire& acquire, std::string_view i
   kv::LockRecord record;
   record.owner = acquire.owner;
   record.value = acquire.value;
+  record.since = now_;
   record.ttl_ms = acquire.ttl_ms;
   record.idempotency_key = idempotency_key;
   if (state_.find(acquire.space, name) == nullptr) {
@@ -241,6 +264,73 @@ kv::LockReply StoreModel::leave_queue(const kv::LeaveQueue& leave) {
   const bool granted = held != nullptr && held->record->place == leave.place;
   reply.result = granted ? Result::kDone : Result::kLocked;
   return reply;
+}
+
+std::string StoreModel::check_leases(const kv::Store& store) const {
+  auto expected = state_.leases().begin();
+  const auto text = [](kv::LeaseId id, std::uint64_t ttl_ms, std::uint64_t left_ms,
+                       std::size_t keys) {
+    return strf("lease %llu of %llu ms has %llu left and %zu keys", number(id), number(ttl_ms),
+                number(left_ms), keys);
+  };
+  kv::LeasesQuery page;
+  do {
+    const auto answer = store.query(page, now_);
+    const auto& reply = dynamic_cast<const kv::LeasesReply&>(*answer);
+    for (const kv::LeaseRow& row : reply.rows) {
+      const std::string got = text(row.id, row.ttl_ms, row.remaining_ms, row.keys);
+      if (expected == state_.leases().end()) return got + ", and is not there";
+      const auto& [id, lease] = *expected++;
+      const auto keys =
+          std::ranges::count(state_.keys_of(id), kv::Space::kKeys, &ModelState::Name::first);
+      const std::string wanted =
+          text(id, lease.ttl_ms, remaining_ms(id), static_cast<std::size_t>(keys));
+      if (got != wanted) return got + "; expected: " + wanted;
+    }
+    page.start = reply.next;
+  } while (page.start != 0);
+  if (expected == state_.leases().end()) return {};
+  return strf("lease %llu is not listed", number(expected->first));
+}
+
+std::string StoreModel::check_locks(const kv::Store& store, kv::Space space) const {
+  auto expected = state_.live(space).begin();
+  kv::LocksQuery page;
+  page.space = space;
+  do {
+    const auto answer = store.query(page, now_);
+    const auto& reply = dynamic_cast<const kv::LocksReply&>(*answer);
+    for (const kv::LockView& lock : reply.locks) {
+      const std::string got = lock_text(lock);
+      if (expected == state_.live(space).end()) return got + ", and is not held";
+      const auto& [name, key] = *expected++;
+      const std::string wanted = lock_text(view(space, name, key));
+      if (got != wanted) return got + "; expected: " + wanted;
+    }
+    page.start = reply.next;
+  } while (!page.start.empty());
+  if (expected == state_.live(space).end()) return {};
+  return expected->first + " is held, and not listed";
+}
+
+// As the store shows it.
+kv::LockView StoreModel::view(kv::Space space, const std::string& name, const ModelKey& key) const {
+  kv::LockView view;
+  view.name = name;
+  view.token = key.create;
+  view.mod = key.mod;
+  view.lease = key.lease;
+  view.owner = key.record->owner;
+  view.value = key.record->value;
+  view.place = key.record->place;
+  view.remaining_ms = remaining_ms(key.lease);
+  for (const std::string& waiter : queue(space, name)) {
+    ++view.waiting;
+    if (space == kv::Space::kElections) continue;
+    const kv::LockRecord& record = *state_.find(kv::Space::kWaiters, waiter)->record;
+    view.waiters.push_back({record.owner, now_.value - record.since.value});
+  }
+  return view;
 }
 
 bool StoreModel::holds(const kv::Fence& fence) const {

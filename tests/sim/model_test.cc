@@ -27,6 +27,8 @@ class Played {
       const bool again = !before.empty() && rng_.one_in(6);
       Request request = again ? before[rng_.below(before.size())]
                               : requests_.make(rng_, "c", i, model_.state().revision());
+      const bool misused = again && !request.idempotency_key.empty() && rng_.one_in(4);
+      if (misused) request = Requests::misuse(request);
       REQUIRE(apply(request.command, &request).empty());
       if (!again) before.push_back(std::move(request));
       if (before.size() > 8) before.pop_front();
@@ -37,6 +39,14 @@ class Played {
       store_->tidy_slice();
     }
   }
+
+  void command(const kv::Command& command, std::uint64_t ms_later = 0) {
+    now_.value += ms_later;
+    REQUIRE(apply(kv::encode(command)).empty());
+    REQUIRE(model_.check(model_.applied(), *store_, true) == "");
+    store_->check_invariants();
+  }
+  const kv::Store& store() const { return *store_; }
 
  private:
   static std::unique_ptr<kv::Store> fresh() {
@@ -88,6 +98,47 @@ TEST_CASE("whatever is asked of a store, its answers and its content are those o
     CAPTURE(seed);
     Played(seed).play(kEntries);
   }
+}
+
+TEST_CASE(
+    "a key with the lease of a place in a queue outlives the place, and ends with the lease") {
+  const auto wait = [](std::string_view owner) {
+    return kv::Acquire{kv::Space::kLocks, "job", 1000, owner, "", true};
+  };
+  const kv::LeaseChoice of_the_place{kv::LeaseChoice::Kind::kAttach, 2};
+  for (const bool released : {false, true}) {
+    CAPTURE(released);
+    Played played(1);
+    played.command(wait("holder"));
+    played.command(wait("waiter"));
+    played.command(kv::Put{"a", "1", {}, false, of_the_place});
+    if (released) played.command(kv::Release{kv::Space::kLocks, "job", 2}, 20'000);
+    played.command(kv::ExpireLeases{}, 20'000);
+    CHECK(played.store().stats().keys == 0);
+    CHECK(played.store().stats().leases == 0);
+  }
+}
+
+TEST_CASE("of leases with very many keys one entry ends as many as the model says") {
+  constexpr kv::LeaseId kLeases = 3;
+  Played played(1);
+  for (kv::LeaseId id = 1; id <= kLeases; ++id) {
+    played.command(kv::GrantLease{id, 1000});
+    for (int i = 0; i < 5; ++i) {
+      kv::Transaction transaction;
+      std::deque<std::string> names;
+      for (int k = 0; k < 500; ++k) {
+        names.push_back(std::to_string(id * 100'000 + static_cast<std::uint64_t>(i * 500 + k)));
+        const kv::LeaseChoice choice{kv::LeaseChoice::Kind::kAttach, id};
+        transaction.then.push_back({kv::Put{names.back(), "", {}, false, choice}});
+      }
+      played.command(transaction);
+    }
+  }
+  played.command(kv::ExpireLeases{}, 1000);
+  CHECK(played.store().stats().leases == 1);
+  played.command(kv::ExpireLeases{});
+  CHECK(played.store().stats().leases == 0);
 }
 
 }  // namespace raftd::sim

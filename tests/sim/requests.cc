@@ -288,4 +288,13 @@ Request Requests::make(Rng& rng, const std::string& client, std::uint64_t serial
   return request;
 }
 
+Request Requests::misuse(const Request& of) {
+  constexpr std::uint64_t kHash = 0;  // No serial.
+  Request request;
+  request.idempotency_key = of.idempotency_key;
+  request.command =
+      kv::encode(kv::Put{"s-0", "misused", {}, true}, {request.idempotency_key, kHash, {}});
+  return request;
+}
+
 }  // namespace raftd::sim

@@ -40,6 +40,9 @@ class Requests {
  public:
   // client and serial make its idempotency key; revision: the newest that is known.
   Request make(Rng& rng, const std::string& client, std::uint64_t serial, kv::Revision revision);
+  // Another request under the key of that one: it is refused while the answer of that is kept. The
+  // same for all of one key.
+  static Request misuse(const Request& of);
   // What was answered is the matter of later requests.
   void heard(const Request& request, const kv::StoreReply& reply);
 

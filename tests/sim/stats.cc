@@ -78,6 +78,7 @@ constexpr Counter kCounters[] = {
     {"commands-done", &C::commands_done, kAll},
     {"commands-replayed", &C::commands_replayed, kAll},
     {"commands-fenced", &C::commands_fenced, bit(Profile::kStore)},
+    {"keys-misused", &C::keys_misused, bit(Profile::kStore)},
     {"fences-passed", &C::fences_passed, bit(Profile::kStore)},
     {"locks-taken", &C::locks_taken, bit(Profile::kStore)},
     {"lock-waits", &C::lock_waits, bit(Profile::kStore)},

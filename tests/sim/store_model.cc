@@ -270,7 +270,11 @@ std::string StoreModel::check(raft::Index index, const kv::Store& store, bool ev
     if (!reply->more) break;
     page.start = reply->next;
   }
-  return {};
+  if (!everything || index != applied()) return {};
+  std::string why = check_leases(store);
+  for (const kv::Space space : {kv::Space::kLocks, kv::Space::kElections})
+    if (why.empty()) why = check_locks(store, space);
+  return why;
 }
 
 }  // namespace raftd::sim

@@ -29,7 +29,8 @@ class StoreModel {
   std::string check(raft::Index at, const kv::RangeQuery& query, const kv::RangeReply& reply) const;
   // Of the write at this index.
   std::string check(raft::Index at, const kv::StoreReply& reply) const;
-  // Of a store that has applied exactly this much; everything: each key, too.
+  // Of a store that has applied exactly this much; everything: each key, too, and at the last entry
+  // each lease and each lock.
   std::string check(raft::Index at, const kv::Store& store, bool everything) const;
 
   // As it is after the last entry.
@@ -72,6 +73,8 @@ class StoreModel {
   Answer fenced(const std::vector<kv::Fence>& fences) const;
   Answer run(const kv::Request& request);
   void forget_replies();
+  std::string check_leases(const kv::Store& store) const;
+  std::string check_locks(const kv::Store& store, kv::Space space) const;
 
   // model_keys.cc
   kv::WriteReply put(const kv::Put& put);
@@ -106,6 +109,7 @@ class StoreModel {
   void grant_next(kv::Space space, const std::string& name);
   std::vector<std::string> queue(kv::Space space, std::string_view name) const;
   kv::LockReply lock_reply(kv::Space space, const std::string& name) const;
+  kv::LockView view(kv::Space space, const std::string& name, const ModelKey& key) const;
 
   ModelState state_;
   machine::ClusterTime now_;
