@@ -52,12 +52,12 @@ Output standard_output() {
   return output;
 }
 
-config::Sources sources_of(const Arguments& arguments) {
-  return {arguments.value("--config"), arguments.values("--set"), raftd_variables(), {}};
+config::Sources sources_of(const Arguments& arguments, const std::string& file) {
+  return {file, arguments.values("--set"), raftd_variables(), {}};
 }
 
-int check_config(const config::Sources& sources, const Output& output) {
-  const Result<config::Loaded> loaded = config::load(sources);
+int check_config(const Arguments& arguments, const Output& output) {
+  const Result<config::Loaded> loaded = config::load(sources_of(arguments, arguments.words[0]));
   if (!loaded) {
     output.error(loaded.error().message);
     return kExitConfig;
@@ -70,57 +70,24 @@ int check_config(const config::Sources& sources, const Output& output) {
 }
 
 Parsed execute(const Arguments& arguments, const Output& output) {
-  const Command& command = *arguments.command;
-  switch (command.id) {
-    case CommandId::kRun:
-      if (arguments.has("--join")) return join_command(arguments, sources_of(arguments), output);
-      return {sources_of(arguments), kExitDone};
-    case CommandId::kJoin:
-      return join_command(arguments, sources_of(arguments), output);
-    case CommandId::kCheckConfig:
-      return {std::nullopt,
-              check_config({arguments.words[0], arguments.values("--set"), raftd_variables(), {}},
-                           output)};
-    case CommandId::kVersion:
-      output.out(version_text());
-      return {};
-    case CommandId::kGet:
-    case CommandId::kPut:
-    case CommandId::kDelete:
-    case CommandId::kList:
-    case CommandId::kIncrement:
-    case CommandId::kWatch:
-    case CommandId::kTransaction:
-    case CommandId::kLeaseGrant:
-    case CommandId::kLeaseKeepalive:
-    case CommandId::kLeaseRevoke:
-    case CommandId::kLeaseList:
-    case CommandId::kLock:
-    case CommandId::kElect:
-    case CommandId::kStatus:
-    case CommandId::kMembers:
-    case CommandId::kHealth:
-    case CommandId::kTransfer:
-    case CommandId::kMemberAdd:
-    case CommandId::kMemberRemove:
-    case CommandId::kMemberPromote:
-    case CommandId::kLeave:
-    case CommandId::kDescribeNode:
-    case CommandId::kSnapshotSave:
-    case CommandId::kExport:
-    case CommandId::kImport:
-      return {std::nullopt, client_command(arguments, output)};
-    case CommandId::kDescribeLogs:
-    case CommandId::kDescribeMetadata:
-      return {std::nullopt, describe_command(arguments, output)};
-    case CommandId::kSnapshotInspect:
-    case CommandId::kSnapshotRestore:
-      return {std::nullopt, snapshot_command(arguments, sources_of(arguments), output)};
-    case CommandId::kRecover:
-      return {std::nullopt, recover_command(arguments, sources_of(arguments), output)};
-    case CommandId::kRepair:
-      return {std::nullopt, repair_command(sources_of(arguments), output)};
+  const CommandId id = arguments.command->id;
+  if (arguments.command->ask != nullptr) return {std::nullopt, client_command(arguments, output)};
+  if (id == CommandId::kCheckConfig) return {std::nullopt, check_config(arguments, output)};
+  const config::Sources sources = sources_of(arguments, arguments.value("--config"));
+  if (id == CommandId::kRun && !arguments.has("--join")) return {sources, kExitDone};
+  if (id == CommandId::kRun || id == CommandId::kJoin) {
+    return join_command(arguments, sources, output);
   }
+  if (id == CommandId::kDescribeLogs || id == CommandId::kDescribeMetadata) {
+    return {std::nullopt, describe_command(arguments, output)};
+  }
+  if (id == CommandId::kSnapshotInspect || id == CommandId::kSnapshotRestore) {
+    return {std::nullopt, snapshot_command(arguments, sources, output)};
+  }
+  if (id == CommandId::kRecover) return {std::nullopt, recover_command(arguments, sources, output)};
+  if (id == CommandId::kRepair) return {std::nullopt, repair_command(sources, output)};
+  ASSERT(id == CommandId::kVersion);
+  output.out(version_text());
   return {};
 }
 

@@ -170,59 +170,6 @@ int print_field(const Arguments& arguments, const HttpAnswer& answer, std::strin
   return kExitDone;
 }
 
-int ask_and_print(const Arguments& arguments, const AskWays& ways, const Output& output) {
-  switch (arguments.command->id) {
-    case CommandId::kGet:
-    case CommandId::kPut:
-    case CommandId::kDelete:
-    case CommandId::kList:
-    case CommandId::kIncrement:
-      return key_command(arguments, ways, output);
-    case CommandId::kWatch:
-      return watch_command(arguments, ways, output);
-    case CommandId::kTransaction:
-      return transaction_command(arguments, ways, output);
-    case CommandId::kLeaseGrant:
-    case CommandId::kLeaseKeepalive:
-    case CommandId::kLeaseRevoke:
-    case CommandId::kLeaseList:
-      return lease_command(arguments, ways, output);
-    case CommandId::kLock:
-      return lock_command(arguments, ways, output);
-    case CommandId::kElect:
-      return elect_command(arguments, ways, output);
-    case CommandId::kSnapshotSave:
-      return save_command(arguments, ways.client, output);
-    case CommandId::kExport:
-      return export_command(arguments, ways.client, output);
-    case CommandId::kImport:
-      return import_command(arguments, ways.client, output);
-    case CommandId::kStatus:
-    case CommandId::kMembers:
-    case CommandId::kHealth:
-    case CommandId::kTransfer:
-    case CommandId::kMemberAdd:
-    case CommandId::kMemberRemove:
-    case CommandId::kMemberPromote:
-    case CommandId::kLeave:
-    case CommandId::kDescribeNode:
-      return cluster_command(arguments, ways.client, output);
-    case CommandId::kRun:
-    case CommandId::kJoin:
-    case CommandId::kCheckConfig:
-    case CommandId::kVersion:
-    case CommandId::kDescribeLogs:
-    case CommandId::kDescribeMetadata:
-    case CommandId::kSnapshotInspect:
-    case CommandId::kSnapshotRestore:
-    case CommandId::kRecover:
-    case CommandId::kRepair:
-      break;
-  }
-  ASSERT(false);
-  return kExitUsage;
-}
-
 int client_command(const Arguments& arguments, const Output& output) {
   Result<Client::Options> options = client_options(arguments);
   if (!options) {
@@ -232,7 +179,7 @@ int client_command(const Arguments& arguments, const Output& output) {
   SocketTransport transport;
   Client client(std::move(*options), transport);
   PosixProcesses processes;
-  return ask_and_print(arguments, {client, read_standard_input, processes}, output);
+  return arguments.command->ask(arguments, {client, read_standard_input, processes}, output);
 }
 
 Parsed join_command(const Arguments& arguments, config::Sources sources, const Output& output) {

@@ -368,7 +368,8 @@ std::string node_text(const http::JsonValue& body) {
   return out;
 }
 
-int cluster_command(const Arguments& arguments, Client& client, const Output& output) {
+int cluster_command(const Arguments& arguments, const AskWays& ways, const Output& output) {
+  Client& client = ways.client;
   const CommandId id = arguments.command->id;
   if (id == CommandId::kStatus) return status(arguments, client, output);
   if (id == CommandId::kMembers) return members(arguments, client, output);

@@ -28,16 +28,18 @@ struct AskWays {
   Input input;
   Processes& processes;
 };
-int ask_and_print(const Arguments& arguments, const AskWays& ways, const Output& output);
 
-// One family each.
+// One family each; the table of commands names them.
 int key_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int transaction_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int watch_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int lease_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int lock_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int elect_command(const Arguments& arguments, const AskWays& ways, const Output& output);
-int cluster_command(const Arguments& arguments, Client& client, const Output& output);
+int cluster_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int save_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int export_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int import_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 
 // describe logs, describe metadata: no node is asked.
 int describe_command(const Arguments& arguments, const Output& output);
@@ -51,11 +53,6 @@ int repair_command(const config::Sources& sources, const Output& output);
 
 // join, and run with --join: the node is to be run afterwards, unless an exit status is given.
 Parsed join_command(const Arguments& arguments, config::Sources sources, const Output& output);
-
-// With the client given, too.
-int save_command(const Arguments& arguments, Client& client, const Output& output);
-int export_command(const Arguments& arguments, Client& client, const Output& output);
-int import_command(const Arguments& arguments, Client& client, const Output& output);
 
 // The blocks of describe node, from the body of GET /admin/debug.
 std::string node_text(const http::JsonValue& body);

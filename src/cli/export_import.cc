@@ -181,7 +181,8 @@ std::string line_of(const http::JsonValue& item, const Pair& pair) {
 }  // namespace
 
 // Page by page, all of one revision.
-int export_command(const Arguments& arguments, Client& client, const Output& output) {
+int export_command(const Arguments& arguments, const AskWays& ways, const Output& output) {
+  Client& client = ways.client;
   const std::string prefix = arguments.words.empty() ? "" : arguments.words[0];
   std::string cursor;
   do {
@@ -213,8 +214,8 @@ int export_command(const Arguments& arguments, Client& client, const Output& out
   return kExitDone;
 }
 
-int import_command(const Arguments& arguments, Client& client, const Output& output) {
-  return Importer(arguments, client, output).run();
+int import_command(const Arguments& arguments, const AskWays& ways, const Output& output) {
+  return Importer(arguments, ways.client, output).run();
 }
 
 }  // namespace raftd::cli

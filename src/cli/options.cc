@@ -20,12 +20,17 @@ const Flag* find_flag(std::string_view name, std::string_view first_word) {
   return nullptr;
 }
 
+// describe node is given its one endpoint as an argument.
+bool is_client(const Command& command) {
+  return command.ask != nullptr && command.id != CommandId::kDescribeNode;
+}
+
 bool takes(const Command& command, std::string_view flag) {
   if (flag == "--help" || flag == "-h") return true;
   const auto in = [&](const auto& list) {
     return std::find(list.begin(), list.end(), flag) != list.end();
   };
-  return in(command.flags) || (command.is_client && in(kClientFlags));
+  return in(command.flags) || (is_client(command) && in(kClientFlags));
 }
 
 Error usage(std::string sentence) {
@@ -241,7 +246,7 @@ std::string help_text(const Command& command) {
   if (!command.arguments.empty()) out += " " + std::string(command.arguments);
   out += ": " + std::string(command.summary) + "\n";
   std::vector<std::string_view> flags = command.flags;
-  if (command.is_client) flags.insert(flags.end(), kClientFlags.begin(), kClientFlags.end());
+  if (is_client(command)) flags.insert(flags.end(), kClientFlags.begin(), kClientFlags.end());
   flags.push_back("--help");
   return out + "\n" + flag_lines(flags, command.name);
 }

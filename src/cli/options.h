@@ -59,6 +59,12 @@ struct Flag {
 
 enum class TakesProgram : std::uint8_t { kNo, kMay, kNeeded };
 
+class Arguments;
+struct AskWays;
+struct Output;
+// What a command does that asks a cluster; the exit status.
+using Ask = int (*)(const Arguments& arguments, const AskWays& ways, const Output& output);
+
 struct Command {
   CommandId id{};
   std::string_view name;       // "describe logs"
@@ -66,8 +72,8 @@ struct Command {
   std::string_view summary;
   std::size_t arguments_min = 0;
   std::size_t arguments_max = 0;
-  std::vector<std::string_view> flags;  // Besides those of every client command.
-  bool is_client = false;
+  std::vector<std::string_view> flags;       // Besides those of every client command.
+  Ask ask = nullptr;                         // It asks no cluster.
   TakesProgram program = TakesProgram::kNo;  // Behind "--".
 };
 

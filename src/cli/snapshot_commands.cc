@@ -267,7 +267,7 @@ int exit_status_of_save(const Error& error) {
 
 }  // namespace
 
-int save_command(const Arguments& arguments, Client& client, const Output& output) {
+int save_command(const Arguments& arguments, const AskWays& ways, const Output& output) {
   const std::string& path = arguments.words[0];
   std::error_code ignored;
   if (path.empty() || path.back() == '/' || std::filesystem::is_directory(path, ignored)) {
@@ -277,7 +277,7 @@ int save_command(const Arguments& arguments, Client& client, const Output& outpu
   Result<storage::NewFile> file = storage::NewFile::create(path);
   if (!file) return cannot(file.error(), kExitIo, output);
   Download download(*file);
-  const Result<Answer> answer = client.download(
+  const Result<Answer> answer = ways.client.download(
       {.method = "GET", .target = "/admin/snapshot", .body = {}}, [&] { return download.begin(); },
       [&](std::string_view piece) { return download.take(piece); });
   if (!answer) return cannot(answer.error(), exit_status_of_save(answer.error()), output);

@@ -96,7 +96,7 @@ struct Scene {
     output.error = [&](std::string_view text) { ran.error += std::string(text) + "\n"; };
     Client client = net.client(endpoints);
     const Input read = [&]() -> Result<std::string> { return input; };
-    ran.status = ask_and_print(*arguments, {client, read, processes}, output);
+    ran.status = (*arguments).command->ask(*arguments, {client, read, processes}, output);
     for (std::string& line : net.lines()) {
       for (const char* const added : {"timeout=", "owner="}) {
         const std::size_t at = line.find(added);
