@@ -171,7 +171,8 @@ class Loader {
   static constexpr const char* kTls = "tls";
 
   static bool is_client_variable(const std::string& name) {
-    return name == "RAFTD_ENDPOINTS" || name == "RAFTD_TOKEN";
+    return std::find(kClientVariables.begin(), kClientVariables.end(), name) !=
+           kClientVariables.end();
   }
 
   const Key* by_variable(const std::string& variable) const {

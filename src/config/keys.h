@@ -2,6 +2,7 @@
 // One table, so that the file, --set, RAFTD_* and check-config cannot disagree.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -31,6 +32,12 @@ struct Key {
 std::vector<Key> all_keys();  // In the order of the contract.
 
 std::string environment_name(std::string_view key);  // raft.priority: RAFTD_RAFT_PRIORITY.
+
+// What client commands read, and what lock and watch tell the program that they run, which may be
+// raftd itself: no key has such a name, and a node has nothing to say about them.
+inline constexpr std::array<std::string_view, 7> kClientVariables = {
+    "RAFTD_ENDPOINTS", "RAFTD_TOKEN",    "RAFTD_FENCE", "RAFTD_EVENT",
+    "RAFTD_KEY",       "RAFTD_REVISION", "RAFTD_VALUE"};
 
 // The known key or section that was probably meant; empty: none is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);

@@ -3,12 +3,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.h"
+#include "config/keys.h"
 #include "unit/cli/fake_transport.h"
 
 namespace raftd::cli {
@@ -45,6 +47,10 @@ class FakeProcesses final : public Processes {
   std::optional<NotStarted> start(const Program& program) override {
     CHECK(held);
     if (refusal) return refusal;
+    for (const auto& variable : program.environment) {
+      const auto& known = config::kClientVariables;
+      CHECK(std::find(known.begin(), known.end(), variable.first) != known.end());
+    }
     started.push_back(
         {program.words, program.environment, std::string(program.input.value_or(""))});
     return std::nullopt;

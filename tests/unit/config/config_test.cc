@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <unistd.h>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -259,14 +260,25 @@ TEST_CASE("--set goes before the environment, and that before the file") {
   CHECK(config_of("", {}, {{"RAFTD_DATA_DIR", "/y z"}}).data_dir == "/y z");
 }
 
-TEST_CASE("other RAFTD_ variables are one warning; those of the client are none") {
-  Result<Loaded> loaded = load_text(
-      kSmallest, {},
-      {{"RAFTD_ENDPOINTS", "x"}, {"RAFTD_TOKEN", "x"}, {"RAFTD_LISTEN", "x"}, {"RAFTD_X", "y"}});
+TEST_CASE("other RAFTD_ variables are one warning; those of client commands are none") {
+  std::vector<std::pair<std::string, std::string>> environment{{"RAFTD_LISTEN", "x"},
+                                                               {"RAFTD_X", "y"}};
+  for (const std::string_view variable : kClientVariables)
+    environment.emplace_back(variable, "[x");
+  Result<Loaded> loaded = load_text(kSmallest, {}, environment);
   REQUIRE(static_cast<bool>(loaded));
   REQUIRE(loaded->warnings.size() == 1);
   CHECK(loaded->warnings[0] ==
         "environment variables that mean nothing to raftd: RAFTD_LISTEN, RAFTD_X");
+}
+
+TEST_CASE("no key is named by a variable that is the client's") {
+  for (const Key& key : all_keys()) {
+    CAPTURE(key.name);
+    const std::string variable = environment_name(key.name);
+    CHECK(std::find(kClientVariables.begin(), kClientVariables.end(), variable) ==
+          kClientVariables.end());
+  }
 }
 
 TEST_CASE("a wrong type or value says where, what was found and what is allowed") {
