@@ -166,7 +166,7 @@ def test_a_node_that_stops_ends_a_snapshot_without_its_end_mark(make_cluster):
     while data := s.recv(1 << 20):
         raw += data
     assert not raw.endswith(b"\r\n\r\n") and len(raw) < 15_000_000
-    assert node.process.wait(30) == 0
+    assert node.ended() == 0
 
 
 def test_a_saved_snapshot_is_inspected_and_restored_to_three_nodes_of_a_new_cluster(make_cluster, workdir):
@@ -349,6 +349,37 @@ def test_export_and_import_carry_any_bytes_and_name_a_bad_line(make_cluster, wor
     file.write_bytes(b"")
     assert raftd("import", file, endpoint(two)).stdout == b"0\n"
     raftd("import", workdir / "none", endpoint(two), expect=1)
+
+
+def test_import_writes_many_lines_at_once_and_says_which_leases_it_leaves_behind(make_cluster, workdir):
+    one, two = make_cluster(1).start().nodes[0], make_cluster(3).start().wait_published().nodes[0]
+    lease = one.request("POST", "/lease?ttl=600s").json()["id"]
+    for i in range(1000):
+        assert one.put(f"k{i:03}", f"v{i}", f"?lease={lease}" if i % 10 == 0 else "").status == 201
+    out = raftd("export", endpoint(one)).stdout
+    before = int(two.get("none").headers["Raftd-Revision"])
+    done = raftd("import", endpoint(two), stdin=out + out)
+    assert done.stdout == b"2000\n"
+    assert b"200 of 2000 had a lease and have none now" in done.stderr
+    assert int(two.get("none").headers["Raftd-Revision"]) == before + 4  # 512, 488, 512, 488.
+    item = two.get("k000", "?meta").json()
+    assert (item["value"], item["version"], "lease" in item) == ("v0", 2, False)
+    assert two.request("GET", "/kv/k?list&count").json()["count"] == 1000
+
+
+def test_import_keeps_to_the_limits_of_the_node_and_names_the_line_that_is_beyond_them(make_cluster, workdir):
+    node = make_cluster(1, extra='[limits]\ntxn_ops = 7\nvalue_bytes = 1000\n').start().nodes[0]
+    file = workdir / "x.ndjson"
+
+    def write(key, sizes):
+        file.write_text("\n".join(json.dumps({"key": f"{key}{i:02}", "value": "v" * n}) for i, n in enumerate(sizes)))
+    write("k", range(50))
+    assert raftd("import", file, endpoint(node)).stdout == b"50\n"
+    assert node.request("GET", "/kv/k?list&count").json()["count"] == 50
+    write("n", [*range(30), 1001, *range(19)])
+    done = raftd("import", file, endpoint(node), expect=1)
+    assert b"x.ndjson: line 31: " in done.stderr and b"; 30 were written before" in done.stderr
+    assert node.request("GET", "/kv/n?list&count").json()["count"] == 30
 
 
 def lose_majority(make_cluster, keys=400):
