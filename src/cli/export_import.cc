@@ -291,6 +291,7 @@ int export_command(const Arguments& arguments, const AskWays& ways, const Output
       }
       output.out(line_of(item, pair));
     }
+    if (!output.flush()) return kExitIo;  // Nobody reads it: what is left is not asked for.
     const http::JsonValue* next = (*body).field("cursor");
     cursor = next != nullptr && next->text() != nullptr ? *next->text() : "";
   } while (!cursor.empty());

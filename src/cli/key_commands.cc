@@ -190,6 +190,7 @@ class Lister {
       }
       if (!take(*body)) return kExitCannotAsk;
       if (wants_json(arguments_)) print_body(http, output_);
+      if (!output_.flush()) return kExitIo;  // Nobody reads it: what is left is not asked for.
       const http::JsonValue* next = (*body).field("cursor");
       cursor = next != nullptr && next->text() != nullptr ? *next->text() : "";
     } while (!cursor.empty() && left_ > 0);

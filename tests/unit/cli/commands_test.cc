@@ -362,6 +362,19 @@ TEST_CASE("export prints an item a line, page by page at one revision") {
   CHECK(run_one({"export"}, 410, R"({"error":"compacted","message":"gone"})").status == 1);
 }
 
+TEST_CASE("ls and export ask for no more pages than somebody reads") {
+  for (const char* const command : {"ls", "export"}) {
+    CAPTURE(command);
+    Scene scene;
+    scene.writable = false;
+    scene.net.answer(200, R"({"revision":9,"items":[{"key":"a","value":"1","mod":2,"create":2,)"
+                          R"("version":1}],"more":true,"cursor":"C"})");
+    const Ran ran = scene.run({command});
+    CHECK(ran.status == kExitIo);
+    CHECK(ran.asked.size() == 1);
+  }
+}
+
 TEST_CASE("a snapshot that is not one is not saved") {
   const TemporaryDirectory directory;
   const std::string file = directory.path() + "/b.snap";
