@@ -10,15 +10,9 @@ script ends with 1. Lateness is from the answer to the writer to the moment at w
 may be below 0. Both processes print how much of a processor they took: near 1, it is they who limit. RAFTD names the program;
 with --nodes 3 the watchers are at a follower. Processes are ended by their PID; loops are bounded in time and count."""
 import argparse, array, http.client, json, multiprocessing, os, re, select, shutil, signal, socket, subprocess, sys, tempfile, time
+from handover import free_ports
 
 REVISION, ETAG = re.compile(rb'"revision":(\d+),"last":true'), re.compile(rb'HTTP/1.1 (\d+).*?ETag: "(\d+)"', re.S)
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for s in held: s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held: s.close()
-    return ports
 
 class Nodes:
     def __init__(self, directory, count):
