@@ -17,11 +17,20 @@ RAFTD = os.environ.get("RAFTD", "build/raftd")
 # A build with a sanitizer is several times slower.
 ELECTION_TIMEOUT_MS = 1000 if os.environ.get("RAFTD_SANITIZE") else 300
 PATIENCE = 3  # The machine may have other things to do.
-
-
+TIMEOUT_S = 20 * PATIENCE  # Of what takes no time where it works.
 # Below what the kernel hands out to those that connect, or bind to port 0.
 PORTS = range(24000, 32000)
 reserved = []  # One abstract socket a port, which names it: taken until this process ends.
+
+
+def port_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
 
 
 def free_ports(count):
@@ -29,18 +38,14 @@ def free_ports(count):
     ports = []
     for port in random.sample(PORTS, len(PORTS)):
         name = socket.socket(socket.AF_UNIX)
-        probe = socket.socket()
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             name.bind(f"\0raftd-test-port-{port}")
-            probe.bind(("127.0.0.1", port))
         except OSError:
             name.close()
             continue
-        finally:
-            probe.close()
         reserved.append(name)
-        ports.append(port)
+        if port_free(port):
+            ports.append(port)
         if len(ports) == count:
             return ports
     raise AssertionError(f"no {count} free ports in {PORTS}")
@@ -197,11 +202,15 @@ class Node:
         if self.process:
             self.process.wait()
 
-    def stop(self, seconds=15):
+    def ended(self):
+        """Its exit status, once it has ended."""
+        return self.process.wait(TIMEOUT_S)
+
+    def stop(self):
         """SIGTERM; returns the exit status."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.ended()
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -325,7 +334,7 @@ segment_bytes = "8MiB"
         return [n for n in self.nodes if n.alive()]
 
     def leader(self):
-        """The node that a majority calls its leader, or None."""
+        """The node that a majority calls its leader, or None; of one that is dead they do not know it yet."""
         votes = {}
         for n in self.live():
             s = n.status()
@@ -334,7 +343,7 @@ segment_bytes = "8MiB"
                 votes[key] = votes.get(key, 0) + 1
         for (_, leader_id), count in votes.items():
             if count > len(self.nodes) // 2:
-                return next(n for n in self.nodes if n.id == leader_id)
+                return next((n for n in self.live() if n.id == leader_id), None)
         return None
 
     def wait_leader(self, seconds=20.0):

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from cluster import TIMEOUT_S
+
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
@@ -19,20 +21,21 @@ def node(tmp_path_factory):
     cluster.close()
 
 
-def raw(port, data, wait=3.0, half_close=True):
-    """Sends bytes, gives everything that comes back until the other side closes or `wait` is over."""
-    s = socket.create_connection(("127.0.0.1", port), wait)
-    s.settimeout(wait)
-    out = b""
-    try:
-        s.sendall(data)
-        if half_close:
-            s.shutdown(socket.SHUT_WR)
-        while part := s.recv(65536):
-            out += part
-    except OSError:
-        pass
-    s.close()
+def raw(port, data, wait=TIMEOUT_S, half_close=True, until=None):
+    """Sends bytes, gives everything that comes back until the other side closes, or `until`, or `wait` is over."""
+    with socket.create_connection(("127.0.0.1", port), wait) as s:
+        out = b""
+        try:
+            s.sendall(data)
+            if half_close:
+                s.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # It was answered before all was sent, and given up: the answer is there to read.
+        try:
+            while (until is None or until not in out) and (part := s.recv(65536)):
+                out += part
+        except OSError:
+            pass
     return out
 
 

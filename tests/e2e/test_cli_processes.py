@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from cluster import PATIENCE, RAFTD, wait_for
+from cluster import RAFTD, TIMEOUT_S, wait_for
 
 
 class Server:
@@ -82,7 +82,7 @@ def start():
 
 
 def finish(process, status):
-    out, error = process.communicate(timeout=20 * PATIENCE)
+    out, error = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == status, error
     return out, error.decode()
 
@@ -144,7 +144,7 @@ def test_a_watch_ends_when_nobody_reads_it(serve, start):
     process = start("watch", "a", "--endpoints", server.url)
     process.stdout.readline()
     process.stdout.close()
-    process.wait(20 * PATIENCE)
+    process.wait(TIMEOUT_S)
     assert process.returncode == 74
     assert b"standard output" in process.stderr.read()
 
@@ -192,8 +192,8 @@ def test_a_job_runs_under_its_lock_and_its_status_is_ours(serve, start):
 
 
 def test_a_lock_is_renewed_while_its_job_runs(serve, start, workdir):
-    server = serve(locks())
-    process = start("lock", "l", "--ttl", "1s", "--endpoints", server.url, "--", "sh", "-c",
+    server = serve(locks(ttl_ms=4000))
+    process = start("lock", "l", "--ttl", "4s", "--endpoints", server.url, "--", "sh", "-c",
                     "while ! test -e stop; do sleep 0.01; done", cwd=workdir)
     renewed = lambda: sum("keepalive" in path for _, path in server.asked)
     wait_for(lambda: renewed() >= 4, "four renewals, for longer than the ttl")
@@ -211,13 +211,13 @@ def test_a_job_whose_lock_is_lost_is_told_so(serve, start):
 
 
 def test_a_job_is_told_when_the_cluster_has_been_silent_for_the_ttl(serve, start, workdir):
-    server = serve(locks())
-    process = start("lock", "l", "--ttl", "1s", "--endpoints", server.url, "--", "sh", "-c",
+    server = serve(locks(ttl_ms=3000))
+    process = start("lock", "l", "--ttl", "3s", "--endpoints", server.url, "--", "sh", "-c",
                     "trap '' TERM; : > ready; while ! test -e stop; do sleep 0.01; done; exit 5", cwd=workdir)
     wait_for(there(workdir / "ready"), "the job runs")
     server.close()
     # It ignores that it is told, and is waited for.
-    assert b"is lost (it was not renewed for 1s: " in process.stderr.readline()
+    assert b"is lost (it was not renewed for 3s: " in process.stderr.readline()
     assert process.poll() is None
     (workdir / "stop").touch()
     finish(process, 5)

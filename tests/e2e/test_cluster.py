@@ -278,6 +278,6 @@ def test_an_emptied_data_directory_under_a_known_id_is_refused_with_exit_75(make
     node.stop()
     shutil.rmtree(node.data_dir)
     node.start()
-    assert node.process.wait(15) == 75, node.log()[-500:]
+    assert node.ended() == 75, node.log()[-500:]
     assert "remove" in node.log()
     write_until_acknowledged(cluster, "k", "v")

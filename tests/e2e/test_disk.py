@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cluster import RAFTD, wait_for
+from cluster import RAFTD, TIMEOUT_S, wait_for
 
 
 def segments(node):
@@ -58,7 +58,7 @@ def test_a_flipped_bit_before_the_last_frame_is_refused_with_65_and_names_file_a
         f.seek(at)
         f.write(bytes([byte ^ 4]))
     node.start()
-    assert node.process.wait(10) == 65
+    assert node.ended() == 65
     last = node.log().splitlines()[-1]
     assert path.name in last, last
     assert str(at // 4096 * 4096) in last, last
@@ -75,7 +75,7 @@ def test_a_deleted_segment_is_refused_with_65(make_cluster):
     node.stop()
     segments(node)[1].unlink()
     node.start()
-    assert node.process.wait(10) == 65
+    assert node.ended() == 65
 
 
 def test_a_lost_log_never_becomes_a_fresh_node(make_cluster):
@@ -86,7 +86,7 @@ def test_a_lost_log_never_becomes_a_fresh_node(make_cluster):
     for s in segments(node):
         s.unlink()
     node.start()
-    assert node.process.wait(10) == 65
+    assert node.ended() == 65
 
 
 def test_a_stray_file_in_the_data_directory_is_a_question_not_noise(make_cluster):
@@ -95,7 +95,7 @@ def test_a_stray_file_in_the_data_directory_is_a_question_not_noise(make_cluster
     node.stop()
     (node.data_dir / "notes.txt").write_text("mine")
     node.start()
-    assert node.process.wait(10) in (65, 73)
+    assert node.ended() in (65, 73)
     assert "notes.txt" in node.log()
 
 
@@ -103,7 +103,7 @@ def test_a_second_process_on_the_same_directory_is_refused_with_73_and_the_pid(m
     cluster = make_cluster(1).start()
     node = cluster.nodes[0]
     result = subprocess.run([RAFTD, "--config", str(node.dir / "node.toml"), "--set", "client.listen=127.0.0.1:1",
-                             "--set", "peer.listen=127.0.0.1:2"], capture_output=True, text=True, timeout=10)
+                             "--set", "peer.listen=127.0.0.1:2"], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert result.returncode == 73
     assert str(node.process.pid) in result.stderr
 
@@ -116,7 +116,7 @@ def test_another_id_or_cluster_name_for_the_same_directory_is_refused_with_73(ma
     for old, new in (("id = 1", "id = 2"), ('name = "e2e"', 'name = "other"')):
         (node.dir / "other.toml").write_text(config.replace(old, new))
         result = subprocess.run([RAFTD, "--config", str(node.dir / "other.toml")], capture_output=True, text=True,
-                                timeout=10)
+                                timeout=TIMEOUT_S)
         assert result.returncode == 73, result.stderr
 
 
@@ -126,7 +126,7 @@ def test_an_address_in_use_is_refused_with_69_and_named(make_cluster):
     other = make_cluster(1)
     other.nodes[0].http_port = node.http_port
     other.nodes[0].start()
-    assert other.nodes[0].process.wait(10) == 69
+    assert other.nodes[0].ended() == 69
     assert str(node.http_port) in other.nodes[0].log()
 
 
@@ -182,7 +182,7 @@ def test_a_failed_fdatasync_ends_the_process_with_74_and_acknowledges_nothing_mo
             acknowledged = i + 1
     except OSError:
         pass
-    assert node.process.wait(10) == 74
+    assert node.ended() == 74
     assert "fdatasync" in node.log()
     node.start()
     cluster.wait_leader()

@@ -3,14 +3,14 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from cluster import wait_for
+from cluster import TIMEOUT_S, wait_for
 
 
 class Followed:
     """GET /election/{name}?watch on a raw socket, event by event."""
 
     def __init__(self, node, name, headers=""):
-        self.socket = socket.create_connection(("127.0.0.1", node.http_port), 20)
+        self.socket = socket.create_connection(("127.0.0.1", node.http_port), TIMEOUT_S)
         self.socket.sendall(f"GET /election/{name}?watch HTTP/1.0\r\nHost: h\r\n{headers}\r\n".encode())
         self.file = self.socket.makefile("rb")
         self.status = int(self.file.readline().split()[1])

@@ -54,7 +54,7 @@ def test_a_failed_fdatasync_in_a_cluster_ends_that_node_with_74_and_the_others_g
     cluster.wait_leader()
     failing, others = cluster.nodes[0], cluster.nodes[1:]
     workload = Workload(others, seed=11, clients=4).start()
-    assert failing.process.wait(30) == 74
+    assert failing.ended() == 74
     assert "fdatasync" in failing.log().splitlines()[-1]
     acknowledged = len(workload.acknowledged())
     wait_for(lambda: len(workload.acknowledged()) > acknowledged + 50, "the others go on", 20)
@@ -117,7 +117,7 @@ class CrashSweep:
         self.node.start(wrapper=["/usr/bin/strace", "-D", "-qq", "-f", "-o", str(self.trace),
                                  "-e", "trace=" + ",".join(CALLS)])
         self.script()
-        assert self.node.process.wait(15) == 0
+        assert self.node.ended() == 0
         made = re.findall(r"^\d+ +(\w+)\(", self.trace.read_text(), re.M)
         return {call: made.count(call) for call in CALLS}
 
@@ -131,7 +131,7 @@ class CrashSweep:
     def kill_at(self, call, when):
         self.node.start(wrapper=injecting(f"{call}:signal=KILL:when={when}"))
         self.script()
-        self.killed[call] += self.node.process.wait(15) == -signal.SIGKILL
+        self.killed[call] += self.node.ended() == -signal.SIGKILL
         self.node.start()
         self.cluster.wait_leader()
         verify(self.node, self.kept)

@@ -8,16 +8,14 @@ import time
 
 import pytest
 
-from cluster import wait_for
+from cluster import TIMEOUT_S, Cluster, wait_for
 from test_bad_input import raw, status_of
 
 sanitized = os.environ.get("RAFTD_SANITIZE", "") != ""
 
 
 def connect(port):
-    s = socket.create_connection(("127.0.0.1", port), 10)
-    s.settimeout(10)
-    return s
+    return socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
 
 
 def read_to_end(s):
@@ -34,17 +32,23 @@ def error_of(answer):
     return json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory):
-    """A node that soon loses patience."""
-    from cluster import Cluster
-    cluster = Cluster(tmp_path_factory.mktemp("hostile"), 1, client='header_timeout = "1s"\nbody_timeout = "1s"\n'
-                      'idle_timeout = "1s"\nmax_connections = 300\n')
+def one_node(tmp_path_factory, client):
+    cluster = Cluster(tmp_path_factory.mktemp("hostile"), 1, client=client)
     cluster.start()
     yield cluster.nodes[0]
     assert cluster.nodes[0].alive()
     assert cluster.nodes[0].put("alive", "yes").status in (200, 201)
     cluster.close()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    yield from one_node(tmp_path_factory, "max_connections = 300\n")
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    yield from one_node(tmp_path_factory, 'header_timeout = "1s"\nbody_timeout = "1s"\nidle_timeout = "3s"\n')
 
 
 def drip(s, data, pause=0.05):
@@ -62,33 +66,39 @@ def drip(s, data, pause=0.05):
             continue
         except OSError:
             break
-        s.settimeout(10)
+        s.settimeout(TIMEOUT_S)
         return out + read_to_end(s)
     raise AssertionError("it was listened to for ever")
 
 
-def test_a_head_that_drips_in_is_408_after_the_header_timeout(node):
-    s = connect(node.http_port)
+def test_a_head_that_drips_in_is_408_after_the_header_timeout(impatient):
+    s = connect(impatient.http_port)
     answer = drip(s, b"GET /kv/a HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200)
     assert status_of(answer) == 408, answer
     assert b"Connection: close" in answer
 
 
-def test_a_body_that_drips_in_is_408_after_the_body_timeout_and_has_no_effect(node):
-    s = connect(node.http_port)
+def test_a_body_that_drips_in_is_408_after_the_body_timeout_and_has_no_effect(impatient):
+    s = connect(impatient.http_port)
     s.sendall(b"PUT /kv/dripped HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
     answer = drip(s, b"z" * 200)
     assert status_of(answer) == 408, answer
-    assert node.get("dripped").status == 404
+    assert impatient.get("dripped").status == 404
 
 
-def test_an_idle_connection_is_closed_without_a_word_and_one_in_use_is_not(node):
-    idle, busy = connect(node.http_port), connect(node.http_port)
-    for _ in range(14):
+def test_an_idle_connection_is_closed_without_a_word_and_one_in_use_is_not(impatient):
+    busy, idle = connect(impatient.http_port), connect(impatient.http_port)
+    idle.setblocking(False)
+
+    def is_closed():
         busy.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         assert status_of(busy.recv(4096)) == 200
-        time.sleep(0.1)  # Use, now and then.
-    assert read_to_end(idle) == b""
+        try:
+            assert idle.recv(4096) == b""
+            return True
+        except BlockingIOError:
+            return False
+    wait_for(is_closed, "the idle one is closed", pause=0.1)
 
 
 def test_a_client_that_half_closes_after_its_request_is_answered(node):
@@ -166,7 +176,7 @@ def test_two_thousand_connections_are_turned_away_beyond_the_limit_and_welcome_w
                 told += 1
             else:
                 assert answer == b""
-        assert 300 <= served < 2000, "those within the limit are served, idle ones make room"
+        assert 290 <= served <= 300, "those within the limit are served; a few of before may be about to go"
         assert told > 0, "nobody was told why"
         if not sanitized:
             assert node.rss_kib() - before < 64 * 1024

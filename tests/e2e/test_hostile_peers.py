@@ -8,7 +8,7 @@ import struct
 import msgpack
 import pytest
 
-from cluster import hello_node_id, wait_for
+from cluster import TIMEOUT_S, hello_node_id, wait_for
 
 MAGIC = b"RFTDPEER"
 VERSION, OTHER_CLUSTER, WRONG_NODE, NOT_MEMBER, OWN_ID, INSTANCE = 1, 2, 3, 4, 5, 7
@@ -28,11 +28,10 @@ def frame(body):
     return length + struct.pack("<I", crc32c(length + body)) + body
 
 
-def talk(port, data, seconds=10.0):
+def talk(port, data):
     """Sends data; everything that comes back until the other side closes."""
     out = b""
-    with socket.create_connection(("127.0.0.1", port), seconds) as s:
-        s.settimeout(seconds)
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as s:
         try:
             s.sendall(data)
             while part := s.recv(65536):
@@ -102,10 +101,10 @@ class Listener:
         self.socket.listen(16)
 
     def hello(self):
-        self.socket.settimeout(20)
+        self.socket.settimeout(TIMEOUT_S)
         s, _ = self.socket.accept()
         with s:
-            s.settimeout(10)
+            s.settimeout(TIMEOUT_S)
             data = b""
             while len(data) < 16 or len(data) < 16 + struct.unpack_from("<I", data, 8)[0]:
                 part = s.recv(65536)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from cluster import RAFTD, free_ports
+from cluster import RAFTD, TIMEOUT_S, free_ports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -34,7 +34,7 @@ def install(destination, prefix):
     build = pathlib.Path(RAFTD).resolve().parent
     result = subprocess.run(
         ["make", "-C", str(ROOT), "-o", "all", "install", f"DESTDIR={destination}", f"PREFIX={prefix}", f"BUILD={build}"],
-        capture_output=True, text=True, timeout=60)
+        capture_output=True, text=True, timeout=TIMEOUT_S)
     assert result.returncode == 0, result.stderr
     return {"/" + str(p.relative_to(destination)): stat.S_IMODE(p.stat().st_mode)
             for p in destination.rglob("*") if not p.is_dir()}
@@ -76,7 +76,7 @@ def test_the_installed_configuration_runs_as_it_is_but_for_paths_and_ports(workd
     config = workdir / "etc/raftd/raftd.toml"
     client, peer = free_ports(2)
     program = str(workdir / "usr/bin/raftd")
-    checked = subprocess.run([program, "check-config", str(config)], capture_output=True, text=True, timeout=20)
+    checked = subprocess.run([program, "check-config", str(config)], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert checked.returncode == 0, checked.stderr
     assert re.search(r'^data_dir = "/var/lib/raftd"', checked.stdout, re.M)
     process = subprocess.Popen(
@@ -89,11 +89,11 @@ def test_the_installed_configuration_runs_as_it_is_but_for_paths_and_ports(workd
         else:
             raise AssertionError("it ended")
         endpoint = ["--endpoints", f"http://127.0.0.1:{client}"]
-        assert subprocess.run([program, "put", "k", "v", *endpoint], capture_output=True, timeout=20).returncode == 0
-        assert subprocess.run([program, "get", "k", *endpoint], capture_output=True, timeout=20).stdout == b"v"
+        assert subprocess.run([program, "put", "k", "v", *endpoint], capture_output=True, timeout=TIMEOUT_S).returncode == 0
+        assert subprocess.run([program, "get", "k", *endpoint], capture_output=True, timeout=TIMEOUT_S).stdout == b"v"
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="to give up privileges one must have them")

@@ -51,7 +51,7 @@ def test_a_machine_joins_under_writes_and_votes_by_itself_and_a_learner_stays_on
         return first.request("GET", "/cluster").json()["config_index"]
     voter.kill()
     before = configured()
-    assert voter.join(first).process.wait(30) == 0
+    assert voter.join(first).ended() == 0
     assert f"node {voter_id} has joined cluster" in voter.log()
     voter.start("--join", f"http://127.0.0.1:{first.http_port}")  # As systemd has it.
     wait_for(lambda: has(voter, "written-0", b"written-0"), "it is back")
@@ -74,7 +74,7 @@ def test_one_grows_to_five_and_shrinks_to_three_and_nothing_acknowledged_is_lost
         for gone, member in ((founder, founder.id), (machines[0], ids[0])):
             writer.nodes.remove(gone)
             assert removed(machines[1], member)
-            assert gone.process.wait(60) == REMOVED
+            assert gone.ended() == REMOVED
         goal = len(writer.acknowledged) + 20
         wait_for(lambda: len(writer.acknowledged) >= goal, "writes go on")
     for machine in machines[1:]:
@@ -95,7 +95,7 @@ def test_one_ticket_on_two_machines_admits_one_whoever_comes_first(make_cluster)
         assert loser.process.wait() == REFUSED and SPENT in loser.log(), loser.log()
         assert becomes(winner, "learner", node) == 2 + round_number
         late = cluster.machine(f"late{round_number}")
-        assert late.join(node, f"--ticket={carried}").process.wait(30) == REFUSED
+        assert late.join(node, f"--ticket={carried}").ended() == REFUSED
         assert SPENT in late.log()
         assert "IDENTITY" not in loser.names() | late.names()
     assert set(roles(node)) == {1, 2, 3, 4}
@@ -107,7 +107,7 @@ def test_a_ticket_that_was_taken_back_is_refused_and_another_machine_gets_anothe
     carried = ticket(node, cluster.dir / "ticket")
     number = json.loads(carried.read_text())["id"]
     assert node.request("DELETE", f"/cluster/tickets/{number}").json() == {"deleted": 1}
-    assert machine.join(node, f"--ticket={carried}").process.wait(30) == REFUSED
+    assert machine.join(node, f"--ticket={carried}").ended() == REFUSED
     assert SPENT in machine.log()
     machine.join(node, "--learner")  # The same directory: the old ticket in it is not in the way.
     assert becomes(machine, "learner", node) == number + 1
@@ -159,8 +159,8 @@ def test_a_dead_member_is_replaced_by_one_command_and_its_directory_never_comes_
     wait_for(lambda: roles(asked) == now, "the old one is out")
     writer.check(machine)
     dead.start()
-    assert dead.process.wait(60) == REMOVED
-    assert dead.start().process.wait(60) == REMOVED
+    assert dead.ended() == REMOVED
+    assert dead.start().ended() == REMOVED
     assert asked.put("k", b"x").status == 201
 
 
@@ -203,13 +203,13 @@ def test_a_directory_of_another_cluster_is_refused_untouched(make_cluster):
     machine.join(here.nodes[0], "--learner")
     member = becomes(machine, "learner", here.nodes[0])
     machine.kill()
-    assert machine.join(there.nodes[0]).process.wait(30) == OTHER_CLUSTER
+    assert machine.join(there.nodes[0]).ended() == OTHER_CLUSTER
     assert "belongs to cluster" in machine.log()
     carried = ticket(there.nodes[0], there.dir / "ticket")
-    assert machine.join(there.nodes[0], f"--ticket={carried}").process.wait(30) == OTHER_CLUSTER
+    assert machine.join(there.nodes[0], f"--ticket={carried}").ended() == OTHER_CLUSTER
     other = here.machine("b")
-    assert other.join(here.nodes[0], f"--ticket={carried}").process.wait(30) == OTHER_CLUSTER
-    assert other.join(here.nodes[0]).process.wait(30) == OTHER_CLUSTER
+    assert other.join(here.nodes[0], f"--ticket={carried}").ended() == OTHER_CLUSTER
+    assert other.join(here.nodes[0]).ended() == OTHER_CLUSTER
     assert "is of another cluster" in other.log()
     assert (set(roles(here.nodes[0])), set(roles(there.nodes[0]))) == ({1, member}, {1})
     machine.start()

@@ -22,8 +22,11 @@ def release(node, name, token):
     return node.request("DELETE", f"/lock/{name}?token={token}")
 
 
-def wait_for_waiters(node, name, owners):
-    wait_for(lambda: [w["owner"] for w in held(node, name)["waiters"]] == owners, f"{owners} wait for {name}")
+def wait_for_waiters(node, name, owners, seconds=20.0):
+    def they_wait():
+        answer = node.request("GET", f"/lock/{name}")
+        return answer.status == 200 and [w["owner"] for w in answer.json()["waiters"]] == owners
+    wait_for(they_wait, f"{owners} wait for {name}", seconds)
 
 
 def send_only(node, method, path):

@@ -51,7 +51,7 @@ def content(node):
 def refused_start(node):
     node.log_path.unlink()
     node.start()
-    assert node.process.wait(30) == 65
+    assert node.ended() == 65
     assert node.log().endswith("raftd repair, see raftd(8)\n")
     return node.log()
 
@@ -65,7 +65,7 @@ def test_a_damaged_follower_is_repaired_and_catches_up(tmp_path):
         told = raftd("repair", config(node)).stdout.decode()
         assert path.name in told and "set aside: " + path.name in told
         assert (node.data_dir / ("damaged-" + path.name)).exists() and not path.exists()
-        put_many(cluster.leader().http_port, ["later"], b"yes")
+        put_many(cluster.wait_leader().http_port, ["later"], b"yes")
         node.start()
         cluster.wait_applied()
         assert node.get("key-100", "?consistency=stale").body == b"value"
@@ -89,7 +89,7 @@ def test_a_damaged_follower_is_repaired_and_catches_up(tmp_path):
 def test_a_repaired_node_does_not_make_a_leader_of_one_that_lacks_what_it_acknowledged(tmp_path):
     cluster, node = damaged_cluster(tmp_path)
     try:
-        leader = cluster.leader()
+        leader = cluster.wait_leader()
         behind = next(n for n in cluster.nodes if n is not node and n is not leader)
         node.start()
         cluster.wait_applied()
@@ -121,7 +121,7 @@ def test_a_good_log_is_left_alone_and_what_cannot_be_repaired_is_refused(tmp_pat
         before = content(node)
         assert b"nothing to repair" in raftd("repair", config(node)).stdout
         assert content(node) == before
-        leader = cluster.leader()
+        leader = cluster.wait_leader()
         in_use = raftd("repair", config(leader), expect=73)
         assert in_use.stderr.decode().startswith(f"raftd: data directory {leader.data_dir} is locked"), in_use
         for path in node.data_dir.glob("log-*"):

@@ -57,13 +57,13 @@ def test_a_request_that_is_sent_again_has_the_answer_of_the_first_time(make_clus
         assert other.status == 422 and other.json()["error"] == "idempotency_mismatch"
     refused = once(cluster.follower(), "order-8", "/kv/n?cas=99", "8")
     assert refused.status == 412
-    cluster.leader().put("n", "9")
-    again = once(cluster.leader(), "order-8", "/kv/n?cas=99", "8")
+    cluster.wait_leader().put("n", "9")
+    again = once(cluster.wait_leader(), "order-8", "/kv/n?cas=99", "8")
     assert again.status == 412 and replayed(again) and again.json()["item"]["value"] == "6"
     follower = cluster.follower()
     redirect = once(follower, "order-9", "/kv/n?redirect", "10")
     assert redirect.status == 307 and not replayed(redirect)
-    sent = once(cluster.leader(), "order-9", "/kv/n?redirect", "10")
+    sent = once(cluster.wait_leader(), "order-9", "/kv/n?redirect", "10")
     assert sent.status == 200 and not replayed(sent)
     assert replayed(once(follower, "order-9", "/kv/n", "10"))
     assert version_of(follower, "n") == 3
@@ -111,7 +111,7 @@ def test_the_same_request_in_flight_at_all_nodes_is_applied_once_and_all_have_it
         assert len(answers) == len(threads)
         assert len({(a.status, a.body, a.headers["Raftd-Index"]) for a in answers}) == 1, answers
         assert sum(not replayed(a) for a in answers) == 1
-    assert version_of(cluster.leader(), "n") == rounds
+    assert version_of(cluster.wait_leader(), "n") == rounds
 
 
 class Counting:

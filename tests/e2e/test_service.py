@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from cluster import RAFTD, free_ports, wait_for
+from cluster import RAFTD, TIMEOUT_S, free_ports, wait_for
 from faults import can_trace, injecting
 
 
@@ -18,8 +18,8 @@ class NotifySocket:
         self.socket.bind(str(path))
         self.seen = []
 
-    def wait(self, word, seconds=15):
-        self.socket.settimeout(seconds)
+    def wait(self, word):
+        self.socket.settimeout(TIMEOUT_S)
         while not any(word in line for line in self.seen):
             self.seen += self.socket.recv(4096).decode().splitlines()
         return next(line for line in self.seen if word in line)
@@ -39,7 +39,7 @@ def test_systemd_hears_ready_status_watchdog_reloading_and_stopping(make_cluster
     notify.wait("READY=1")
     node.process.send_signal(signal.SIGTERM)
     notify.wait("STOPPING=1")
-    assert node.process.wait(15) == 0
+    assert node.ended() == 0
 
 
 @pytest.mark.skipif(not can_trace(), reason="needs strace and the right to trace")
@@ -54,10 +54,10 @@ def test_a_long_start_says_how_far_it_is_in_the_log_and_to_systemd(make_cluster,
     notify = NotifySocket(workdir / "notify")
     node.start(env={"NOTIFY_SOCKET": str(workdir / "notify")}, wrapper=injecting("pread64:delay_enter=300000"))
     assert re.fullmatch(r"STATUS=recovering: \d+ % of \d+ MiB read, \d+ MiB/s, now (log|snapshot)-\d.*",
-                        notify.wait("STATUS=recovering", 60))
+                        notify.wait("STATUS=recovering"))
     assert int(notify.wait("EXTEND_TIMEOUT_USEC=").split("=")[1]) >= 10_000_000
     assert not any("READY=1" in line for line in notify.seen)
-    notify.wait("READY=1", 60)
+    notify.wait("READY=1")
     assert " info recovering: " in node.log()[said:]
     node.kill()
 
@@ -94,7 +94,7 @@ def test_a_second_sigterm_ends_the_process_by_that_signal(make_cluster):
     wait_for(lambda: "stopping" in leader.log(), "it says that it stops")
     if leader.alive():
         leader.process.send_signal(signal.SIGTERM)
-    assert leader.process.wait(12) in (-signal.SIGTERM, 0)
+    assert leader.ended() in (-signal.SIGTERM, 0)
     slow.close()
 
 
@@ -109,7 +109,7 @@ def test_a_one_line_configuration_runs(workdir):
         line = process.stderr.readline()
         assert line, "it ended"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(TIMEOUT_S) == 0
 
 
 @pytest.mark.parametrize("text, words", [
@@ -123,7 +123,7 @@ def test_a_configuration_error_is_one_sentence_with_its_place_and_78(workdir, te
     config = workdir / "bad.toml"
     config.write_text(text)
     for arguments in (["--config", str(config)], ["check-config", str(config)]):
-        result = subprocess.run([RAFTD, *arguments], capture_output=True, text=True, timeout=10)
+        result = subprocess.run([RAFTD, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S)
         assert result.returncode == 78, result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
         for word in words:
@@ -132,11 +132,11 @@ def test_a_configuration_error_is_one_sentence_with_its_place_and_78(workdir, te
 
 def test_wrong_usage_is_64():
     for arguments in ([], ["frobnicate"], ["--config"], ["get"]):
-        assert subprocess.run([RAFTD, *arguments], capture_output=True, timeout=10).returncode == 64, arguments
+        assert subprocess.run([RAFTD, *arguments], capture_output=True, timeout=TIMEOUT_S).returncode == 64, arguments
 
 
 def cli(node, *arguments, stdin=None):
-    return subprocess.run([RAFTD, *arguments], capture_output=True, timeout=20, input=stdin,
+    return subprocess.run([RAFTD, *arguments], capture_output=True, timeout=TIMEOUT_S, input=stdin,
                           env={**os.environ, "RAFTD_ENDPOINTS": f"http://127.0.0.1:{node.http_port}"})
 
 
@@ -176,5 +176,5 @@ def test_describe_reads_beside_a_running_node_and_refuses_a_wrong_path(make_clus
 
 def test_no_endpoint_is_exit_2(workdir):
     result = subprocess.run([RAFTD, "get", "a", "--endpoints", "127.0.0.1:1", "--timeout", "1s"], capture_output=True,
-                            timeout=10)
+                            timeout=TIMEOUT_S)
     assert result.returncode == 2

@@ -132,7 +132,7 @@ def test_a_damaged_snapshot_is_replaced_by_the_one_before_or_refused_with_65(mak
     for name in files(node, "snapshot-"):
         flip(node.data_dir / name)
     node.start()
-    assert node.process.wait(20) == 65
+    assert node.ended() == 65
     last = node.log().splitlines()[-1]
     assert "snapshot-" in last and "chunk at offset" in last and "does not make up for it" in last
 

@@ -12,7 +12,6 @@ def cluster(tmp_path_factory):
     from cluster import Cluster
     made = Cluster(tmp_path_factory.mktemp("txn"), 3)
     made.start()
-    made.leader()
     yield made
     assert all(node.alive() for node in made.nodes)
     made.close()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cluster import wait_for
+from cluster import TIMEOUT_S, wait_for
 from test_bad_input import raw, status_of
 
 
@@ -19,7 +19,7 @@ class Stream:
         self.socket = socket.socket()
         if receive:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        self.socket.settimeout(20)
+        self.socket.settimeout(TIMEOUT_S)
         self.socket.connect(("127.0.0.1", node.http_port))
         self.socket.sendall(f"GET /watch/{target} HTTP/1.1\r\nHost: h\r\nAccept: {accept}\r\n{headers}\r\n".encode())
         self.file = self.socket.makefile("rb")
@@ -153,7 +153,7 @@ def test_a_watch_goes_on_at_another_node_where_it_ended(make_cluster):
 def test_a_follower_that_takes_a_snapshot_leaves_no_gap(make_cluster):
     cluster = make_cluster(3, extra='[snapshot]\nentries = 200\n').start().wait_published()
     follower = cluster.follower()
-    leader = cluster.leader()
+    leader = cluster.wait_leader()
     resumed = Stream(follower, "s/?prefix")
     first = revision_of(leader.put("s/0", "0"))
     assert resumed.until(first)[-1]["revision"] == first
@@ -239,7 +239,7 @@ def test_a_client_that_vanishes_is_forgotten(node):
 
 def test_long_polls_answer_at_the_change_or_when_their_time_is_over(make_cluster):
     cluster = make_cluster(3).start().wait_published()
-    leader, follower = cluster.leader(), cluster.follower()
+    leader, follower = cluster.wait_leader(), cluster.follower()
     mod = revision_of(leader.put("p", "1"))
     for asked in (leader, follower):
         answers = {}
@@ -267,17 +267,16 @@ def test_long_polls_answer_at_the_change_or_when_their_time_is_over(make_cluster
 
 
 def test_a_node_that_stops_lets_nobody_wait(make_cluster):
-    cluster = make_cluster(1).start()
-    node = cluster.nodes[0]
+    cluster = make_cluster(1)
+    node = cluster.nodes[0].start("--set", "shutdown_timeout=10m")  # If it waited for them, the test would, too.
+    cluster.wait_leader()
     stream = Stream(node, "a")
     stuck = Stream(node, "b?init", receive=4096)
     poll = socket.create_connection(("127.0.0.1", node.http_port))
-    poll.settimeout(20)
+    poll.settimeout(TIMEOUT_S)
     poll.sendall(b"GET /kv/a?wait=60s&after=100000 HTTP/1.1\r\nHost: h\r\n\r\n")
     wait_for(lambda: node.status()["watchers"] == 3, "they wait")
-    begin = time.monotonic()
     assert node.stop() == 0
-    assert time.monotonic() - begin < 4
     assert stream.event() is None and stream.whole
     assert poll.recv(4096).startswith(b"HTTP/1.1 503 ")
     stuck.close()
@@ -314,8 +313,9 @@ def test_head_gives_the_head_and_an_old_client_a_stream_until_the_end(node):
     answer = raw(node.http_port, b"HEAD /watch/a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", half_close=False)
     assert status_of(answer) == 200 and answer.endswith(b"\r\n\r\n") and b"text/event-stream" in answer
     node.put("old", "1")
-    answer = raw(node.http_port, b"GET /watch/old?init HTTP/1.0\r\nHost: h\r\n\r\n", wait=1.0, half_close=False)
-    assert b"Transfer-Encoding" not in answer and b"\r\n\r\nevent: snapshot\ndata: {" in answer
+    first = b"\r\n\r\nevent: snapshot\ndata: {"
+    answer = raw(node.http_port, b"GET /watch/old?init HTTP/1.0\r\nHost: h\r\n\r\n", half_close=False, until=first)
+    assert b"Transfer-Encoding" not in answer and first in answer
 
 
 def test_pipelined_watches_wait_their_turn_and_nobody_falls_over(node):
