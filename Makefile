@@ -100,7 +100,7 @@ check-sim: sim-build check-sanitized
 	for profile in $(PROFILES); do \
 	  $(SIM) run --jobs $(JOBS) --profile $$profile --time $(SIM_SECONDS)s \
 	    --seeds $$first..$$((first + $(SIM_SEEDS) - 1)) || exit 1; done; \
-	for profile in swarm membership; do \
+	for profile in swarm membership store; do \
 	  ASAN_OPTIONS=$(SIM_ASAN) $(BUILD)/check/raftd-sim run --jobs $(JOBS) --profile $$profile \
 	    --time $(SIM_SECONDS)s \
 	    --seeds $$((first + $(SIM_SEEDS)))..$$((first + $(SIM_SEEDS) + $(SIM_ASAN_SEEDS) - 1)) || exit 1; done
