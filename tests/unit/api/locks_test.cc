@@ -398,6 +398,7 @@ TEST_CASE("who asks again when the store is full finds the place in the queue th
   f.service.set_limits(limits);
   const RequestId again =
       f.send(f.make("POST", "/lock/backup?wait=1m", {{"idempotency-key", "k"}}));
+  f.answer(done(std::make_unique<kv::KeepLeasesReply>(), 119));  // What was before is decided.
   kv::LockReply kept = waiting(f.place, 7);
   kept.replayed = true;
   auto found = std::make_unique<kv::RetryReply>();
