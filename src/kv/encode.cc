@@ -23,13 +23,11 @@ struct Sink {
 
 // How many fields of the array a part of a command is.
 template <class T>
-constexpr std::size_t kFields = 1;
-template <>
-constexpr std::size_t kFields<Condition> = 2;
-template <>
-constexpr std::size_t kFields<LeaseChoice> = 2;
-template <>
-constexpr std::size_t kFields<Span> = 2;
+constexpr std::size_t fields_of() {
+  constexpr bool is_pair =
+      std::is_same_v<T, Condition> || std::is_same_v<T, LeaseChoice> || std::is_same_v<T, Span>;
+  return is_pair ? 2 : 1;
+}
 
 class Writer {
  public:
@@ -38,7 +36,7 @@ class Writer {
 
   template <class... Parts>
   void command(Kind kind, const Parts&... parts) {
-    begin(kind, (std::size_t{0} + ... + kFields<Parts>));
+    begin(kind, (std::size_t{0} + ... + fields_of<Parts>()));
     add(parts...);
   }
   void begin(Kind kind, std::size_t fields) {
