@@ -83,7 +83,7 @@ check-sanitized:
 # sources, with sanitizers, does exactly the same.
 PROFILES := swarm disk reads beyond lite membership store
 SIM := $(BUILD)/raftd-sim
-SIM_SECONDS := 20
+SIM_SECONDS := 15
 SIM_SEEDS := 500
 SIM_ASAN_SEEDS := 100
 SIM_FIRST = $(shell find src tests -name '*.cc' -o -name '*.h' | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)000
@@ -119,7 +119,7 @@ soak: sim-build
 
 # Each fuzzer for so many seconds, two side by side, each time with other inputs. The corpora were
 # tests already.
-FUZZ_SECONDS := 20
+FUZZ_SECONDS := 12
 FUZZERS := $(filter-out replay_main,$(patsubst tests/fuzz/%.cc,%,$(wildcard tests/fuzz/*.cc)))
 FUZZ := $(BUILD)/fuzz
 check-fuzz: check-sanitized
