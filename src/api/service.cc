@@ -118,6 +118,7 @@ struct Service::State final : PendingCalls::Host {
         watches(kv_store, options.seed),
         pending(*this, limits, watches) {}
 
+  void note_time(Instant now) { watches.now = std::max(watches.now, now); }
   Handled handle(Context& context);
   Site known_site();  // With headers as they were last.
   void note_slow(const Asker& asker, Duration took, int status);
@@ -227,7 +228,7 @@ void Service::set_limits(const ServiceLimits& limits) {
 
 void Service::on_turn(Instant now) {
   State& s = *state_;
-  s.watches.now = std::max(s.watches.now, now);
+  s.note_time(now);
   s.pending.on_turn();
   for (Bytes& command : s.queue_keeper.due(s.watches.now)) {
     s.pending.start_own(std::make_unique<KeepPlacesCall>(),
@@ -261,7 +262,7 @@ const Wishes& Service::wishes() const {
 
 std::optional<http::Response> Service::on_head(Instant now, const http::Request& head) {
   State& s = *state_;
-  on_turn(now);
+  s.note_time(now);
   Context context{.now = now, .request = head, .head_only = true};
   Handled handled = s.handle(context);
   auto* response = std::get_if<http::Response>(&handled);
@@ -273,7 +274,7 @@ std::optional<http::Response> Service::on_head(Instant now, const http::Request&
 
 void Service::on_request(Instant now, RequestId id, http::Request request) {
   State& s = *state_;
-  on_turn(now);
+  s.note_time(now);
   Context context{.now = now, .request = request};
   Handled handled = s.handle(context);
   Asker asker{id, now, root_of(request.path()), {}};
@@ -299,7 +300,7 @@ void Service::on_gone(RequestId id) {
 
 http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
   State& s = *state_;
-  on_turn(now);
+  s.note_time(now);
   const Site site = s.site();
   ApiError error = bad_request(refusal.message);
   error.status = refusal.status;
