@@ -72,9 +72,10 @@ void DiskLanes::start_background(Instant now) {
   disk_.submit(*std::move(plan));
 }
 
-bool DiskLanes::drop_up_to(raft::Index limit) {
+bool DiskLanes::drop_oldest(Instant now, raft::Index limit) {
+  start_background(now);  // A next segment is urgent: writes may wait for it.
   if (background_ || sealing_) return false;
-  std::optional<storage::DiskPlan> plan = journal_.drop_up_to(limit);
+  std::optional<storage::DiskPlan> plan = journal_.drop_oldest(limit);
   if (!plan) return false;
   background_ = true;
   disk_.submit(*std::move(plan));

@@ -34,9 +34,9 @@ class DiskLanes {
   void persist(Instant now, raft::PersistBatch batch);
   // False: these entries are dropped.
   bool read(const raft::LogRead& wanted);
-  // Removes segments whose entries are not needed any more (Journal::drop_up_to), unless something
-  // else is done in the background. True: the log begins elsewhere now.
-  bool drop_up_to(raft::Index limit);
+  // Removes the oldest segment if its entries are not needed any more (Journal::drop_oldest),
+  // unless something else is to be done in the background. True: the log begins elsewhere now.
+  bool drop_oldest(Instant now, raft::Index limit);
   void snapshot_durable(const raft::SnapshotId& id) { journal_.snapshot_durable(id); }
   Finished on_done(Instant now, const storage::DiskResult& result);
   // Starts what waits: a batch, the next segment, the idle mark, the clean mark.

@@ -216,7 +216,7 @@ void Replica::State::drop_superfluous() {
     }
   }
   if (kept.empty()) return;
-  if (lanes.drop_up_to(droppable())) core.dropped(lanes.journal().first_index());
+  if (lanes.drop_oldest(latest, droppable())) core.dropped(lanes.journal().first_index());
 }
 
 Instant Replica::State::snapshot_wakeup() const {

@@ -103,7 +103,6 @@ struct Journal::State {
   template <class Fill>
   DiskPlan write_frame(std::uint64_t frame_bytes, Fill fill);
   void note_durable(const InFlight& done);
-  bool drops(std::size_t i, raft::Index limit) const;
 };
 
 void Journal::State::append_header(Bytes& out) const {
@@ -401,14 +400,14 @@ bool Journal::has_reserve() const {
   return !state_->full;
 }
 
-bool Journal::State::drops(std::size_t i, raft::Index limit) const {
-  if (i + 1 >= segments.size()) return false;
-  const bool successor_used = i + 2 < segments.size() || !open || open->durable;
-  return successor_used && (segments[i].last <= limit || segments[i].seq < reset_segment_seq);
-}
-
+// What stays is the segment in use, and the one before it until the first frame of its successor is
+// durable.
 bool Journal::can_drop_up_to(raft::Index limit) const {
-  return state_->drops(0, limit);
+  const State& state = *state_;
+  if (state.segments.size() < 2) return false;
+  const bool successor_used = state.segments.size() > 2 || !state.open || state.open->durable;
+  const auto& oldest = state.segments.front();
+  return successor_used && (oldest.last <= limit || oldest.seq < state.reset_segment_seq);
 }
 
 void Journal::snapshot_durable(const raft::SnapshotId& id) {
@@ -417,20 +416,14 @@ void Journal::snapshot_durable(const raft::SnapshotId& id) {
   state_->snapshot_term = id.last_term;
 }
 
-// Oldest first, each made durable: two that were lost together could leave a gap. What stays is the
-// segment in use, and the one before it until the first frame of its successor is durable.
-std::optional<DiskPlan> Journal::drop_up_to(raft::Index limit) {
+// Oldest first, each made durable: two that were lost together could leave a gap.
+std::optional<DiskPlan> Journal::drop_oldest(raft::Index limit) {
+  if (!can_drop_up_to(limit)) return std::nullopt;
   State& state = *state_;
-  DiskPlan result;
-  std::size_t count = 0;
-  for (; state.drops(count, limit); ++count) {
-    if (count == 0) result = state.plan(Lane::kBackground);
-    result.ops.emplace_back(RemoveFile{format::segment_name(state.segments[count].seq)});
-    result.ops.emplace_back(SyncDirectory{});
-  }
-  if (count == 0) return std::nullopt;
-  state.segments.erase(state.segments.begin(),
-                       state.segments.begin() + static_cast<std::ptrdiff_t>(count));
+  DiskPlan result = state.plan(Lane::kBackground);
+  result.ops.emplace_back(RemoveFile{format::segment_name(state.segments.front().seq)});
+  result.ops.emplace_back(SyncDirectory{});
+  state.segments.erase(state.segments.begin());
   state.index.drop_before(state.segments.front().seq);
   const auto& frames = state.index.frames();
   state.first_index = frames.empty() ? state.last_durable.next() : frames.front().first;

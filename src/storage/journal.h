@@ -59,10 +59,10 @@ class Journal {
 
   // A snapshot is durable: later segments say so.
   void snapshot_durable(const raft::SnapshotId& id);
-  // Removes whole segments at the beginning of the log that hold nothing behind limit (what was
-  // overwritten included), or are before a durable reset. From now on first_index() is what is
-  // left. nullopt: there is none.
-  std::optional<DiskPlan> drop_up_to(raft::Index limit);
+  // Removes the oldest segment if it holds nothing behind limit (what was overwritten included), or
+  // is before a durable reset. From now on first_index() is what is left. nullopt: it stays. One at
+  // a time: the next segment would wait behind many on the same lane, and writes for it.
+  std::optional<DiskPlan> drop_oldest(raft::Index limit);
   bool can_drop_up_to(raft::Index limit) const;  // Cheap.
 
   std::optional<DiskPlan> read(const raft::LogRead& wanted);  // nullopt: dropped.

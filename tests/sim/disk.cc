@@ -298,7 +298,8 @@ void SimDisk::get_stuck(Duration lasting) {
   stuck_until_ = schedule_.now() + lasting;
 }
 
-void SimDisk::be_kind() {
+void SimDisk::be_kind(Duration sync_max) {
+  options_.sync_max = std::clamp(sync_max, options_.sync_min, options_.sync_max);
   options_.stall_per_mille = 0;
   faults_.clear();
   slow_until_ = {};

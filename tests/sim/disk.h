@@ -109,8 +109,8 @@ class SimDisk final : public node::Disk {
   // Each operation takes up to so much longer, for a while.
   void slow_down(Duration extra, Duration lasting);
   void get_stuck(Duration lasting);  // Nothing gets done meanwhile.
-  void be_kind();
-  bool will_go_astray() const;  // A write, some day.
+  void be_kind(Duration sync_max);   // No more faults; a sync takes at most so long.
+  bool will_go_astray() const;       // A write, some day.
 
   DiskImage& image() { return image_; }
   Rng& rng() { return rng_; }
