@@ -71,18 +71,22 @@ inline constexpr std::size_t kTornFilesMax = 4;  // Kept aside; older ones go.
 // Of a snapshot file, one checksum; a restore takes no less at once. Files of others may have more.
 inline constexpr std::size_t kSnapshotChunkBytes = 64 * kKiB;
 inline constexpr std::size_t kSnapshotChunkBytesMax = 1 * kMiB;
-inline constexpr std::size_t kSnapshotPieceBytes = 1 * kMiB;   // Gathered for one write.
 inline constexpr std::size_t kReadAheadBlockBytes = 1 * kMiB;  // Of a whole file; one read,
 inline constexpr std::size_t kReadAheadBytes = 4 * kMiB;       //   and all that wait to be taken.
 inline constexpr std::size_t kMachineNameBytesMax = 64;
-inline constexpr std::size_t kSnapshotSliceBytes = 256 * kKiB;         // Written at once,
-inline constexpr std::chrono::milliseconds kSnapshotSliceInterval{2};  // and one each so often.
-inline constexpr std::size_t kBackupsMax = 4;                          // Streams at once: 429.
-inline constexpr std::size_t kSnapshotClientsMax = 64;  // Wait for one to be made: 429.
+// A frame's sync waits for whatever else is on its way to the disk: a slice of a snapshot is small,
+// and after it the disk is left alone for longer than it took.
+inline constexpr std::size_t kSnapshotSliceBytes = 128 * kKiB;         // Written and synced,
+inline constexpr std::chrono::milliseconds kSnapshotSliceInterval{2};  //   one each so often,
+inline constexpr int kSnapshotRestFactor = 3;                          //   a rest as so many,
+inline constexpr std::chrono::milliseconds kSnapshotRestMax{20};       //   but not longer.
+inline constexpr std::size_t kSnapshotSmallBytes = 64 * kMiB;  // Up to here as much log first.
+inline constexpr std::size_t kBackupsMax = 4;                  // Streams at once: 429.
+inline constexpr std::size_t kSnapshotClientsMax = 64;         // Wait for one to be made: 429.
 // Versions that are kept for a backup alone, because its client reads slowly: it is broken off.
 inline constexpr std::size_t kBackupHistoryBytesMax = 1024 * kMiB;
 inline constexpr std::size_t kRestoreSliceBytes = 128 * kKiB;  // Restored per loop iteration.
-inline constexpr std::size_t kSnapshotSyncBytes = 8 * kMiB;    // Dirty at most: then a sync.
+inline constexpr std::size_t kSnapshotSyncBytes = 256 * kKiB;  // Received: then a sync.
 inline constexpr std::size_t kLogKeepBytes = 64 * kMiB;  // Beyond [snapshot] bytes, for followers.
 // A heartbeat waits for at most one message of a transfer: at 10 Mbit/s this is 50 ms.
 inline constexpr std::size_t kSnapshotWireBytes = 64 * kKiB;  // In one message,

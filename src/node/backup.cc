@@ -8,7 +8,7 @@ namespace raftd::node {
 namespace {
 
 // Less than for a file: a SHA-256 is taken of each piece, too, and it is copied to a socket.
-constexpr std::size_t kSliceBytes = limits::kSnapshotSliceBytes / 4;
+constexpr std::size_t kSliceBytes = limits::kSnapshotSliceBytes / 2;
 
 }  // namespace
 

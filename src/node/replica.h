@@ -98,12 +98,14 @@ struct Outside {
 };
 
 // When a local snapshot is made: whichever comes first. Never before what was applied since the
-// last one is a quarter of its size, else a large state would be written all the time.
+// last one is as large as it, or small_bytes and a quarter of its size: else a state would be
+// written all the time.
 struct SnapshotOptions {
   std::uint64_t entries = 0;  // Applied since the last one; 0: none is made.
   std::uint64_t bytes = 0;    // Of these entries.
   Duration interval{};        // If anything was applied; 0: no limit by time.
   std::size_t keep = 2;       // Newest ones that stay.
+  std::uint64_t small_bytes = limits::kSnapshotSmallBytes;
 };
 
 // Why a node does not trust its state, and serves nobody until that is over.

@@ -19,10 +19,7 @@ void SnapshotWriting::begin(const storage::SnapshotCut& cut,
   file_.emplace(cut);
   writer_ = std::move(writer);
   name_ = storage::format::snapshot_name(cut.last_index.value, cut.last_term.value);
-  out_.clear();
   offset_ = file_->head_bytes();
-  unsynced_ = 0;
-  finishing_ = false;
   const storage::FileName unfinished = name_ + std::string(storage::format::kUnfinishedSuffix);
   storage::DiskPlan made = plan();
   made.ops.emplace_back(storage::RemoveFile{unfinished});
@@ -30,9 +27,8 @@ void SnapshotWriting::begin(const storage::SnapshotCut& cut,
   disk_.submit(std::move(made));
 }
 
-// While a piece is being written the next one is gathered, but no more than that.
 bool SnapshotWriting::wants_slice() const {
-  return active() && !finishing_ && writer_ && out_.size() < limits::kSnapshotPieceBytes;
+  return active() && writer_ && !running_;
 }
 
 Instant SnapshotWriting::next_slice() const {
@@ -41,41 +37,37 @@ Instant SnapshotWriting::next_slice() const {
 
 // At most one slice in a while: clients come first, on the loop and on the disk.
 void SnapshotWriting::pump(Instant now) {
-  if (!active() || finishing_) return;
-  if (wants_slice() && now >= slice_at_) {
-    slice_at_ = now + limits::kSnapshotSliceInterval;
-    Bytes body;
-    const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
-    file_->add(body, out_);
-    if (last && !writer_->intact()) {
-      damaged_ = true;
-      abort();
-      return;
-    }
-    if (last) {
-      file_->finish(out_);
-      writer_.reset();
-    }
+  if (!wants_slice() || now < slice_at_) return;
+  slice_at_ = now + limits::kSnapshotSliceInterval;
+  Bytes body;
+  Bytes out;
+  const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
+  file_->add(body, out);
+  if (last && !writer_->intact()) {
+    damaged_ = true;
+    abort();
+    return;
   }
-  if (!running_ && (!writer_ || out_.size() >= limits::kSnapshotPieceBytes)) submit_piece();
+  if (last) {
+    file_->finish(out);
+    writer_.reset();
+  }
+  submit(std::move(out));
 }
 
-void SnapshotWriting::submit_piece() {
+void SnapshotWriting::submit(Bytes out) {
   const storage::FileName unfinished = name_ + std::string(storage::format::kUnfinishedSuffix);
   storage::DiskPlan made = plan();
-  const std::uint64_t bytes = out_.size();
-  made.ops.emplace_back(storage::WriteFile{unfinished, offset_, share(std::exchange(out_, {}))});
+  const std::uint64_t bytes = out.size();
+  made.ops.emplace_back(storage::WriteFile{unfinished, offset_, share(std::move(out))});
   offset_ += bytes;
-  unsynced_ += bytes;
-  finishing_ = !writer_;
-  if (finishing_) {
+  if (writer_) {
+    made.ops.emplace_back(storage::SyncFile{unfinished});
+  } else {
     made.ops.emplace_back(storage::WriteFile{unfinished, 0, share(file_->head())});
     made.ops.emplace_back(storage::SyncFile{unfinished});
     made.ops.emplace_back(storage::RenameFile{unfinished, name_});
     made.ops.emplace_back(storage::SyncDirectory{});
-  } else if (unsynced_ >= limits::kSnapshotSyncBytes) {
-    made.ops.emplace_back(storage::SyncFile{unfinished});
-    unsynced_ = 0;
   }
   disk_.submit(std::move(made));
 }
@@ -92,6 +84,8 @@ std::optional<SnapshotWriting::Made> SnapshotWriting::on_done(Instant now,
   ASSERT(running_ == result.id);
   running_.reset();
   if (!active()) return std::nullopt;  // It was given up.
+  const Duration rest = result.took * limits::kSnapshotRestFactor;
+  slice_at_ = std::max(slice_at_, now + std::min<Duration>(rest, limits::kSnapshotRestMax));
   if (result.no_space) {
     log_.warn("snapshot: no space for %s; tried again in %lld s", name_.c_str(),
               static_cast<long long>(
@@ -100,7 +94,7 @@ std::optional<SnapshotWriting::Made> SnapshotWriting::on_done(Instant now,
     abort();
     return std::nullopt;
   }
-  if (!finishing_) return std::nullopt;
+  if (writer_) return std::nullopt;
   const raft::SnapshotMeta meta = file_->meta();
   abort();
   return Made{{name_, meta.id.last_index, meta.id.last_term, meta.id.file_bytes}, meta};

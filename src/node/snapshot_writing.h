@@ -1,10 +1,10 @@
 // Local snapshots: the state machine's state becomes a file, a slice every few milliseconds.
 //
-// The happy path is: begin() cuts the state; pump() takes a slice of it whenever one is due, while
-// the background lane writes the piece before; at the end header, sync, rename and directory sync
-// are one plan, and what it made is handed out by on_done(). Possible failure modes are: no space
-// (the file is gone, tried again after kRetryInterval), the state is replaced meanwhile (abort()),
-// a crash (recovery removes what has no final name).
+// The happy path is: begin() cuts the state; pump() takes a slice of it whenever one is due, which
+// the background lane writes and syncs before the next is taken; at the end header, sync, rename
+// and directory sync are one plan, and what it made is handed out by on_done(). Possible failure
+// modes are: no space (the file is gone, tried again after kRetryInterval), the state is replaced
+// meanwhile (abort()), a crash (recovery removes what has no final name).
 #pragma once
 
 #include "node/replica.h"
@@ -25,9 +25,9 @@ class SnapshotWriting {
   bool lacks_space(Instant now) const { return now < retry_at_; }
   // Precondition: may_begin().
   void begin(const storage::SnapshotCut& cut, std::unique_ptr<machine::SnapshotWriter> writer);
-  // Takes a slice of the state if one is due, and writes what has been gathered.
+  // Takes a slice of the state if one is due, and has it written.
   void pump(Instant now);
-  // When the next slice is due; never: a piece must be written first, or there is no more.
+  // When the next slice is due; never: the one before must be written first, or there is no more.
   Instant next_slice() const;
   void abort();
   // True once: the state turned out not to be what had been applied; the snapshot was given up.
@@ -45,19 +45,16 @@ class SnapshotWriting {
   static constexpr Duration kRetryInterval = std::chrono::seconds(10);
   storage::DiskPlan plan();
   bool wants_slice() const;
-  void submit_piece();
+  void submit(Bytes out);
 
   Disk& disk_;
   Log& log_;
   std::optional<storage::SnapshotFileWriter> file_;
   std::unique_ptr<machine::SnapshotWriter> writer_;  // Null: all of it has been taken.
   storage::FileName name_;
-  Bytes out_;  // To be written at offset_.
-  std::uint64_t offset_ = 0;
-  std::uint64_t unsynced_ = 0;
+  std::uint64_t offset_ = 0;  // Where the next piece goes.
   std::uint64_t plans_ = 0;
   std::optional<storage::PlanId> running_;
-  bool finishing_ = false;  // The plan that runs is the last one.
   bool damaged_ = false;
   Instant retry_at_{};
   Instant slice_at_{};

@@ -108,7 +108,9 @@ bool Replica::State::snapshot_due(Instant now) const {
   const bool late =
       snapshot_options.interval > Duration{} && now - snapshot_at >= snapshot_options.interval;
   if (!many && !much && !late) return false;
-  return late || kept.empty() || bytes_since >= kept.back().bytes / 4;
+  if (late || kept.empty()) return true;
+  const std::uint64_t bytes = kept.back().bytes;
+  return bytes_since >= std::max(bytes / 4, std::min(bytes, snapshot_options.small_bytes));
 }
 
 // Precondition: no entry is applied in part.

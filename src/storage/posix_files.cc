@@ -116,9 +116,10 @@ FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
   return *this;
 }
 
-PosixFiles::PosixFiles(std::string directory, bool sync)
+PosixFiles::PosixFiles(std::string directory, bool sync, Pace pace)
     : directory_(std::move(directory)),
       sync_(sync),
+      pace_(std::move(pace)),
       directory_fd_(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (!directory_fd_) fail(kOpenDirectory, "open", directory_, errno);
 }
@@ -167,8 +168,11 @@ PosixFiles::Outcome PosixFiles::create(const CreateFile& op, bool may_lack_space
   if (!fd) fail(kCreate, "create", op.name, errno);
   if (::fchmod(fd.get(), kFileMode) != 0) fail(kCreate, "chmod", op.name, errno);
   const Bytes zeros(std::min<std::uint64_t>(kPieceBytes, op.bytes));
-  for (std::uint64_t at = 0; at < op.bytes; at += zeros.size()) {
-    const std::size_t bytes = std::min<std::uint64_t>(zeros.size(), op.bytes - at);
+  std::size_t bytes = 0;
+  for (std::uint64_t at = 0; at < op.bytes; at += bytes) {
+    const std::size_t wanted = pace_ ? pace_() : zeros.size();
+    ASSERT(wanted > 0);
+    bytes = std::min<std::uint64_t>({wanted, zeros.size(), op.bytes - at});
     const int written = write_fully(fd.get(), ByteView(zeros).first(bytes), at);
     if (may_lack_space && no_space(written)) return give_up(op.name);
     if (written != 0) fail(kWriteZeros, "write zeros", op.name, written);

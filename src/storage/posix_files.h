@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,8 +45,12 @@ class FileDescriptor {
 // reads open: a frame is one pwrite and one fdatasync.
 class PosixFiles {
  public:
+  // Asked before each piece of a file that is filled with zeros: how many bytes it may have, at
+  // least one. May block for a moment.
+  using Pace = std::function<std::size_t()>;
+
   // sync false: nothing is synced ([log] sync = "none"); only for tests.
-  PosixFiles(std::string directory, bool sync);
+  PosixFiles(std::string directory, bool sync, Pace pace = {});
 
   DiskResult run(const DiskPlan& plan);  // took is the caller's to fill in.
   // Moves files into a directory inside this one, which is made if it is not there; durable.
@@ -75,6 +80,7 @@ class PosixFiles {
 
   std::string directory_;
   bool sync_;
+  Pace pace_;  // Empty: large pieces, one after the other.
   FileDescriptor directory_fd_;
   std::vector<OpenFile> files_;  // Most recently used last; few.
 };

@@ -1,5 +1,6 @@
 #include "uv/disk_worker.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -8,15 +9,26 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "storage/posix_files.h"
 
 namespace raftd::uv {
 
+// Beside a journal that is used, zeros are written in small pieces with a rest after each: a
+// frame's sync waits for what is on its way to the disk. A journal that waits for the file that is
+// being filled stands still, and then there is no reason to rest.
+constexpr std::size_t kZerosBesideJournal = 64 * limits::kKiB;
+constexpr std::size_t kZerosAlone = 1 * limits::kMiB;
+constexpr std::chrono::microseconds kRestBesideJournal{500};
+
 // One plan at a time, in order. The mutex guards the two queues and nothing else.
 class DiskWorker::LaneThread {
  public:
-  LaneThread(const std::string& data_dir, bool sync, uv_async_t* wake)
-      : files_(data_dir, sync), wake_(wake), thread_([this] { work(); }) {}
+  // journal: the lane that this one makes way for; null: none.
+  LaneThread(const std::string& data_dir, bool sync, uv_async_t* wake, const LaneThread* journal)
+      : files_(data_dir, sync, [this, journal] { return pace(journal); }),
+        wake_(wake),
+        thread_([this] { work(); }) {}
 
   ~LaneThread() {
     {
@@ -43,6 +55,13 @@ class DiskWorker::LaneThread {
   }
 
  private:
+  std::size_t pace(const LaneThread* journal) {
+    const std::uint64_t begun = journal ? journal->begun_.load(std::memory_order_relaxed) : 0;
+    if (std::exchange(journal_begun_, begun) == begun) return kZerosAlone;
+    std::this_thread::sleep_for(kRestBesideJournal);
+    return kZerosBesideJournal;
+  }
+
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -51,6 +70,7 @@ class DiskWorker::LaneThread {
       storage::DiskPlan plan = std::move(waiting_.front());
       waiting_.pop_front();
       lock.unlock();
+      begun_.fetch_add(1, std::memory_order_relaxed);
       const auto begun = std::chrono::steady_clock::now();
       storage::DiskResult result = files_.run(plan);
       result.took = std::chrono::steady_clock::now() - begun;
@@ -67,7 +87,9 @@ class DiskWorker::LaneThread {
   std::deque<storage::DiskPlan> waiting_;  // Bounded by the replica: one frame,
   std::vector<storage::DiskResult> done_;  // kBackgroundPlansMax, kReadPlansMax.
   bool ending_ = false;
-  std::thread thread_;  // Last: it uses the members above.
+  std::atomic<std::uint64_t> begun_{0};  // Plans.
+  std::uint64_t journal_begun_ = 0;      // When a piece was written last.
+  std::thread thread_;                   // Last: it uses the members above.
 };
 
 DiskWorker::DiskWorker(Loop& loop, const std::string& data_dir, bool sync, Done done)
@@ -76,13 +98,16 @@ DiskWorker::DiskWorker(Loop& loop, const std::string& data_dir, bool sync, Done 
           if (auto* owner = owner_of<DiskWorker>(woken)) owner->collect();
         });
       }) {
-  for (auto& lane : lanes_)
-    lane = std::make_unique<LaneThread>(data_dir, sync, wake_.get());
+  const LaneThread* journal = nullptr;
+  for (auto& lane : lanes_) {
+    lane = std::make_unique<LaneThread>(data_dir, sync, wake_.get(), journal);
+    if (!journal) journal = lane.get();
+  }
 }
 
 DiskWorker::~DiskWorker() {
-  for (auto& lane : lanes_)
-    lane.reset();
+  for (auto lane = lanes_.rbegin(); lane != lanes_.rend(); ++lane)
+    lane->reset();
 }
 
 void DiskWorker::submit(storage::DiskPlan plan) {

@@ -157,7 +157,8 @@ void Cluster::start(std::size_t node) {
       std::move(recovered), n.rng.next(), local(n), node::Outside{n, n.disk, n, *n.machine, n.log},
       node::SnapshotOptions{.entries = options_.snapshot_entries,
                             .bytes = options_.snapshot_bytes,
-                            .keep = options_.snapshots_kept});
+                            .keep = options_.snapshots_kept,
+                            .small_bytes = 4 * limits::kKiB});
   trace(node, 3, n.life);
   check(node);
   network_.started(node);

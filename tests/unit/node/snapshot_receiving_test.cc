@@ -156,7 +156,7 @@ TEST_CASE("pieces become a file that is verified, restored and named") {
 
 TEST_CASE("no turn of the loop restores much more than a slice, whatever the state's size") {
   Receiver r;
-  const std::string state(5 * limits::kSnapshotPieceBytes / 2, 'x');
+  const std::string state(20 * limits::kRestoreSliceBytes, 'x');
   const Made made = snapshot_at(9, state, limits::kSnapshotChunkBytes);
   r.chunk(made.meta, made.file, 0, made.file.size());
   while (!r.disk.waiting.empty()) {

@@ -1,4 +1,4 @@
-// How a snapshot is made beside everything else: a slice at a time, a piece at a time.
+// How a snapshot is made beside everything else: a slice at a time, with rests.
 #include "node/snapshot_writing.h"
 
 #include <doctest/doctest.h>
@@ -43,9 +43,10 @@ struct Fixture {
     cut.machine_name = "slices/1";
     writing.begin(cut, std::make_unique<Slices>(slices, taken));
   }
-  std::optional<SnapshotWriting::Made> disk_done(Instant now) {
+  std::optional<SnapshotWriting::Made> disk_done(Instant now, Duration took = {}) {
     REQUIRE(disk.waiting.size() == 1);
     storage::DiskResult result;
+    result.took = took;
     result.id = disk.waiting[0].id;
     disk.waiting.clear();
     return writing.on_done(now, result);
@@ -58,8 +59,10 @@ TEST_CASE("a slice of the state is taken every so often, however often the loop 
   Fixture f;
   f.begin(20);
   Instant now{milliseconds(100)};
+  f.disk_done(now);  // The file is there.
   f.writing.pump(now);
   CHECK(f.taken == 1);
+  f.disk_done(now);
   for (int turn = 0; turn < 10; ++turn)
     f.writing.pump(now + limits::kSnapshotSliceInterval / 2);
   CHECK(f.taken == 1);
@@ -68,18 +71,37 @@ TEST_CASE("a slice of the state is taken every so often, however often the loop 
   CHECK(f.taken == 2);
 }
 
-TEST_CASE("no more is gathered than a piece while the one before is being written") {
+TEST_CASE("no slice is taken while the one before is being written, and each is synced") {
   Fixture f;
   f.begin(20);
   Instant now{milliseconds(100)};
-  constexpr int kSlicesInAPiece = limits::kSnapshotPieceBytes / limits::kSnapshotSliceBytes;
+  f.disk_done(now);
   for (int i = 0; i < 100; ++i, now = now + limits::kSnapshotSliceInterval)
     f.writing.pump(now);
-  CHECK(f.taken == kSlicesInAPiece);
+  CHECK(f.taken == 1);
   CHECK(f.writing.next_slice() == Instant::never());
+  REQUIRE(f.disk.waiting.size() == 1);
+  CHECK(std::holds_alternative<storage::SyncFile>(f.disk.waiting[0].ops.back()));
   CHECK_FALSE(f.disk_done(now));
   f.writing.pump(now);
-  CHECK(f.writing.next_slice() != Instant::never());
+  CHECK(f.taken == 2);
+}
+
+TEST_CASE("a slow disk has rests between two slices, and they have a bound") {
+  Fixture f;
+  f.begin(20);
+  Instant now{milliseconds(100)};
+  f.disk_done(now);
+  f.writing.pump(now);
+  now = now + milliseconds(3);
+  f.disk_done(now, milliseconds(3));
+  CHECK(f.writing.next_slice() == now + limits::kSnapshotRestFactor * milliseconds(3));
+  now = f.writing.next_slice();
+  f.writing.pump(now);
+  CHECK(f.taken == 2);
+  now = now + milliseconds(900);
+  f.disk_done(now, milliseconds(900));
+  CHECK(f.writing.next_slice() == now + limits::kSnapshotRestMax);
 }
 
 TEST_CASE("the last slice makes the file, and then there is nothing to wake up for") {
