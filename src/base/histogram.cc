@@ -9,34 +9,40 @@
 namespace raftd {
 namespace {
 
-// Four buckets between a power of two and the next: the two bits after the leading one.
+// Between a power of two and the next: the bits after the leading one.
+template <unsigned StepBits>
 std::size_t bucket_of(Duration duration) {
+  constexpr std::size_t steps = LogHistogram<StepBits>::kSteps;
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  if (us < 4) return us <= 0 ? 0 : static_cast<std::size_t>(us);
+  if (us < static_cast<std::int64_t>(steps)) return us <= 0 ? 0 : static_cast<std::size_t>(us);
   const auto value = static_cast<std::uint64_t>(us);
   const auto power = static_cast<std::size_t>(std::bit_width(value)) - 1;
-  const std::size_t step = (value >> (power - 2)) & 3;
-  return std::min((power - 1) * 4 + step, Histogram::kBuckets - 1);
+  const std::size_t step = (value >> (power - StepBits)) & (steps - 1);
+  return std::min((power - StepBits + 1) * steps + step, LogHistogram<StepBits>::kBuckets - 1);
 }
 
 // The largest duration that falls in this bucket, in microseconds.
+template <unsigned StepBits>
 std::uint64_t bucket_max_us(std::size_t bucket) {
-  if (bucket < 4) return bucket;
-  const std::size_t power = bucket / 4 + 1;
-  const std::uint64_t step = bucket % 4;
-  return ((4 + step + 1) << (power - 2)) - 1;
+  constexpr std::size_t steps = LogHistogram<StepBits>::kSteps;
+  if (bucket < steps) return bucket;
+  const std::size_t shift = bucket / steps - 1;
+  const std::uint64_t step = bucket % steps;
+  return ((steps + step + 1) << shift) - 1;
 }
 
 }  // namespace
 
-void Histogram::add(Duration duration) {
-  ++buckets_[bucket_of(duration)];
+template <unsigned StepBits>
+void LogHistogram<StepBits>::add(Duration duration) {
+  ++buckets_[bucket_of<StepBits>(duration)];
   ++count_;
   sum_ += duration;
   max_ = std::max(max_, duration);
 }
 
-Duration Histogram::quantile(double q) const {
+template <unsigned StepBits>
+Duration LogHistogram<StepBits>::quantile(double q) const {
   ASSERT(q >= 0);
   ASSERT(q <= 1);
   if (count_ == 0) return {};
@@ -45,27 +51,32 @@ Duration Histogram::quantile(double q) const {
   for (std::size_t i = 0; i < kBuckets; ++i) {
     seen += buckets_[i];
     if (seen >= rank && seen > 0) {
-      return std::min(max_, Duration(std::chrono::microseconds(bucket_max_us(i) + 1)));
+      return std::min(max_, Duration(std::chrono::microseconds(bucket_max_us<StepBits>(i) + 1)));
     }
   }
   return max_;
 }
 
-std::uint64_t Histogram::count_at_most(Duration duration) const {
-  const std::size_t last = bucket_of(duration);
+template <unsigned StepBits>
+std::uint64_t LogHistogram<StepBits>::count_at_most(Duration duration) const {
+  const std::size_t last = bucket_of<StepBits>(duration);
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i <= last; ++i)
     seen += buckets_[i];
   return seen;
 }
 
-void Histogram::merge(const Histogram& other) {
+template <unsigned StepBits>
+void LogHistogram<StepBits>::merge(const LogHistogram& other) {
   for (std::size_t i = 0; i < kBuckets; ++i)
     buckets_[i] += other.buckets_[i];
   count_ += other.count_;
   sum_ += other.sum_;
   max_ = std::max(max_, other.max_);
 }
+
+template class LogHistogram<2>;
+template class LogHistogram<6>;
 
 void RecentHistogram::turn(Instant now) {
   if (now - current_since_ < kWindow) return;

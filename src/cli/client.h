@@ -59,6 +59,8 @@ class Client {
   Client(Options options, Transport& transport);  // transport outlives it.
 
   const std::vector<Endpoint>& endpoints() const { return options_.endpoints; }
+  const std::string& token() const { return options_.token; }
+  Duration timeout() const { return options_.timeout; }
 
   // An answer that says something: 2xx, 4xx, 507, 500 of a read. Errors (exit status 2) say that
   // nobody could be asked, or that the outcome of a write is unknown.

@@ -33,6 +33,7 @@ struct AskWays {
 int key_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int transaction_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int watch_command(const Arguments& arguments, const AskWays& ways, const Output& output);
+int bench_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int lease_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int lock_command(const Arguments& arguments, const AskWays& ways, const Output& output);
 int elect_command(const Arguments& arguments, const AskWays& ways, const Output& output);

@@ -46,6 +46,7 @@ enum class CommandId : std::uint8_t {
   kJoin,
   kExport,
   kImport,
+  kBench,
   kVersion,
 };
 
