@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a large state costs: snapshots, transfers, restarts, and a long run against computed bounds.  Uses bench.py beside it.
+"""What a large state costs: snapshots, transfers, restarts, and a long run against computed bounds.
 
   state.py stalls   [--nkeys 1000000 --vsize 1024 --secs 120]   writes/s and loop stalls with and without a snapshot being made
   state.py away     [--nkeys ... --secs ...]                    the same while a follower that was away too long gets a snapshot
@@ -20,7 +20,8 @@ import sys
 import threading
 import time
 
-import bench
+import cluster
+from load import fill, wrk
 
 MIB = 1 << 20
 RAFTD = "raftd"
@@ -30,14 +31,14 @@ SAMPLE_S = 0.25
 def metrics(port):
     """Name, or name{labels}, to number; None while the node does not answer."""
     try:
-        text = bench.http_req(port, {"path": "/metrics"}, 5.0)[1].decode()
-    except (OSError, bench.http.client.HTTPException):
+        text = cluster.http_req(port, {"path": "/metrics"}, 5.0)[1].decode()
+    except (OSError, cluster.http.client.HTTPException):
         return None
     return {name: float(value) for name, value in re.findall(r"^([a-z_]+(?:\{[^}]*\})?) (\S+)$", text, re.M)}
 
 
 def status(port):
-    return json.loads(bench.http_req(port, {"path": "/status"}, 5.0)[1])
+    return json.loads(cluster.http_req(port, {"path": "/status"}, 5.0)[1])
 
 
 LAG = "raftd_loop_lag_seconds"
@@ -107,12 +108,12 @@ class Period:
 HEADER = ("| | s | writes/s | loop iterations | p50 ms | p99 ms | p99.9 ms | above 10 ms | worst ms | mean fsync ms |\n" + "|---" * 10 + "|")
 
 
-class Nodes(bench.Cluster):
+class Nodes(cluster.Cluster):
     """A cluster of raftd, and what its directories say."""
 
     def __init__(self, n, base, extra=""):
-        super().__init__(RAFTD, n, base, 21000)
-        self.t = dict(self.t, text=self.t["text"].replace('level = "warn"', 'level = "info"') + extra)
+        super().__init__(RAFTD, n, base, extra)
+        self.t["text"] = self.t["text"].replace('level = "warn"', 'level = "info"')
 
     def data(self, i):
         return f"{self.dir}/n{i}/data"
@@ -149,27 +150,27 @@ class Load(threading.Thread):
         self.result = None
 
     def run(self):
-        self.result = bench.wrk(*self.args)
+        self.result = wrk(*self.args)
 
 
 def watch(cl, i, load, kind_of):
     """Samples node i while the load runs. kind_of() says what goes on; a sample during which that changes is left out."""
     periods, before, kind, at = collections.defaultdict(Period), None, None, 0.0
-    busy = bench.cpu_total()[0], time.time()
+    busy = cluster.cpu_total()[0], time.time()
     while load.is_alive():
         now_kind, now, m = kind_of(), time.perf_counter(), metrics(cl.http[i])
         if m and before and now_kind == kind:
             periods[kind].add(now - at, before, m)
         before, kind, at = m, now_kind, now
         time.sleep(SAMPLE_S)
-    print(f"# busy cores meanwhile: {(bench.cpu_total()[0] - busy[0]) / (time.time() - busy[1]):.2f} of {bench.NCPU}", flush=True)
+    print(f"# busy cores meanwhile: {(cluster.cpu_total()[0] - busy[0]) / (time.time() - busy[1]):.2f} of {cluster.NCPU}", flush=True)
     return periods
 
 
 def filled(a, extra=""):
     cl = Nodes(a.nodes, a.dir, extra)
     cl.start()
-    bench.fill(cl, a.nkeys, a.vsize, max_s=1800)
+    fill(cl, a.nkeys, a.vsize, max_s=1800)
     return cl
 
 
@@ -206,7 +207,7 @@ def send_away(cl, i, a):
     while status(cl.http[leader])["first_index"] <= last + 1:
         if time.time() - t0 > 900:
             raise SystemExit("the log is not dropped")
-        bench.wrk(f"http://127.0.0.1:{cl.http[leader]}", cl.t["ops"]["put"], a.conns, 5, a.nkeys, a.vsize)
+        wrk(f"http://127.0.0.1:{cl.http[leader]}", cl.t["ops"]["put"], a.conns, 5, a.nkeys, a.vsize)
     print(f"# node {i + 1} was away for {time.time() - t0:.0f} s of load, until entry {last + 1} was dropped", flush=True)
 
 
@@ -237,7 +238,7 @@ class CatchUp(threading.Thread):
                 s = status(cl.http[i])
                 if "first byte" in self.times and s["applied_index"] >= goal:
                     self.times["full state"] = now
-            except (OSError, ValueError, bench.http.client.HTTPException):
+            except (OSError, ValueError, cluster.http.client.HTTPException):
                 pass
             time.sleep(0.02)
 
@@ -296,22 +297,22 @@ def forget_pages(directory):
 def cmd_restart(a):
     names, clusters, times = a.targets.split(","), [], collections.defaultdict(list)
     try:
-        for k, name in enumerate(names):
-            cl = bench.Cluster(name, a.nodes, a.dir, 21000 + 100 * k)
+        for name in names:
+            cl = cluster.Cluster(name, a.nodes, a.dir)
             clusters.append(cl)
             cl.start()
-            bench.fill(cl, a.nkeys, a.vsize, max_s=1800)
+            fill(cl, a.nkeys, a.vsize, max_s=1800)
             time.sleep(2)
             cl.stop(signal.SIGKILL)
         for rep in range(a.reps):
             for cl in clusters if rep % 2 == 0 else clusters[::-1]:
                 forget_pages(cl.dir)
-                gate, t0 = bench.idle_gate(), time.perf_counter()
+                gate, t0 = cluster.idle_gate(), time.perf_counter()
                 for i in range(cl.n):
                     cl.start_one(i)
                 ready = cl.wait_write(t0, 300)
-                rss = [bench.rss_kib(p)["VmRSS"] // 1024 for p in cl.pids()]
-                busy = bench.proc_cpu(cl.pids()[0])
+                rss = [cluster.rss_kib(p)["VmRSS"] // 1024 for p in cl.pids()]
+                busy = cluster.proc_cpu(cl.pids()[0])
                 times[cl.name].append(ready)
                 print(f"# {cl.name}: {ready:.2f} s to the first write, {sum(busy):.2f} s of CPU in the first node, RSS {rss} MiB, "
                       f"{gate} cores busy before", flush=True)
@@ -374,7 +375,7 @@ def cmd_steady(a):
                 time.sleep(0.2)
             s = status(cl.http[leader])
             disk_bound, memory_bound = bounds(config, s)
-            rss = [bench.rss_kib(p) for p in cl.pids()]
+            rss = [cluster.rss_kib(p) for p in cl.pids()]
             disk = sum(peak.values())
             worst["disk"] = max(worst["disk"], disk / disk_bound)
             worst["memory"] = max(worst["memory"], max(r["VmHWM"] for r in rss) * 1024 / memory_bound)

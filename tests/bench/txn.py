@@ -8,11 +8,11 @@ Ratios are raftd's to the first target's; of the cell bulk, requests per second 
 import argparse
 import base64
 import json
-import os
 import signal
 import sys
 
 import bench
+from cluster import TARGETS
 
 PUTS = 100
 
@@ -35,6 +35,12 @@ def raftd(puts, guards=()):
         "then": [{"put": k + "{k}", "value": "{v}"} for k in puts]})}
 
 
+def add_operations():
+    for name, make in (("etcd", etcd), ("raftd", raftd)):
+        TARGETS[name]["ops"]["txn"] = make(["one", "two"], ["one"])
+        TARGETS[name]["ops"]["bulk"] = make([f"{i:03d}" for i in range(PUTS)])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("targets", nargs="?", default="etcd,raftd")
@@ -45,16 +51,13 @@ def main():
     p.add_argument("--retries", type=int, default=1)
     p.add_argument("--vsize", type=int, default=100)
     p.add_argument("--json")
-    p.add_argument("--dir", default=os.path.join(os.environ.get("TMPDIR", "/tmp"), "raftd-bench"))
+    p.add_argument("--dir")
     a = p.parse_args()
-    os.makedirs(a.dir, exist_ok=True)
-    for name, make in (("etcd", etcd), ("raftd", raftd)):
-        bench.TARGETS[name]["ops"]["txn"] = make(["one", "two"], ["one"])
-        bench.TARGETS[name]["ops"]["bulk"] = make([f"{i:03d}" for i in range(PUTS)])
+    add_operations()
     # The generator holds every request that it will send: of the large ones there are few.
-    for cell, a.keys in ((f"txn@{a.conns}", 10000), (f"bulk@{max(1, a.conns // 4)}", 200)):
-        a.cells = cell
-        bench.cmd_ratio(a)
+    with bench.work_dir(a.dir) as a.dir:
+        for a.cells, a.keys in ((f"txn@{a.conns}", 10000), (f"bulk@{max(1, a.conns // 4)}", 200)):
+            bench.cmd_ratio(a)
 
 
 if __name__ == "__main__":
