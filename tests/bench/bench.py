@@ -59,6 +59,6 @@ if __name__ == "__main__":
     p.add_argument("cmd", choices=["weather", "ratio", "memory", "startup", "failover", "recover", "url", "report"]); p.add_argument("targets", nargs="?", default="")
     p.add_argument("--cells", default="put@1,put@16,put@64,put@256,get@1,get@64"); p.add_argument("--reps", type=int, default=3); p.add_argument("--secs", type=int, default=4); p.add_argument("--nodes", type=int, default=3)
     p.add_argument("--dir", default=None); p.add_argument("--keys", type=int, default=10000); p.add_argument("--vsize", type=int, default=100); p.add_argument("--nkeys", type=int, default=100000); p.add_argument("--json")
-    p.add_argument("--retries", type=int, default=1, help="repeats of a cell that other processes spoilt"); p.add_argument("--conns", type=int, default=64); p.add_argument("--method", default="PUT"); p.add_argument("--path", default="/kv/{k}"); p.add_argument("--body", default="{v}"); p.add_argument("--headers", default="")
+    p.add_argument("--retries", type=int, default=1, help="repeats of a cell that other processes spoilt"); p.add_argument("--gate-s", type=float, default=4, help="how long to wait at most for others to be quiet"); p.add_argument("--conns", type=int, default=64); p.add_argument("--method", default="PUT"); p.add_argument("--path", default="/kv/{k}"); p.add_argument("--body", default="{v}"); p.add_argument("--headers", default="")
     a = p.parse_args()
     with work_dir(a.dir) as a.dir: globals()["cmd_" + a.cmd](a)

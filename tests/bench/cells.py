@@ -62,7 +62,7 @@ class Lanes:
                 w = fsync_probe(a.dir)
                 for n in lanes if rep % 2 == 0 else lanes[::-1]:            # ABBA against drift
                     for attempt in range(1 + a.retries):
-                        r = measure(self.of(n), n, TARGETS[n]["ops"][opn], int(conns), a.secs, a.keys, vsize)
+                        r = measure(self.of(n), n, TARGETS[n]["ops"][opn], int(conns), a.secs, a.keys, vsize, a.gate_s)
                         if r["foreign_cores"] < FOREIGN: break
                     r.update(cell=cell, rep=rep, fsync_p50_us=w["p50_us"], fsync_p99_us=w["p99_us"]); data.setdefault((cell, n), []).append(r)
                     if log: log.write(json.dumps(r) + "\n"); log.flush()

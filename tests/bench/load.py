@@ -48,10 +48,10 @@ def raftd_bench(port, *arguments, secs=5):
     said = json.loads(out)
     return {r["kind"]: r for r in said["results"]}, said
 
-def measure(cl, name, op, conns, secs, keys, vsize):
+def measure(cl, name, op, conns, secs, keys, vsize, gate_s=4):
     """One cell: gate, load, what the servers took, and the foreign CPU that spoils it."""
     port = cl.http[cl.follower() if op.get("node") == "follower" else cl.leader()]
-    gate = idle_gate()
+    gate = idle_gate(wait=gate_s)
     # The generator alone decides its children's CPU time: RUSAGE_CHILDREN.
     r0 = resource.getrusage(resource.RUSAGE_CHILDREN); c0 = cl.cpu(); f0 = cl.fsyncs(cl.leader()); b0, s0 = cpu_total(); t0 = time.time()
     r = wrk(f"http://127.0.0.1:{port}", op, conns, secs, keys, vsize)

@@ -49,6 +49,7 @@ def main():
     p.add_argument("--secs", type=int, default=4)
     p.add_argument("--nodes", type=int, default=3)
     p.add_argument("--retries", type=int, default=1)
+    p.add_argument("--gate-s", type=float, default=4)
     p.add_argument("--vsize", type=int, default=100)
     p.add_argument("--json")
     p.add_argument("--dir")

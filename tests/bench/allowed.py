@@ -1,0 +1,72 @@
+"""How many values a second disk and loopback allow, when nothing else is done with them."""
+import multiprocessing
+import os
+import socket
+import time
+
+MIB = 1 << 20
+
+
+def write_and_sync(path, secs, out):
+    fd, block, written, end = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), b"x" * MIB, 0, time.monotonic() + secs
+    while time.monotonic() < end and written < 2048 * MIB:
+        written += os.write(fd, block)
+        os.fdatasync(fd)
+    os.close(fd)
+    os.unlink(path)
+    out.put(written / secs)
+
+
+def serve(listener, size):
+    peer, _ = listener.accept()
+    value = b"x" * size
+    while peer.recv(1):
+        peer.sendall(value)
+
+
+def disk_bytes_per_s(base, nodes=3, secs=2):
+    """Of each of so many that write and sync at once, one mebibyte at a time; the slowest."""
+    out = multiprocessing.Queue()
+    writers = [multiprocessing.Process(target=write_and_sync, args=(f"{base}/allowed{i}", secs, out)) for i in range(nodes)]
+    for w in writers:
+        w.start()
+    found = [out.get(timeout=secs + 30) for _ in writers]
+    for w in writers:
+        w.join(10)
+    return min(found)
+
+
+def loopback_values_per_s(size, secs=2):
+    """Answers of this size to one byte each, two connections at once, one for each processor of each side."""
+    out = multiprocessing.Queue()
+
+    def ask(port):
+        count, end = 0, time.monotonic() + secs
+        with socket.create_connection(("127.0.0.1", port)) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            buffer = bytearray(size)
+            while time.monotonic() < end:
+                s.sendall(b"?")
+                left = size
+                while left:
+                    left -= s.recv_into(buffer, left)
+                count += 1
+        out.put(count / secs)
+
+    processes = []
+    for _ in range(2):
+        listener = socket.create_server(("127.0.0.1", 0))
+        processes += [multiprocessing.Process(target=serve, args=(listener, size)),
+                      multiprocessing.Process(target=ask, args=(listener.getsockname()[1],))]
+    for p in processes:
+        p.start()
+    total = sum(out.get(timeout=secs + 30) for _ in range(2))
+    for p in processes:
+        p.join(10)
+    return total
+
+
+def allowed(base, size=65536):
+    """Puts and gets a second. A put goes over loopback three times, from the client and to two followers."""
+    disk, loopback = disk_bytes_per_s(base) / size, loopback_values_per_s(size)
+    return {"disk_per_s": round(disk), "loopback_per_s": round(loopback), "put": min(disk, loopback / 3), "get": loopback}
