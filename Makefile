@@ -35,7 +35,7 @@ need = @command -v dpkg-query >/dev/null || exit 0; \
 CONFIGURE := cmake -S . -G Ninja
 NINJA := ninja -j$(JOBS)
 
-.PHONY: all deps run test check clean bench install soak
+.PHONY: all deps run test check clean bench bench-short install soak
 .PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-sim sim-build check-mutants
 
 all: deps
@@ -148,8 +148,11 @@ clean:
 
 bench: all
 	$(call need,$(BENCH_PACKAGES))
-	RAFTD=$(BUILD)/raftd $(PYTHON) tests/bench/bench.py ratio etcd,raftd \
-	  --cells put@1,put@16,put@64,put@256,get@1,get@16,get@64,get@256
+	RAFTD=$(BUILD)/raftd $(PYTHON) -B tests/bench/table.py
+
+bench-short: all
+	$(call need,$(BENCH_PACKAGES))
+	RAFTD=$(BUILD)/raftd $(PYTHON) -B tests/bench/table.py --short
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 SHARE := $(DESTDIR)$(PREFIX)/share

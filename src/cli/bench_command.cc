@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 
+#include "base/rng.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -145,7 +146,7 @@ Result<Tally> run_load(const LoadPlan& plan, LoadLoop::Options options) {
     TRY(const bool filled, fill(loop, plan));
     if (!filled) return tally;
   }
-  RequestMaker maker(plan);
+  RequestMaker maker(plan, os_entropy());
   Pace pace(LoadLoop::now(), std::chrono::seconds(plan.seconds), plan.rate);
   loop.run(maker, pace, tally);
   return tally;

@@ -32,7 +32,7 @@ std::string query(const LoadPlan& plan, char separator) {
 
 }  // namespace
 
-RequestMaker::RequestMaker(const LoadPlan& plan) : plan_(plan) {
+RequestMaker::RequestMaker(const LoadPlan& plan, std::uint64_t seed) : plan_(plan), rng_(seed) {
   ASSERT(plan_.keys > 0);
   ASSERT(plan_.keys <= kLoadKeysMax);
   Template& get = template_of(LoadKind::kGet);
@@ -50,7 +50,7 @@ RequestMaker::RequestMaker(const LoadPlan& plan) : plan_(plan) {
 RequestMaker RequestMaker::filling(const LoadPlan& plan) {
   LoadPlan puts = plan;
   puts.workload = Workload::kPut;
-  RequestMaker maker(puts);
+  RequestMaker maker(puts, 0);
   maker.next_key_ = 0;
   return maker;
 }

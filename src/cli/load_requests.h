@@ -46,7 +46,8 @@ struct LoadRequest {
 
 class RequestMaker {
  public:
-  explicit RequestMaker(const LoadPlan& plan);
+  // seed: of the chance that chooses keys.
+  RequestMaker(const LoadPlan& plan, std::uint64_t seed);
   // Puts every key once, in order.
   static RequestMaker filling(const LoadPlan& plan);
 
@@ -76,7 +77,7 @@ class RequestMaker {
 
   LoadPlan plan_;
   std::array<Template, kLoadKinds> templates_;  // Those that the workload needs.
-  Rng rng_{1};
+  Rng rng_;
   std::optional<std::uint64_t> next_key_;  // Set: in order.
 };
 

@@ -5,7 +5,8 @@
 
 The generator is `raftd bench put`. Memory and disk of each node are sampled twice a second; a line every --every seconds shows
 their peaks. The history is short, so that the state has its size soon. Ends with 1 when a peak is above what the configuration
-allows (see state.py), or, after a quarter of the overwrites, above what that quarter needed by more than --growth per cent."""
+allows (see state.py), or, after a quarter of the overwrites and a million of them, above what was needed until then by more than
+--growth per cent and, on the disk, a segment of the log."""
 import argparse
 import json
 import os
@@ -18,6 +19,7 @@ from bench import work_dir
 from cluster import rss_kib
 from state import MIB, Nodes, bounds, effective, metrics, status
 
+WARM_OVERWRITES = 1_000_000  # Of several snapshots on each node.
 HISTORY = '[history]\nage = "10s"\nbytes = "8MiB"\n'
 
 
@@ -65,10 +67,10 @@ def churn(cl, a):
         most = {"memory": max(peaks.rss), "disk": max(peaks.disk)}
         if most["memory"] > memory_bound or most["disk"] > disk_bound:
             return f"{most} MiB is more than the configuration allows"
-        if warm is None or done <= a.overwrites / 4:
+        if warm is None or done <= max(a.overwrites / 4, WARM_OVERWRITES):
             warm = {k: max(v, (warm or most)[k]) for k, v in most.items()}
         for what, value in most.items():
-            if value > warm[what] * (1 + a.growth / 100):
+            if value > warm[what] * (1 + a.growth / 100) + (config["log.segment_bytes"] / MIB if what == "disk" else 0):
                 return f"{what} grew from {warm[what]} to {value} MiB"
     return None
 

@@ -87,7 +87,7 @@ TEST_CASE("each workload asks what it says, with the length that it has") {
   plan.token = "t0";
   const auto text_of = [&](Workload workload) {
     plan.workload = workload;
-    RequestMaker maker(plan);
+    RequestMaker maker(plan, 1);
     return next_text(maker);
   };
   const std::string head = " HTTP/1.1\r\nHost: raftd\r\nAuthorization: Bearer t0\r\n";
@@ -109,7 +109,7 @@ TEST_CASE("keys are chosen from all there are, and filling writes each once, in 
   LoadPlan plan;
   plan.keys = 20;
   plan.workload = Workload::kGet;
-  RequestMaker maker(plan);
+  RequestMaker maker(plan, 1);
   std::set<std::string> seen;
   for (int i = 0; i < 1000; ++i)
     seen.insert(next_text(maker));
@@ -124,7 +124,7 @@ TEST_CASE("keys are chosen from all there are, and filling writes each once, in 
 TEST_CASE("a mixed load puts once in ten requests") {
   LoadPlan plan;
   plan.workload = Workload::kMixed;
-  RequestMaker maker(plan);
+  RequestMaker maker(plan, 1);
   int puts = 0;
   for (int i = 0; i < 10'000; ++i)
     puts += next_text(maker).starts_with("PUT ") ? 1 : 0;
