@@ -6,6 +6,7 @@ from cluster import TARGETS, Cluster, fsync_probe
 from load import measure, wrk
 
 FOREIGN = 0.25          # Cores that others may take in a clean run.
+KEY_BYTES = 16 << 20    # Of values in all, so that the generator holds every request that it will send.
 
 def med(rows, k): return statistics.median(r[k] for r in rows)
 def pairs(base_rows, rows):
@@ -55,14 +56,15 @@ class Lanes:
         a = self.a
         for cell in cells:
             opn, _, rest = cell.partition("@"); conns, _, vsize = rest.partition("/"); vsize = int(vsize or a.vsize)
+            keys = min(a.keys, KEY_BYTES // max(vsize, 1))
             lanes = [n for n in self.names if opn in TARGETS[n]["ops"]]
             if vsize != a.vsize and opn == "get":
-                for n in lanes: wrk(f"http://127.0.0.1:{self.of(n).http[self.of(n).leader()]}", TARGETS[n]["ops"]["put"], 32, 2, a.keys, vsize, seq=True)
+                for n in lanes: wrk(f"http://127.0.0.1:{self.of(n).http[self.of(n).leader()]}", TARGETS[n]["ops"]["put"], 32, 2, keys, vsize, seq=True)
             for rep in range(a.reps):
                 w = fsync_probe(a.dir)
                 for n in lanes if rep % 2 == 0 else lanes[::-1]:            # ABBA against drift
                     for attempt in range(1 + a.retries):
-                        r = measure(self.of(n), n, TARGETS[n]["ops"][opn], int(conns), a.secs, a.keys, vsize, a.gate_s)
+                        r = measure(self.of(n), n, TARGETS[n]["ops"][opn], int(conns), a.secs, keys, vsize, a.gate_s)
                         if r["foreign_cores"] < FOREIGN: break
                     r.update(cell=cell, rep=rep, fsync_p50_us=w["p50_us"], fsync_p99_us=w["p99_us"]); data.setdefault((cell, n), []).append(r)
                     if log: log.write(json.dumps(r) + "\n"); log.flush()

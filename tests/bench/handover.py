@@ -8,14 +8,18 @@ once again when it is answered; what is refused it writes again after a millisec
 acknowledged writes that begins between the signal and the end of the process; "calm" is the same over half a second before
 the signal: what the machine does by itself. The node is started again before the next round. Both ways take turns.
 RAFTD names the program. Processes are ended by their PID; loops are bounded in time and count."""
-import argparse, http.client, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, http.client, json, os, random, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
 
 def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for s in held: s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held: s.close()
-    return ports
+    """Below those that the kernel gives to who connects, so that a node that is away does not lose its own."""
+    ports = []
+    for port in random.sample(range(20000, 32000), 12000):
+        with socket.socket() as s:
+            try: s.bind(("127.0.0.1", port))
+            except OSError: continue
+        ports.append(port)
+        if len(ports) == count: return ports
+    sys.exit("no free ports")
 
 class Trio:
     def __init__(self, directory, election_ms):

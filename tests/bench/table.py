@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: every workload beside etcd where it is installed, in one run, and what is to be reached.
 
-  table.py [--short] [--minutes 25] [--only SECTION,...] [--json F]
+  table.py [--short] [--minutes 25] [--only SECTION,...] [--reps 3 --secs 3] [--json F]
 
 Sections: cells (with open loops and watches), redis, bulk, sizes, counts, memory, failover, startup, binary, snapshot, recover. Each is
 bounded; none begins after --minutes. RAFTD names the program."""
@@ -98,7 +98,7 @@ class Run:
             print(f"{n}: {txn.PUTS * statistics.median(r['rps'] for r in self.data[cell, n]):,.0f} keys/s in transactions of {txn.PUTS} puts")
 
     def sizes(self):
-        self.with_lanes(self.targets, SIZES, keys=1000, reps=2)
+        self.with_lanes(self.targets, SIZES, reps=2)
         found = allowed(self.a.dir)
         print(f"64 KiB values a second: disk allows {found['disk_per_s']:,}, loopback {found['loopback_per_s']:,}")
         for op, name in (("put", "64 KiB puts, to what disk and loopback allow"), ("get", "64 KiB gets, to what loopback allows")):
@@ -167,11 +167,13 @@ def main():
     p.add_argument("--short", action="store_true")
     p.add_argument("--minutes", type=float, default=25)
     p.add_argument("--only", default="")
+    p.add_argument("--reps", type=int)
+    p.add_argument("--secs", type=int)
     p.add_argument("--dir")
     p.add_argument("--json")
     a = p.parse_args()
     a.nodes, a.keys, a.vsize = 3, 10_000, 100
-    a.reps, a.secs, a.retries, a.gate_s = (1, 2, 0, 0.5) if a.short else (3, 3, 0, 2)
+    a.reps, a.secs, a.retries, a.gate_s = a.reps or (1 if a.short else 3), a.secs or (2 if a.short else 3), 0, 0.5 if a.short else 2
     begin, sections = time.monotonic(), a.only.split(",") if a.only else SHORT if a.short else FULL
     a.log = open(a.json, "a") if a.json else None
     txn.add_operations()
