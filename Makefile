@@ -16,7 +16,7 @@ BUILD_PACKAGES := g++ cmake ninja-build make pkg-config libuv1-dev node-llhttp \
   libmsgpack-cxx-dev libtoml11-dev nlohmann-json3-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl strace mount e2fsprogs
 CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd
-BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3 libbenchmark-dev valgrind
 
 # $(call need,PACKAGES): installs what is missing as root, else says what to type and stops. Where
 # there is no dpkg the packages are taken to be there: CMake names what is not.
@@ -35,7 +35,7 @@ need = @command -v dpkg-query >/dev/null || exit 0; \
 CONFIGURE := cmake -S . -G Ninja
 NINJA := ninja -j$(JOBS)
 
-.PHONY: all deps run test check clean bench bench-short install soak
+.PHONY: all deps run test check clean bench bench-short bench-micro bench-instructions install soak
 .PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-sim sim-build check-mutants
 
 all: deps
@@ -153,6 +153,22 @@ bench: all
 bench-short: all
 	$(call need,$(BENCH_PACKAGES))
 	RAFTD=$(BUILD)/raftd $(PYTHON) -B tests/bench/table.py --short
+
+# Of parts, in nanoseconds: MICRO=parse for those alone.
+MICRO := .
+bench-micro:
+	$(call need,$(BENCH_PACKAGES))
+	@$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
+	@$(NINJA) -C $(BUILD)/bench micro
+	$(BUILD)/bench/tests/bench/micro --benchmark_filter='$(MICRO)'
+
+# Of a request, in instructions. INSTRUCTIONS=--write records them, --sites says more.
+INSTRUCTIONS := --check
+bench-instructions:
+	$(call need,$(BENCH_PACKAGES))
+	@$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
+	@$(NINJA) -C $(BUILD)/bench hot_path
+	$(PYTHON) -B tests/bench/instructions.py $(BUILD)/bench/tests/bench/hot_path $(INSTRUCTIONS)
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 SHARE := $(DESTDIR)$(PREFIX)/share
