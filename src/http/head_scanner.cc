@@ -100,17 +100,33 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view bytes, std::size_t bytes
 
 std::size_t HeadScanner::run_of_ordinary(std::string_view bytes) const {
   std::size_t most = bytes.size();
-  Class what = kValueByte;
-  if (state_ == State::kTarget) {
-    what = kTargetByte;
-    most = std::min(most, limits::kHttpRequestLineBytesMax - line_bytes_);
-  } else if (state_ != State::kValue) {
-    return 0;
+  Class what = kTokenByte;
+  switch (state_) {
+    case State::kName:
+      break;
+    case State::kValue:
+      what = kValueByte;
+      break;
+    case State::kTarget:
+      what = kTargetByte;
+      most = std::min(most, limits::kHttpRequestLineBytesMax - line_bytes_);
+      break;
+    case State::kStart:
+    case State::kStartLf:
+    case State::kMethod:
+    case State::kVersion:
+    case State::kLineLf:
+    case State::kLineStart:
+    case State::kValueLf:
+    case State::kEndLf:
+      return 0;
   }
-  std::size_t run = 0;
-  while (run < most && is(static_cast<unsigned char>(bytes[run]), what))
-    ++run;
-  return run;
+  const char* const first = bytes.data();
+  const char* at = first;
+  for (const char* const end = first + most; at != end; ++at) {
+    if (!is(static_cast<unsigned char>(*at), what)) break;
+  }
+  return static_cast<std::size_t>(at - first);
 }
 
 bool HeadScanner::step(unsigned char byte) {

@@ -173,7 +173,11 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
   if (!accepted) return {Event::kRefused, consumed};
   const bool has_body = chunked_ || content_left_ != 0;
   phase_ = has_body ? Phase::kBody : Phase::kWhole;
-  return {has_body ? Event::kHead : Event::kRequest, consumed};
+  if (!has_body) return {Event::kRequest, consumed};
+  if (chunked_ || bytes.size() - consumed < content_left_) return {Event::kHead, consumed};
+  Step step = feed_body(bytes.substr(consumed), bounds);
+  step.consumed += consumed;
+  return step;
 }
 
 RequestParser::Step RequestParser::feed_body(std::string_view bytes, const ParserLimits& bounds) {

@@ -24,7 +24,8 @@ class RequestParser {
  public:
   enum class Event : std::uint8_t {
     kMore,     // Everything was consumed.
-    kHead,     // A head whose body is still to come: request() has all but the body. Feed on.
+    kHead,     // A head whose body is still to come: request() has all but the body. Feed on. Not
+               // if the body came with it: what there is to say of the head is said of the request.
     kRequest,  // take() it; what was not consumed belongs to the next one.
     kRefused,  // refusal() says why. Feed no more.
   };

@@ -10,22 +10,35 @@ namespace raftd::http {
 
 namespace {
 
-void append_number(std::string& out, std::uint64_t number, int base) {
-  char digits[24];
-  const auto result = std::to_chars(digits, digits + sizeof digits, number, base);
-  ASSERT(result.ec == std::errc());
-  out.append(digits, result.ptr);
-}
+// Short lines, gathered to be appended at once.
+class Lines {
+ public:
+  void add(std::string_view text) {
+    ASSERT_CMP(text.size(), <=, sizeof text_ - size_);
+    text.copy(text_ + size_, text.size());
+    size_ += text.size();
+  }
+  void add(std::uint64_t number) {
+    const auto result = std::to_chars(text_ + size_, text_ + sizeof text_, number);
+    ASSERT(result.ec == std::errc());
+    size_ = static_cast<std::size_t>(result.ptr - text_);
+  }
+  std::string_view text() const { return {text_, size_}; }
 
-void append_status_line(std::string& out, int status) {
+ private:
+  std::size_t size_ = 0;
+  char text_[192];
+};
+
+void add_status_line(Lines& lines, int status) {
   ASSERT(status >= 100);
   ASSERT(status <= 999);
   // A server answers with its own version, also to HTTP/1.0 (RFC 9110, 2.5).
-  out += "HTTP/1.1 ";
-  append_number(out, static_cast<unsigned>(status), 10);
-  out += ' ';
-  out += reason_phrase(status);
-  out += "\r\n";
+  lines.add("HTTP/1.1 ");
+  lines.add(static_cast<std::uint64_t>(status));
+  lines.add(" ");
+  lines.add(reason_phrase(status));
+  lines.add("\r\n");
 }
 
 }  // namespace
@@ -36,36 +49,43 @@ Appended append_response(std::string& out, const Response& response,
   const bool streamed = response.stream != nullptr && !bodiless;
   Appended result;
   result.close = response.close || !context.keep_alive;
-  append_status_line(out, response.status);
-  out += "Date: ";
-  out += context.date;
-  out += "\r\n";
-  out += response.fields;
+  Lines first;
+  add_status_line(first, response.status);
+  first.add("Date: ");
+  first.add(context.date);
+  first.add("\r\n");
+  Lines last;
   if (streamed && context.http_1_0) {
     // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
     result.close = true;
     if (!context.head_request) result.form = BodyForm::kUntilClose;
   } else if (streamed) {
-    out += "Transfer-Encoding: chunked\r\n";
+    last.add("Transfer-Encoding: chunked\r\n");
     if (!context.head_request) result.form = BodyForm::kChunked;
   } else if (!bodiless) {
-    out += "Content-Length: ";
-    append_number(out, response.body.size(), 10);
-    out += "\r\n";
+    last.add("Content-Length: ");
+    last.add(response.body.size());
+    last.add("\r\n");
   }
   if (result.close) {
-    out += "Connection: close\r\n";
+    last.add("Connection: close\r\n");
   } else if (context.http_1_0) {
-    out += "Connection: keep-alive\r\n";
+    last.add("Connection: keep-alive\r\n");
   }
-  out += "\r\n";
+  last.add("\r\n");
+  out += first.text();
+  out += response.fields;
+  out += last.text();
   if (!streamed && !bodiless && !context.head_request) out += response.body;
   return result;
 }
 
 void append_chunk(std::string& out, std::string_view data) {
   if (data.empty()) return;  // An empty chunk would be the last one.
-  append_number(out, data.size(), 16);
+  char digits[24];
+  const auto result = std::to_chars(digits, digits + sizeof digits, data.size(), 16);
+  ASSERT(result.ec == std::errc());
+  out.append(digits, result.ptr);
   out += "\r\n";
   out += data;
   out += "\r\n";

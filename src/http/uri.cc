@@ -1,5 +1,7 @@
 #include "http/uri.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace raftd::http {
@@ -18,10 +20,19 @@ bool must_be_encoded(char c) {
   return byte <= 0x20 || byte > 0x7e || c == '#';
 }
 
+// How many bytes from the front stand for themselves: most keys are nothing else.
+std::size_t plain_bytes(std::string_view encoded) {
+  const auto special = [](char c) { return must_be_encoded(c) || c == '%' || c == '?'; };
+  const auto first = std::find_if(encoded.begin(), encoded.end(), special);
+  return static_cast<std::size_t>(first - encoded.begin());
+}
+
 Result<std::string> decode(std::string_view encoded, bool question_marks) {
-  std::string out;
+  const std::size_t plain = plain_bytes(encoded);
+  std::string out(encoded.substr(0, plain));
+  if (plain == encoded.size()) return out;
   out.reserve(encoded.size());
-  for (std::size_t i = 0; i < encoded.size(); ++i) {
+  for (std::size_t i = plain; i < encoded.size(); ++i) {
     const char c = encoded[i];
     if (must_be_encoded(c) || (c == '?' && !question_marks)) {
       return Error{Errc::kBadInput, strf("byte 0x%02x must be percent-encoded",

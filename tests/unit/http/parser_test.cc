@@ -375,6 +375,21 @@ TEST_CASE("a body that is not wanted is counted but not kept") {
   CHECK(!parser.discarding());
 }
 
+TEST_CASE("a head is told of before its body, unless that comes with it") {
+  const std::string head = "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n";
+  RequestParser parser;
+  RequestParser::Step step = parser.feed(head + "hell", kBounds);
+  CHECK(step.event == RequestParser::Event::kHead);
+  CHECK(step.consumed == head.size());
+  CHECK(parser.feed("hell", kBounds).event == RequestParser::Event::kMore);
+  CHECK(parser.feed("o", kBounds).event == RequestParser::Event::kRequest);
+  CHECK(parser.take().body == "hello");
+  step = parser.feed(head + "helloGET", kBounds);
+  CHECK(step.event == RequestParser::Event::kRequest);
+  CHECK(step.consumed == head.size() + 5);
+  CHECK(parser.take().body == "hello");
+}
+
 TEST_CASE("it is known early that a refused request was a HEAD") {
   RequestParser parser;
   CHECK(parser.feed("HEAD /a HTTP/1.1\r\n\r\n", kBounds).event == RequestParser::Event::kRefused);
