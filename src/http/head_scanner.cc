@@ -3,43 +3,16 @@
 #include <llhttp.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "http/head_bytes.h"
 
 namespace raftd::http {
 
 namespace {
 
 static_assert(LLHTTP_STRICT_MODE == 1, "the default mode of llhttp lets smuggled requests through");
-
-enum Class : unsigned char { kTokenByte = 1, kTargetByte = 2, kValueByte = 4, kCapital = 8 };
-
-constexpr std::array<unsigned char, 256> make_classes() {
-  std::array<unsigned char, 256> table{};
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    const bool visible = byte > 0x20 && byte < 0x7f;
-    const bool alphanumeric = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
-                              (byte >= 'a' && byte <= 'z');
-    const bool mark =
-        std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(byte)) != std::string_view::npos;
-    unsigned classes = 0;
-    if (alphanumeric || (mark && byte != 0)) classes |= kTokenByte;
-    // A fragment is never sent, and bytes above 0x7e must be percent-encoded (native API, paths).
-    if (visible && byte != '#') classes |= kTargetByte;
-    if (visible || byte == ' ' || byte == '\t' || byte >= 0x80) classes |= kValueByte;
-    if ((byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_') classes |= kCapital;
-    table[byte] = static_cast<unsigned char>(classes);
-  }
-  return table;
-}
-
-constexpr std::array<unsigned char, 256> kClasses = make_classes();
-
-bool is(unsigned char byte, Class what) {
-  return (kClasses[byte] & what) != 0;
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -100,7 +73,7 @@ HeadScanner::Outcome HeadScanner::scan(std::string_view bytes, std::size_t bytes
 
 std::size_t HeadScanner::run_of_ordinary(std::string_view bytes) const {
   std::size_t most = bytes.size();
-  Class what = kTokenByte;
+  ByteClass what = kTokenByte;
   switch (state_) {
     case State::kName:
       break;
@@ -124,7 +97,7 @@ std::size_t HeadScanner::run_of_ordinary(std::string_view bytes) const {
   const char* const first = bytes.data();
   const char* at = first;
   for (const char* const end = first + most; at != end; ++at) {
-    if (!is(static_cast<unsigned char>(*at), what)) break;
+    if (!is_of(*at, what)) break;
   }
   return static_cast<std::size_t>(at - first);
 }
@@ -177,7 +150,8 @@ bool HeadScanner::step_request_line(unsigned char byte) {
       state_ = State::kTarget;
       return true;
     }
-    if (!is(byte, kCapital)) return bad("the request does not begin with a method");
+    if (!is_of(static_cast<char>(byte), kCapital))
+      return bad("the request does not begin with a method");
     if (method_bytes_ == sizeof method_) return bad("the method is too long");
     method_[method_bytes_++] = static_cast<char>(byte);
     return true;
@@ -188,7 +162,8 @@ bool HeadScanner::step_request_line(unsigned char byte) {
       return true;
     }
     if (byte == '\r') return bad("the request line has no version");
-    if (!is(byte, kTargetByte)) return bad("the request target holds a byte that is not allowed");
+    if (!is_of(static_cast<char>(byte), kTargetByte))
+      return bad("the request target holds a byte that is not allowed");
     ++target_bytes_;
     return true;
   }
@@ -240,14 +215,16 @@ bool HeadScanner::step_field(unsigned char byte) {
         state_ = State::kValue;
         return true;
       }
-      if (!is(byte, kTokenByte)) return bad("a header name holds a byte that is not allowed");
+      if (!is_of(static_cast<char>(byte), kTokenByte))
+        return bad("a header name holds a byte that is not allowed");
       return true;
     case State::kValue:
       if (byte == '\r') {
         state_ = State::kValueLf;
         return true;
       }
-      if (!is(byte, kValueByte)) return bad("a header value holds a byte that is not allowed");
+      if (!is_of(static_cast<char>(byte), kValueByte))
+        return bad("a header value holds a byte that is not allowed");
       return true;
     case State::kValueLf:
       if (byte != '\n') return bad("a CR without LF");

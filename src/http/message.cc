@@ -26,48 +26,49 @@ std::size_t Request::header_count(std::string_view name) const {
       headers.begin(), headers.end(), [&](const Header& header) { return header.name == name; }));
 }
 
-const char* reason_phrase(int status) {
-  struct Phrase {
+std::string_view status_line(int status) {
+  struct Line {
     int status;
-    const char* text;
+    std::string_view text;
   };
-  static constexpr Phrase kPhrases[] = {
-      {100, "Continue"},
-      {200, "OK"},
-      {201, "Created"},
-      {202, "Accepted"},
-      {204, "No Content"},
-      {302, "Found"},
-      {304, "Not Modified"},
-      {307, "Temporary Redirect"},
-      {400, "Bad Request"},
-      {401, "Unauthorized"},
-      {403, "Forbidden"},
-      {404, "Not Found"},
-      {405, "Method Not Allowed"},
-      {406, "Not Acceptable"},
-      {408, "Request Timeout"},
-      {409, "Conflict"},
-      {410, "Gone"},
-      {412, "Precondition Failed"},
-      {413, "Content Too Large"},
-      {414, "URI Too Long"},
-      {417, "Expectation Failed"},
-      {421, "Misdirected Request"},
-      {422, "Unprocessable Content"},
-      {429, "Too Many Requests"},
-      {431, "Request Header Fields Too Large"},
-      {500, "Internal Server Error"},
-      {501, "Not Implemented"},
-      {503, "Service Unavailable"},
-      {504, "Gateway Timeout"},
-      {505, "HTTP Version Not Supported"},
-      {507, "Insufficient Storage"},
+  // A server answers with its own version, also to HTTP/1.0 (RFC 9110, 2.5).
+  static constexpr Line kLines[] = {
+      {100, "HTTP/1.1 100 Continue\r\n"},
+      {200, "HTTP/1.1 200 OK\r\n"},
+      {201, "HTTP/1.1 201 Created\r\n"},
+      {202, "HTTP/1.1 202 Accepted\r\n"},
+      {204, "HTTP/1.1 204 No Content\r\n"},
+      {302, "HTTP/1.1 302 Found\r\n"},
+      {304, "HTTP/1.1 304 Not Modified\r\n"},
+      {307, "HTTP/1.1 307 Temporary Redirect\r\n"},
+      {400, "HTTP/1.1 400 Bad Request\r\n"},
+      {401, "HTTP/1.1 401 Unauthorized\r\n"},
+      {403, "HTTP/1.1 403 Forbidden\r\n"},
+      {404, "HTTP/1.1 404 Not Found\r\n"},
+      {405, "HTTP/1.1 405 Method Not Allowed\r\n"},
+      {406, "HTTP/1.1 406 Not Acceptable\r\n"},
+      {408, "HTTP/1.1 408 Request Timeout\r\n"},
+      {409, "HTTP/1.1 409 Conflict\r\n"},
+      {410, "HTTP/1.1 410 Gone\r\n"},
+      {412, "HTTP/1.1 412 Precondition Failed\r\n"},
+      {413, "HTTP/1.1 413 Content Too Large\r\n"},
+      {414, "HTTP/1.1 414 URI Too Long\r\n"},
+      {417, "HTTP/1.1 417 Expectation Failed\r\n"},
+      {421, "HTTP/1.1 421 Misdirected Request\r\n"},
+      {422, "HTTP/1.1 422 Unprocessable Content\r\n"},
+      {429, "HTTP/1.1 429 Too Many Requests\r\n"},
+      {431, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+      {500, "HTTP/1.1 500 Internal Server Error\r\n"},
+      {501, "HTTP/1.1 501 Not Implemented\r\n"},
+      {503, "HTTP/1.1 503 Service Unavailable\r\n"},
+      {504, "HTTP/1.1 504 Gateway Timeout\r\n"},
+      {505, "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
+      {507, "HTTP/1.1 507 Insufficient Storage\r\n"},
   };
-  for (const Phrase& phrase : kPhrases) {
-    if (phrase.status == status) return phrase.text;
+  for (const Line& line : kLines) {
+    if (line.status == status) return line.text;
   }
-  return "Unknown";
+  return {};
 }
 
 }  // namespace raftd::http

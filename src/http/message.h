@@ -71,6 +71,7 @@ struct Refusal {
   std::uint64_t max = 0;
 };
 
-const char* reason_phrase(int status);
+// With the line's end. Empty: not one that raftd answers with.
+std::string_view status_line(int status);
 
 }  // namespace raftd::http

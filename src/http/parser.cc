@@ -9,16 +9,14 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "http/head_bytes.h"
+#include "http/ordinary_head.h"
 
 namespace raftd::http {
 
 namespace {
 
 constexpr std::size_t kBodyReserveMax = 64 * limits::kKiB;  // Beyond it, memory follows the data.
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
   return text.size() == lower_case.size() &&
@@ -147,10 +145,15 @@ std::uint64_t RequestParser::body_left() const {
 }
 
 bool RequestParser::is_head() const {
-  return scanner_.method() == "HEAD";
+  return request_.method == Method::kHead || scanner_.method() == "HEAD";
 }
 
 RequestParser::Step RequestParser::feed_head(std::string_view bytes, const ParserLimits& bounds) {
+  if (phase_ == Phase::kBetween) {
+    const std::size_t whole = read_ordinary_head(bytes, bounds.header_bytes, request_);
+    if (whole != 0) return end_head(check_fields(bounds), whole, bytes, bounds);
+    request_ = Request();
+  }
   phase_ = Phase::kHead;
   std::size_t consumed = 0;
   switch (scanner_.scan(bytes, bounds.header_bytes, consumed)) {
@@ -170,6 +173,12 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
   }
   const bool accepted = parse_head(head, bounds);
   head_ = std::string();
+  return end_head(accepted, consumed, bytes, bounds);
+}
+
+// consumed: of bytes, which may hold more than the head.
+RequestParser::Step RequestParser::end_head(bool accepted, std::size_t consumed,
+                                            std::string_view bytes, const ParserLimits& bounds) {
   if (!accepted) return {Event::kRefused, consumed};
   const bool has_body = chunked_ || content_left_ != 0;
   phase_ = has_body ? Phase::kBody : Phase::kWhole;

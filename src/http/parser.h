@@ -62,6 +62,8 @@ class RequestParser {
   struct HeadParser;  // llhttp.
 
   Step feed_head(std::string_view bytes, const ParserLimits& bounds);
+  Step end_head(bool accepted, std::size_t consumed, std::string_view bytes,
+                const ParserLimits& bounds);
   Step feed_body(std::string_view bytes, const ParserLimits& bounds);
   bool parse_head(std::string_view head, const ParserLimits& bounds);  // False: refused.
   bool check_fields(const ParserLimits& bounds);

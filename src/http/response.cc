@@ -10,35 +10,19 @@ namespace raftd::http {
 
 namespace {
 
-// Short lines, gathered to be appended at once.
-class Lines {
- public:
-  void add(std::string_view text) {
-    ASSERT_CMP(text.size(), <=, sizeof text_ - size_);
-    text.copy(text_ + size_, text.size());
-    size_ += text.size();
-  }
-  void add(std::uint64_t number) {
-    const auto result = std::to_chars(text_ + size_, text_ + sizeof text_, number);
-    ASSERT(result.ec == std::errc());
-    size_ = static_cast<std::size_t>(result.ptr - text_);
-  }
-  std::string_view text() const { return {text_, size_}; }
+void append_number(std::string& out, std::uint64_t number, int base) {
+  char digits[24];
+  const auto result = std::to_chars(digits, digits + sizeof digits, number, base);
+  ASSERT(result.ec == std::errc());
+  out.append(digits, result.ptr);
+}
 
- private:
-  std::size_t size_ = 0;
-  char text_[192];
-};
-
-void add_status_line(Lines& lines, int status) {
+void append_status_line(std::string& out, int status) {
   ASSERT(status >= 100);
   ASSERT(status <= 999);
-  // A server answers with its own version, also to HTTP/1.0 (RFC 9110, 2.5).
-  lines.add("HTTP/1.1 ");
-  lines.add(static_cast<std::uint64_t>(status));
-  lines.add(" ");
-  lines.add(reason_phrase(status));
-  lines.add("\r\n");
+  const std::string_view line = status_line(status);
+  out += line;
+  if (line.empty()) out += strf("HTTP/1.1 %d Unknown\r\n", status);
 }
 
 }  // namespace
@@ -49,43 +33,36 @@ Appended append_response(std::string& out, const Response& response,
   const bool streamed = response.stream != nullptr && !bodiless;
   Appended result;
   result.close = response.close || !context.keep_alive;
-  Lines first;
-  add_status_line(first, response.status);
-  first.add("Date: ");
-  first.add(context.date);
-  first.add("\r\n");
-  Lines last;
+  append_status_line(out, response.status);
+  out += "Date: ";
+  out += context.date;
+  out += "\r\n";
+  out += response.fields;
   if (streamed && context.http_1_0) {
     // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
     result.close = true;
     if (!context.head_request) result.form = BodyForm::kUntilClose;
   } else if (streamed) {
-    last.add("Transfer-Encoding: chunked\r\n");
+    out += "Transfer-Encoding: chunked\r\n";
     if (!context.head_request) result.form = BodyForm::kChunked;
   } else if (!bodiless) {
-    last.add("Content-Length: ");
-    last.add(response.body.size());
-    last.add("\r\n");
+    out += "Content-Length: ";
+    append_number(out, response.body.size(), 10);
+    out += "\r\n";
   }
   if (result.close) {
-    last.add("Connection: close\r\n");
+    out += "Connection: close\r\n";
   } else if (context.http_1_0) {
-    last.add("Connection: keep-alive\r\n");
+    out += "Connection: keep-alive\r\n";
   }
-  last.add("\r\n");
-  out += first.text();
-  out += response.fields;
-  out += last.text();
+  out += "\r\n";
   if (!streamed && !bodiless && !context.head_request) out += response.body;
   return result;
 }
 
 void append_chunk(std::string& out, std::string_view data) {
   if (data.empty()) return;  // An empty chunk would be the last one.
-  char digits[24];
-  const auto result = std::to_chars(digits, digits + sizeof digits, data.size(), 16);
-  ASSERT(result.ec == std::errc());
-  out.append(digits, result.ptr);
+  append_number(out, data.size(), 16);
   out += "\r\n";
   out += data;
   out += "\r\n";

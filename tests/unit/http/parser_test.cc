@@ -390,6 +390,75 @@ TEST_CASE("a head is told of before its body, unless that comes with it") {
   CHECK(parser.take().body == "hello");
 }
 
+TEST_CASE("a head that came at once is read as one that came byte by byte") {
+  const std::string host = "Host: h\r\n";
+  for (const char* line :
+       {"GET /a HTTP/1.1", "get /a HTTP/1.1", "PATCH /a HTTP/1.1", "GET /a HTTP/1.0",
+        "GET * HTTP/1.1", "GET http://h/a HTTP/1.1", "GET /a%20?b=#c HTTP/1.1", "GET  /a HTTP/1.1",
+        "GET /a  HTTP/1.1", "GET /a HTTP/1.1 ", "GETS /a HTTP/1.1", "HEAD /\"<>[]{}|^`\\~ HTTP/1.1",
+        "\r\nGET /a HTTP/1.1", "GET /\x7f HTTP/1.1", "GET /\xc3\xa4 HTTP/1.1",
+        "CONNECT h:1 HTTP/1.1"}) {
+    parse(std::string(line) + "\r\n" + host + "\r\n");
+    parse(std::string(line) + "\n" + host + "\r\n");
+  }
+  for (const char* field : {"A:b",
+                            "A: b \t",
+                            "A:\t b",
+                            "A:",
+                            "A: ",
+                            " A: b",
+                            "A : b",
+                            ":b",
+                            "A",
+                            "A: \x7f",
+                            "A: \xff\xc3",
+                            "A: b\rc",
+                            "A: b\r\n c",
+                            "Connection: keep-alive",
+                            "Connection: Keep-Alive, x",
+                            "Connection: close",
+                            "Connection:",
+                            "Upgrade: websocket\r\nConnection: upgrade",
+                            "Proxy-Connection: close",
+                            "Transfer-Encoding: chunked",
+                            "Transfer-Encoding: chunked ",
+                            "CONTENT-LENGTH: 0",
+                            "Content-Length: 00",
+                            "Content-Length: +0",
+                            "Content-Length:",
+                            "Content-Length: 0 ",
+                            "Content-Length: 0 0",
+                            "Content-Length: 0, 0",
+                            "Content-Length: 0\r\nContent-Length: 0",
+                            "Content-Length: 000000000000000000",
+                            "Content-Length: 0000000000000000000",
+                            "Content-Length: 18446744073709551615",
+                            "Content-Length: 0\r\nTransfer-Encoding: chunked",
+                            "Host: i",
+                            "Expect: 100-continue"}) {
+    for (const char* method : {"GET", "PUT", "HEAD"}) {
+      parse(std::string(method) + " /a HTTP/1.1\r\n" + host + field + "\r\n\r\n0\r\n\r\n");
+    }
+  }
+}
+
+TEST_CASE("limits of a head are the same for one that came at once") {
+  const std::string end = " HTTP/1.1\r\nHost: h\r\n\r\n";
+  for (const std::size_t over : {0u, 1u, 2u, 3u}) {
+    const std::string line =
+        "GET /" + std::string(limits::kHttpRequestLineBytesMax - 15 + over, 'a');
+    const int expected = (line + " HTTP/1.1").size() > limits::kHttpRequestLineBytesMax ? 414 : 0;
+    CHECK(refused(line + end) == expected);
+    std::string fields;
+    for (std::size_t i = 0; i + 2 < limits::kHttpHeaderFieldsMax + over; ++i)
+      fields += "A: b\r\n";
+    CHECK(refused(get(fields)) == (over > 1 ? 431 : 0));
+    const std::string whole = get("A: b\r\n");
+    CHECK(refused(whole, {.header_bytes = whole.size() + 1 - over, .body_bytes = 1}) ==
+          (over > 1 ? 431 : 0));
+  }
+}
+
 TEST_CASE("it is known early that a refused request was a HEAD") {
   RequestParser parser;
   CHECK(parser.feed("HEAD /a HTTP/1.1\r\n\r\n", kBounds).event == RequestParser::Event::kRefused);
