@@ -49,6 +49,17 @@
 
 namespace raftd::kv {
 
+// The types of msgpack of which a command consists. An array of up to 15 is its type as well.
+inline constexpr unsigned kFixedMax = 0x7f;  // Smaller ones are numbers.
+inline constexpr unsigned kFixedArray = 0x90;
+inline constexpr unsigned kFixedArrayMax = 15;
+inline constexpr unsigned kBin8 = 0xc4;  // And of 16 and 32 bits of length.
+inline constexpr unsigned kBin32 = 0xc6;
+inline constexpr unsigned kUint8 = 0xcc;  // And of 16, 32 and 64 bits.
+inline constexpr unsigned kUint64 = 0xcf;
+inline constexpr unsigned kArray16 = 0xdc;
+inline constexpr unsigned kArray32 = 0xdd;
+
 inline constexpr std::uint64_t kPlainCommand = 1;
 inline constexpr std::uint64_t kCommandOnTerms = 2;
 

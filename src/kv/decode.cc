@@ -1,6 +1,5 @@
 // Bytes as commands: see command_kinds.h for what they are.
 #include <array>
-#include <msgpack.hpp>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -14,7 +13,7 @@ using Kind = CommandKind;
 
 // A flat array of numbers and byte strings; everything else is refused while parsing. Most commands
 // fit in the room that is there, so that decoding them allocates nothing.
-class Fields : public msgpack::null_visitor {
+class Fields {
  public:
   struct Field {
     bool is_number = false;
@@ -22,45 +21,78 @@ class Fields : public msgpack::null_visitor {
     std::string_view text;
   };
 
+  explicit Fields(std::string_view bytes) : left_(bytes) {}
+
+  // Once. False: the bytes are something else, or not only that.
+  bool parse() {
+    std::size_t count = 0;
+    if (!take_array(count) || count > limits::kCommandFieldsMax) return false;
+    for (; count_ < count; ++count_) {
+      Field field;
+      if (!take(field)) return false;
+      if (count_ < kRoom) {
+        room_[count_] = field;
+      } else {
+        more_.push_back(field);
+      }
+    }
+    return left_.empty();
+  }
   std::size_t count() const { return count_; }
   const Field& at(std::size_t i) const { return i < kRoom ? room_[i] : more_[i - kRoom]; }
-  bool complete() const { return in_array_ && count_ == expected_; }
-
-  bool start_array(std::uint32_t size) {
-    if (in_array_ || size > limits::kCommandFieldsMax) return false;
-    in_array_ = true;
-    expected_ = size;
-    return true;
-  }
-  bool visit_positive_integer(std::uint64_t value) { return add({true, value, {}}); }
-  bool visit_bin(const char* data, std::uint32_t size) { return add({false, 0, {data, size}}); }
-  static bool visit_nil() { return false; }
-  static bool visit_boolean(bool) { return false; }
-  static bool visit_negative_integer(std::int64_t) { return false; }
-  static bool visit_float32(float) { return false; }
-  static bool visit_float64(double) { return false; }
-  static bool visit_str(const char*, std::uint32_t) { return false; }
-  static bool visit_ext(const char*, std::uint32_t) { return false; }
-  static bool start_map(std::uint32_t) { return false; }
 
  private:
-  bool add(const Field& field) {
-    if (!in_array_ || count_ == expected_) return false;
-    if (count_ < kRoom) {
-      room_[count_] = field;
-    } else {
-      more_.push_back(field);
+  static constexpr std::size_t kRoom = 12;
+
+  // Big-endian, of so many bytes.
+  bool take_number(std::size_t bytes, std::uint64_t& number) {
+    if (left_.size() < bytes) return false;
+    number = 0;
+    for (std::size_t i = 0; i < bytes; ++i)
+      number = number << 8 | static_cast<unsigned char>(left_[i]);
+    left_.remove_prefix(bytes);
+    return true;
+  }
+  bool take_byte(unsigned& byte) {
+    if (left_.empty()) return false;
+    byte = static_cast<unsigned char>(left_.front());
+    left_.remove_prefix(1);
+    return true;
+  }
+  bool take_array(std::size_t& count) {
+    unsigned type = 0;
+    if (!take_byte(type)) return false;
+    count = type & kFixedArrayMax;
+    if (type - count == kFixedArray) return true;
+    std::uint64_t number = 0;
+    if (type != kArray16 && type != kArray32) return false;
+    if (!take_number(type == kArray16 ? 2 : 4, number)) return false;
+    count = number;
+    return true;
+  }
+  bool take(Field& field) {
+    unsigned type = 0;
+    if (!take_byte(type)) return false;
+    if (type <= kFixedMax) {
+      field = {true, type, {}};
+      return true;
     }
-    ++count_;
+    if (type >= kUint8 && type <= kUint64) {
+      field.is_number = true;
+      return take_number(std::size_t{1} << (type - kUint8), field.number);
+    }
+    if (type < kBin8 || type > kBin32) return false;
+    std::uint64_t bytes = 0;
+    if (!take_number(std::size_t{1} << (type - kBin8), bytes) || bytes > left_.size()) return false;
+    field.text = left_.substr(0, bytes);
+    left_.remove_prefix(bytes);
     return true;
   }
 
-  static constexpr std::size_t kRoom = 12;
+  std::string_view left_;
+  std::size_t count_ = 0;
   std::array<Field, kRoom> room_;
   std::vector<Field> more_;
-  std::size_t expected_ = 0;
-  std::size_t count_ = 0;
-  bool in_array_ = false;
 };
 
 // Takes fields in order; `good` stays true while each is there and of its kind.
@@ -444,15 +476,13 @@ Terms read_terms(Reader& reader) {
 }  // namespace
 
 Result<Request> decode(ByteView command) noexcept {
-  Fields fields;
-  std::size_t parsed = 0;
-  const std::string_view text = as_text(command);
-  if (text.empty() || !msgpack::parse(text.data(), text.size(), parsed, fields) ||
-      parsed != text.size() || !fields.complete()) {
+  Fields fields(as_text(command));
+  if (!fields.parse()) {
     return Error{Errc::kBadInput, "a command that is not an array of numbers and byte strings"};
   }
   Reader reader(fields);
-  Request request;
+  Result<Request> result{Request{}};
+  Request& request = *result;
   const std::uint64_t version = reader.number();
   if (version == kCommandOnTerms) request.terms = read_terms(reader);
   const std::uint64_t kind = reader.number();
@@ -472,7 +502,7 @@ Result<Request> decode(ByteView command) noexcept {
                                        "they are out of bounds",
                                        static_cast<int>(kind))};
   }
-  return request;
+  return result;
 }
 
 }  // namespace raftd::kv

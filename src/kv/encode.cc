@@ -1,7 +1,7 @@
 // Commands as bytes: see command_kinds.h for what they are.
-#include <msgpack.hpp>
 #include <type_traits>
 
+#include "base/assert.h"
 #include "base/overloaded.h"
 #include "kv/command.h"
 #include "kv/command_kinds.h"
@@ -12,13 +12,44 @@ namespace {
 
 using Kind = CommandKind;
 
-// What the packer writes to: one buffer that is grown once.
-struct Sink {
-  Bytes& bytes;
-  void write(const char* data, std::size_t size) {
-    const auto* raw = reinterpret_cast<const std::byte*>(data);
-    bytes.insert(bytes.end(), raw, raw + size);
+// Numbers and lengths in the fewest bytes, big-endian.
+class Packer {
+ public:
+  explicit Packer(Bytes& out) : out_(out) {}
+
+  void array(std::size_t count) {
+    if (count <= kFixedArrayMax) return put(kFixedArray + static_cast<unsigned>(count));
+    if (count <= 0xffff) return put(kArray16, count, 2);
+    put(kArray32, count, 4);
   }
+  void number(std::uint64_t value) {
+    if (value <= kFixedMax) return put(static_cast<unsigned>(value));
+    const unsigned size = size_of(value);
+    put(kUint8 + size, value, std::size_t{1} << size);
+  }
+  void binary(std::string_view bytes) {
+    ASSERT_CMP(bytes.size(), <=, 0xffffffffU);
+    const unsigned size = size_of(bytes.size());
+    put(kBin8 + size, bytes.size(), std::size_t{1} << size);
+    const ByteView raw = as_bytes(bytes);
+    out_.insert(out_.end(), raw.begin(), raw.end());
+  }
+
+ private:
+  // 1, 2, 4, 8 bytes are 0, 1, 2, 3.
+  static unsigned size_of(std::uint64_t value) {
+    if (value <= 0xff) return 0;
+    if (value <= 0xffff) return 1;
+    return value <= 0xffffffff ? 2 : 3;
+  }
+  void put(unsigned byte) { out_.push_back(static_cast<std::byte>(byte)); }
+  void put(unsigned type, std::uint64_t value, std::size_t bytes) {
+    put(type);
+    for (std::size_t i = bytes; i-- > 0;)
+      out_.push_back(static_cast<std::byte>(value >> (8 * i)));
+  }
+
+  Bytes& out_;
 };
 
 // How many fields of the array a part of a command is.
@@ -31,8 +62,7 @@ constexpr std::size_t fields_of() {
 
 class Writer {
  public:
-  Writer(Bytes& bytes, const Terms& terms)
-      : bytes_(bytes), terms_(terms), sink_{bytes}, packer_(sink_) {}
+  Writer(Bytes& bytes, const Terms& terms) : bytes_(bytes), terms_(terms), packer_(bytes) {}
 
   template <class... Parts>
   void command(Kind kind, const Parts&... parts) {
@@ -41,13 +71,13 @@ class Writer {
   }
   void begin(Kind kind, std::size_t fields) {
     const std::size_t extra = terms_.none() ? 0 : 3 + 3 * terms_.fences.size();
-    packer_.pack_array(static_cast<std::uint32_t>(fields + extra + 2));
+    packer_.array(fields + extra + 2);
     begun(kind);
   }
   // Where the number of fields is known at the end alone: finish() puts it in its place.
   void begin(Kind kind) {
     array_at_ = bytes_.size();
-    bytes_.push_back(std::byte{0xdd});
+    bytes_.push_back(std::byte{kArray32});
     bytes_.insert(bytes_.end(), 4, std::byte{0});
     begun(kind);
   }
@@ -66,12 +96,11 @@ class Writer {
   requires std::is_integral_v<Number> || std::is_enum_v<Number>
   void one(Number value) {
     ++fields_;
-    packer_.pack_uint64(static_cast<std::uint64_t>(value));
+    packer_.number(static_cast<std::uint64_t>(value));
   }
   void one(std::string_view value) {
     ++fields_;
-    packer_.pack_bin(static_cast<std::uint32_t>(value.size()));
-    packer_.pack_bin_body(value.data(), static_cast<std::uint32_t>(value.size()));
+    packer_.binary(value);
   }
   void one(const Condition& value) { add(value.kind, value.mod); }
   void one(const LeaseChoice& value) { add(value.kind, value.number); }
@@ -87,8 +116,7 @@ class Writer {
 
   Bytes& bytes_;
   const Terms& terms_;
-  Sink sink_;
-  msgpack::packer<Sink> packer_;
+  Packer packer_;
   std::size_t array_at_ = 0;
   std::uint32_t fields_ = 0;
 };
@@ -222,10 +250,11 @@ void write(Writer& to, const LeaveQueue& leave) {
 }  // namespace
 
 Bytes encode(const Command& command, const Terms& terms) {
-  Bytes out(machine::kStampBytes);
+  Bytes out;
   if (const auto* put = std::get_if<Put>(&command)) {
-    out.reserve(out.size() + put->key.size() + put->value.size() + 64);
+    out.reserve(machine::kStampBytes + put->key.size() + put->value.size() + 64);
   }
+  out.resize(machine::kStampBytes);
   Writer writer(out, terms);
   std::visit([&](const auto& body) { write(writer, body); }, command);
   return out;

@@ -190,6 +190,56 @@ TEST_CASE("huge length prefixes in a few bytes, nesting and other types are refu
   CHECK_FALSE(decode_text(deep));
 }
 
+TEST_CASE("numbers and lengths are written in the fewest bytes, and read in any") {
+  using namespace std::string_literals;
+  using namespace std::string_view_literals;
+  const auto text_of = [](const Command& command) {
+    const Bytes body = unstamped(command);
+    return std::string(as_text(body));
+  };
+  const std::pair<std::uint64_t, std::string_view> kNumbers[] = {
+      {0, "\0"sv},
+      {0x7f, "\x7f"sv},
+      {0x80, "\xcc\x80"sv},
+      {0xff, "\xcc\xff"sv},
+      {0x100, "\xcd\x01\0"sv},
+      {0xffff, "\xcd\xff\xff"sv},
+      {0x10000, "\xce\0\x01\0\0"sv},
+      {0xffffffff, "\xce\xff\xff\xff\xff"sv},
+      {0x100000000, "\xcf\0\0\0\x01\0\0\0\0"sv},
+      {UINT64_MAX, "\xcf\xff\xff\xff\xff\xff\xff\xff\xff"sv},
+  };
+  for (const auto& number : kNumbers)
+    CHECK(text_of(Compact{number.first}) == "\x93\x01\x05" + std::string(number.second));
+  const std::pair<std::size_t, std::string_view> kLengths[] = {
+      {0, "\xc4\0"sv},
+      {0xff, "\xc4\xff"sv},
+      {0x100, "\xc5\x01\0"sv},
+      {0xffff, "\xc5\xff\xff"sv},
+      {0x10000, "\xc6\0\x01\0\0"sv},
+  };
+  for (const auto& length : kLengths) {
+    const std::string value(length.first, 'v');
+    CHECK(text_of(Put{"k", value}) ==
+          "\x97\x01\x01\xc4\x01k" + std::string(length.second) + value + std::string(3, '\0'));
+  }
+  for (const std::size_t ids : {13u, 14u, 4096u}) {
+    const Bytes body = unstamped(KeepLeases{std::vector<LeaseId>(ids, 1)});
+    CHECK(std::to_integer<unsigned>(body[0]) == (ids == 13 ? 0x9fU : 0xdcU));
+    CHECK(decode(body));
+  }
+  for (const std::string_view seven :
+       {"\x07"sv, "\xcc\x07"sv, "\xcd\0\x07"sv, "\xce\0\0\0\x07"sv, "\xcf\0\0\0\0\0\0\0\x07"sv}) {
+    const std::string text = "\xdd\0\0\0\x03\x01\x05"s + std::string(seven);
+    const auto command = decode_text(text);
+    REQUIRE(command);
+    CHECK(std::get<Compact>(command->command).revision == 7);
+  }
+  for (const std::string_view seven : {"\xd0\x07"sv, "\xd1\0\x07"sv, "\xd2\0\0\0\x07"sv,
+                                       "\xd3\0\0\0\0\0\0\0\x07"sv, "\xc1"sv, "\xc2"sv, "\xc3"sv})
+    CHECK_FALSE(decode_text("\xdc\0\x03\x01\x05"s + std::string(seven)));
+}
+
 TEST_CASE("a version or kind of command that this version does not know is unsupported") {
   for (const std::string_view text : {"\x93\x03\x05\x01", "\x93\x01\x7f\x01"}) {
     const auto command = decode_text(text);
