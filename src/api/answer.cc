@@ -6,12 +6,8 @@ namespace raftd::api {
 
 void add_name(std::string& json, std::string_view name) {
   if (!json.empty() && json.back() != '{') json += ',';
-  json.append("\"").append(name).append("\":");
-}
-
-void add_member(std::string& json, std::string_view name, std::uint64_t value) {
-  add_name(json, name);
-  add_number(json, value);
+  json += '"';
+  json.append(name).append("\":");
 }
 
 void add_member(std::string& json, std::string_view name, std::string_view text) {

@@ -2,6 +2,7 @@
 // string is all that the hot path does.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -21,20 +22,37 @@ inline void add_number(std::string& out, std::uint64_t number) {
 inline void add_header(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
-inline void add_header(std::string& out, std::string_view name, std::uint64_t value) {
-  out.append(name).append(": ");
-  add_number(out, value);
-  out.append("\r\n");
+// Put together aside and appended at once: an answer has many of these.
+template <std::size_t kNameBytes>
+void add_header(std::string& out, const char (&name)[kNameBytes], std::uint64_t value) {
+  char text[kNameBytes + 24];
+  char* at = std::copy_n(name, kNameBytes - 1, text);
+  at = std::copy_n(": ", 2, at);
+  at = std::to_chars(at, text + sizeof text, value).ptr;
+  at = std::copy_n("\r\n", 2, at);
+  out.append(text, static_cast<std::size_t>(at - text));
 }
 inline void add_etag(std::string& out, std::uint64_t revision) {
-  out.append("ETag: \"");
-  add_number(out, revision);
-  out.append("\"\r\n");
+  char text[40];
+  char* at = std::copy_n("ETag: \"", 7, text);
+  at = std::to_chars(at, text + sizeof text, revision).ptr;
+  at = std::copy_n("\"\r\n", 3, at);
+  out.append(text, static_cast<std::size_t>(at - text));
 }
 
 // ,"name":value; the comma only if something stands before it.
 void add_name(std::string& json, std::string_view name);
-void add_member(std::string& json, std::string_view name, std::uint64_t value);
+template <std::size_t kNameBytes>
+void add_member(std::string& json, const char (&name)[kNameBytes], std::uint64_t value) {
+  char text[kNameBytes + 24];
+  char* at = text;
+  if (!json.empty() && json.back() != '{') *at++ = ',';
+  *at++ = '"';
+  at = std::copy_n(name, kNameBytes - 1, at);
+  at = std::copy_n("\":", 2, at);
+  at = std::to_chars(at, text + sizeof text, value).ptr;
+  json.append(text, static_cast<std::size_t>(at - text));
+}
 void add_member(std::string& json, std::string_view name, std::string_view text);  // UTF-8.
 void add_flag(std::string& json, std::string_view name, bool value);
 // Bytes that may be anything: "name" if they are UTF-8, else "name64" in base64.

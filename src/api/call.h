@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
+#include <typeinfo>
 #include <variant>
 
 #include "api/backend.h"
@@ -150,9 +152,16 @@ Handled handle_txn(const Site& site, const Context& context);
 // The reply of a read or write, which is of this type by what was asked.
 template <class T>
 T& reply_as(node::Done& done) {
-  auto* reply = dynamic_cast<T*>(done.reply.get());
-  ASSERT(reply != nullptr);
-  return *reply;
+  ASSERT(done.reply != nullptr);
+  machine::Reply& reply = *done.reply;
+  if constexpr (std::is_final_v<T>) {
+    ASSERT(typeid(reply) == typeid(T));  // Much cheaper than to ask for a base of it.
+    return static_cast<T&>(reply);
+  } else {
+    auto* as_base = dynamic_cast<T*>(&reply);
+    ASSERT(as_base != nullptr);
+    return *as_base;
+  }
 }
 
 }  // namespace raftd::api

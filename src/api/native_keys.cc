@@ -176,6 +176,7 @@ class WriteCall final : public Call {
   }
 
   void add_body(std::string& json, const kv::WriteReply& reply) const {
+    json.reserve(64);
     json = "{";
     if (what_ != Writing::kDelete) {
       add_member(json, "revision", reply.revision);

@@ -59,21 +59,22 @@ std::optional<ApiError> Parameters::parse(std::string_view query) {
   Result<std::vector<http::QueryParameter>> parsed = http::parse_query(query);
   if (!parsed) return bad_request("the query: " + parsed.error().message);
   given_ = *std::move(parsed);
-  for (const http::QueryParameter& parameter : given_) {
-    if (auto error = add(parameter)) return error;
+  for (std::size_t i = 0; i < given_.size(); ++i) {
+    if (auto error = add(i)) return error;
   }
   return std::nullopt;
 }
 
-std::optional<ApiError> Parameters::add(const http::QueryParameter& parameter) {
-  const std::string& name = parameter.name;
+std::optional<ApiError> Parameters::add(std::size_t place) {
+  const std::string& name = given_[place].name;
   const std::optional<Param> param = find_param(name);
   if (!param) return bad_parameter(name, "unknown parameter " + shown(name));
   if (present_.contains(*param)) {
     return bad_parameter(name, "parameter " + name + " is given twice");
   }
   present_.add(*param);
-  values_[static_cast<std::size_t>(*param)] = parameter.value;
+  ASSERT_CMP(place, <, kParams);  // Each is given once.
+  places_[static_cast<std::size_t>(*param)] = static_cast<std::uint8_t>(place);
   return std::nullopt;
 }
 

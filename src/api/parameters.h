@@ -104,16 +104,19 @@ class Parameters {
   std::optional<ApiError> parse(std::string_view query);
 
   bool has(Param param) const { return present_.contains(param); }
-  std::string_view value(Param param) const { return values_[static_cast<std::size_t>(param)]; }
+  std::string_view value(Param param) const {
+    if (!has(param)) return {};
+    return given_[places_[static_cast<std::size_t>(param)]].value;
+  }
   // Refuses parameters that this call does not take.
   std::optional<ApiError> only(ParamSet allowed) const;
 
  private:
-  std::optional<ApiError> add(const http::QueryParameter& parameter);
+  std::optional<ApiError> add(std::size_t place);
 
   std::vector<http::QueryParameter> given_;
   ParamSet present_{};
-  std::array<std::string_view, kParams> values_;  // Of given_.
+  std::array<std::uint8_t, kParams> places_;  // In given_, of those that are present.
 };
 
 // Reads values one after the other and remembers the first refusal, so that callers read all they

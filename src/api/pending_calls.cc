@@ -56,7 +56,7 @@ PendingCalls::Pending& PendingCalls::make(Asker asker, Duration timeout,
   made.timeout = timeout;
   made.deadline = now() + timeout;
   made.call = std::move(call);
-  if (made.asker.id) by_request_.emplace(made.asker.id.value, node::ClientToken{made.token});
+  if (made.asker.id) remember(made.asker.id, {made.token});
   return made;
 }
 
@@ -79,6 +79,24 @@ void PendingCalls::free(Pending& pending) {
   ASSERT(&pending == &slots_[slot]);
   pending = Pending();
   free_slots_.push_back(slot);
+}
+
+void PendingCalls::remember(RequestId id, node::ClientToken token) {
+  if (spare_.empty()) {
+    by_request_.emplace(id.value, token);
+    return;
+  }
+  ByRequest::node_type node = std::move(spare_.back());
+  spare_.pop_back();
+  node.key() = id.value;
+  node.mapped() = token;
+  by_request_.insert(std::move(node));
+}
+
+void PendingCalls::forget(RequestId id) {
+  ByRequest::node_type node = by_request_.extract(id.value);
+  ASSERT(!node.empty());
+  spare_.push_back(std::move(node));
 }
 
 // ---- Questions --------------------------------------------------------------------------------
@@ -172,7 +190,7 @@ void PendingCalls::proceed(const Site& site, Pending& pending, Step step) {
   auto& response = std::get<http::Response>(step);
   // What the call holds ends before somebody else is told anything.
   const Asker asker = std::move(pending.asker);
-  by_request_.erase(asker.id.value);
+  forget(asker.id);
   free(pending);
   host_.answer(asker, std::move(response));
 }
@@ -234,7 +252,7 @@ void PendingCalls::on_input_end(RequestId id) {
 void PendingCalls::on_gone(RequestId id) {
   Pending* gone = find(id);
   if (gone == nullptr) return;  // A stream: its source has dropped its question.
-  by_request_.erase(id.value);
+  forget(id);
   const bool asked = !gone->beats && gone->poll == nullptr;
   AfterGone after = gone->beats ? AfterGone(Forget{}) : gone->call->on_gone();
   gone->asker.id = {};

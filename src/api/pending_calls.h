@@ -73,6 +73,8 @@ class PendingCalls final : public Feeder, public LongPoll::Owner {
   Pending* find(node::ClientToken token);
   Pending* find(RequestId id);  // Null: a stream, or answered.
   void free(Pending& pending);
+  void remember(RequestId id, node::ClientToken token);
+  void forget(RequestId id);
   node::ClientToken ask_until(Feed& feed, node::ClientOp op, Instant deadline);
   void ask_replica(Pending& pending, node::ClientOp op);
   void ask_again(Pending& pending, node::ClientOp op);  // Under another token.
@@ -94,7 +96,9 @@ class PendingCalls final : public Feeder, public LongPoll::Owner {
   Beats beats_;
   std::vector<Pending> slots_;
   std::vector<std::uint64_t> free_slots_;
-  std::unordered_map<std::uint64_t, node::ClientToken> by_request_;
+  using ByRequest = std::unordered_map<std::uint64_t, node::ClientToken>;
+  ByRequest by_request_;
+  std::vector<ByRequest::node_type> spare_;  // Of it: at most as many as there are slots.
   std::uint64_t sequence_ = 0;
 };
 

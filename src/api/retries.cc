@@ -1,5 +1,7 @@
 #include "api/retries.h"
 
+#include <typeinfo>
+
 #include "api/answer.h"
 #include "api/read_options.h"
 
@@ -56,6 +58,15 @@ class AnsweredBefore final : public Call {
   Stage stage_ = Stage::kOrdering;
 };
 
+// Null: of a read. The two that nearly all are need not be asked for their bases.
+const kv::StoreReply* store_reply_of(const node::Done& done) {
+  if (done.reply == nullptr) return nullptr;
+  const machine::Reply& reply = *done.reply;
+  if (typeid(reply) == typeid(kv::WriteReply)) return static_cast<const kv::WriteReply*>(&reply);
+  if (typeid(reply) == typeid(kv::GetReply)) return nullptr;
+  return dynamic_cast<const kv::StoreReply*>(&reply);
+}
+
 }  // namespace
 
 Handled refuse_if_new(const Site& site, const Context& context, kv::ReplyKind kind, ApiError error,
@@ -72,7 +83,7 @@ Handled refuse_if_new(const Site& site, const Context& context, kv::ReplyKind ki
 }
 
 Step take_result(const Site& site, Call& call, RequestId request, node::Done done) {
-  if (const auto* reply = dynamic_cast<const kv::StoreReply*>(done.reply.get())) {
+  if (const kv::StoreReply* reply = store_reply_of(done)) {
     // These are of no kind that the call knows.
     if (reply->result == kv::StoreReply::Result::kMismatch ||
         reply->result == kv::StoreReply::Result::kBadCommand) {
