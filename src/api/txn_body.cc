@@ -1,7 +1,6 @@
 #include "api/txn_body.h"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 
 #include "api/answer.h"
@@ -189,7 +188,9 @@ class TxnReader {
       duration = parse_duration(std::to_string(*seconds));
     } else if (const double* real = value.real()) {
       constexpr double kMax = 9e9;
-      if (*real >= 0 && *real <= kMax) duration = Duration(std::llround(*real * 1e9));
+      if (*real >= 0 && *real <= kMax) {
+        duration = Duration(static_cast<std::int64_t>(*real * 1e9 + 0.5));
+      }
     }
     const std::int64_t read =
         duration ? std::chrono::duration_cast<std::chrono::milliseconds>(*duration).count() : 0;
