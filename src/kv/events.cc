@@ -23,9 +23,9 @@ std::size_t weight(const Event& event) {
 }  // namespace
 
 const Version& Store::State::version_of(const Change& change) const {
-  const Version* version = change.key->second.latest_at(change.revision());
+  const Version* version = change.key->latest_at(change.revision);
   ASSERT(version != nullptr);
-  ASSERT_CMP(version->mod, ==, change.revision());
+  ASSERT_CMP(version->mod(), ==, change.revision);
   return *version;
 }
 
@@ -33,10 +33,10 @@ Event Store::State::event_of(const Change& change, bool with_prev) const {
   const Version& version = version_of(change);
   Event event;
   event.kind = kind_of(version);
-  event.item = item(change.key->first, version, version.live(), now);
+  event.item = item(change.key->text(), version, version.live(), now);
   if (with_prev) {
-    const Version* prev = change.key->second.at(change.revision() - 1);
-    if (prev != nullptr) event.prev = item(change.key->first, *prev, true, now);
+    const Version* prev = change.key->at(change.revision - 1);
+    if (prev != nullptr) event.prev = item(change.key->text(), *prev, true, now);
   }
   return event;
 }
@@ -49,7 +49,7 @@ std::optional<std::size_t> Store::State::seek(const EventCursor& cursor) const {
   }
   const auto next = std::upper_bound(
       changes.begin(), changes.end(), cursor.after,
-      [](Revision after, const Change& change) { return after < change.revision(); });
+      [](Revision after, const Change& change) { return after < change.revision; });
   const auto first = static_cast<std::size_t>(next - changes.begin());
   // After a restore the store may be behind the cursor for a while.
   return std::min(first + cursor.skip, changes.size());
@@ -57,11 +57,11 @@ std::optional<std::size_t> Store::State::seek(const EventCursor& cursor) const {
 
 // Over the change at that place: the next one is behind it. True: it is the last of its revision.
 bool Store::State::advance(EventCursor& cursor, std::size_t& at) const {
-  const Revision revision = changes[at].revision();
+  const Revision revision = changes[at].revision;
   ++at;
   cursor.hint = changes_dropped + at;
   ++cursor.skip;
-  if (at != changes.size() && changes[at].revision() == revision) return false;
+  if (at != changes.size() && changes[at].revision == revision) return false;
   cursor.after = revision;
   cursor.skip = 0;
   return true;
@@ -82,7 +82,7 @@ EventsRead Store::read_events(EventCursor& cursor, const EventsWanted& wanted,
     open = number;
   };
   const auto visible = [&] {
-    return at < s.changes.size() && s.changes[at].revision() <= s.stats.revision;
+    return at < s.changes.size() && s.changes[at].revision <= s.stats.revision;
   };
   if (cursor.held != EventCursor::kNone && visible()) {
     ASSERT_CMP(cursor.held, <, cursor.skip);
@@ -91,7 +91,7 @@ EventsRead Store::read_events(EventCursor& cursor, const EventsWanted& wanted,
   std::size_t visits = 0;
   for (; visible() && visits < bounds.visits_max; ++visits) {
     const State::Change& change = s.changes[at];
-    if (change.space() == wanted.span.space && wanted.span.contains(change.key->first) &&
+    if (change.key->space() == wanted.span.space && wanted.span.contains(change.key->text()) &&
         wanted.kinds.contains(kind_of(s.version_of(change)))) {
       if (out.size() > given_before && bytes >= bounds.bytes_max) {
         open = EventCursor::kNone;  // This one follows it: it is not the last.
@@ -116,12 +116,12 @@ EventsRead Store::visit_events(EventCursor& cursor, std::size_t visits_max,
   if (!found) return EventsRead::kCompacted;
   std::size_t at = *found;
   const auto visible = [&] {
-    return at < s.changes.size() && s.changes[at].revision() <= s.stats.revision;
+    return at < s.changes.size() && s.changes[at].revision <= s.stats.revision;
   };
   for (std::size_t visits = 0; visible() && visits < visits_max; ++visits) {
     const State::Change& change = s.changes[at];
     cursor.hint = s.changes_dropped + at;
-    visitor(change.space(), change.key->first, kind_of(s.version_of(change)), cursor);
+    visitor(change.key->space(), change.key->text(), kind_of(s.version_of(change)), cursor);
     s.advance(cursor, at);
   }
   return visible() ? EventsRead::kMore : EventsRead::kCaughtUp;
@@ -138,7 +138,7 @@ Revision Store::endangered() const {
   }
   // A compaction for their bytes takes a quarter of the changes, and what came meanwhile.
   const std::size_t third = s.changes.size() / 3;
-  return std::max(s.stats.compact_revision, s.changes[third].revision());
+  return std::max(s.stats.compact_revision, s.changes[third].revision);
 }
 
 }  // namespace raftd::kv

@@ -31,19 +31,19 @@ bool satisfies(const Guard& guard, const Version* version) {
   std::uint64_t number = 0;
   switch (guard.target) {
     case Guard::Target::kMod:
-      number = version == nullptr ? 0 : version->mod;
+      number = version == nullptr ? 0 : version->mod();
       break;
     case Guard::Target::kCreate:
-      number = version == nullptr ? 0 : version->create;
+      number = version == nullptr ? 0 : version->create();
       break;
     case Guard::Target::kVersion:
-      number = version == nullptr ? 0 : version->version;
+      number = version == nullptr ? 0 : version->version();
       break;
     case Guard::Target::kLease:
       number = version == nullptr ? 0 : version->lease();
       break;
     case Guard::Target::kValue:
-      return version != nullptr && compare(guard.relation, version->value.view() <=> guard.value);
+      return version != nullptr && compare(guard.relation, version->value() <=> guard.value);
     case Guard::Target::kExists:
       return (version != nullptr) == (guard.number != 0);
     case Guard::Target::kFence:
@@ -140,7 +140,7 @@ std::optional<bool> Store::State::Execution::holds(const Guard& guard) {
   }
   const bool first_decides = guard.target == Guard::Target::kExists;
   bool satisfied = true;
-  const bool finished = walk(guard.span, [&](Keys::const_iterator, const Version& version) {
+  const bool finished = walk(guard.span, [&](Key&, const Version& version) {
     satisfied = satisfies(guard, &version);
     return satisfied && !first_decides;
   });
@@ -187,7 +187,7 @@ bool Store::State::Execution::carry_out(const TransactionOp& op) {
                         },
                         [&](const Delete& body) {
                           const Version* present = body.want_prev ? find(body.key) : nullptr;
-                          if (present != nullptr && !charge(body.key, present->value.view())) {
+                          if (present != nullptr && !charge(body.key, present->value())) {
                             return true;
                           }
                           op_.write = writer_->remove(body, wanted_);
@@ -198,7 +198,7 @@ bool Store::State::Execution::carry_out(const TransactionOp& op) {
                         [&](const Get& body) {
                           const Version* present = find(body.key);
                           if (present == nullptr) return true;
-                          if (!charge(body.key, present->value.view()) || !wanted_) return true;
+                          if (!charge(body.key, present->value()) || !wanted_) return true;
                           op_.items.push_back(state_.item(body.key, *present, true, now_));
                           return true;
                         },
@@ -210,7 +210,7 @@ bool Store::State::Execution::carry_out(const TransactionOp& op) {
 
 void Store::State::Execution::put(const Put& put) {
   const Version* present = put.want_prev ? find(put.key) : nullptr;
-  if (present != nullptr && !charge(put.key, present->value.view())) return;
+  if (present != nullptr && !charge(put.key, present->value())) return;
   op_.write = writer_->put(put, wanted_);
   note_lease(put.lease);
   check_written(put.key);
@@ -234,58 +234,56 @@ void Store::State::Execution::touch(const Touch& touch) {
 }
 
 bool Store::State::Execution::remove(const DeleteSpan& del) {
-  Keys& keys = writer_->in(Space::kKeys);
-  return walk(del.span, [&](Keys::const_iterator at, const Version& present) {
+  return walk(del.span, [&](Key& key, const Version& present) {
     if (limit_ != 0 && op_.write.deleted == limit_) {
       op_.write.more = true;
       return false;
     }
-    if (writer_->written_twice(keys, at, at->first, op_.write)) {
-      check_written(at->first);
+    if (writer_->written_twice(key, op_.write)) {
+      check_written(key.text());
       return false;
     }
     if (del.want_prev) {
-      if (!charge(at->first, present.value.view())) return false;
-      if (wanted_) op_.items.push_back(state_.item(at->first, present, true, now_));
+      if (!charge(key.text(), present.value())) return false;
+      if (wanted_) op_.items.push_back(state_.item(key.text(), present, true, now_));
     }
     ++op_.write.deleted;
-    // Erasing nothing turns the iterator into one that may write.
-    writer_->erase(Space::kKeys, keys.erase(at, at), 0);
+    writer_->erase(key, 0);
     return true;
   });
 }
 
 bool Store::State::Execution::list(const List& list) {
-  return walk(list.span, [&](Keys::const_iterator at, const Version& version) {
+  return walk(list.span, [&](Key& key, const Version& version) {
     if (list.limit != 0 && seen_ > list.limit) {
       op_.more = true;
       return false;
     }
-    const std::string_view value = list.keys_only ? std::string_view() : version.value.view();
-    if (!charge(at->first, value)) return false;
-    if (wanted_) op_.items.push_back(state_.item(at->first, version, !list.keys_only, now_));
+    const std::string_view value = list.keys_only ? std::string_view() : version.value();
+    if (!charge(key.text(), value)) return false;
+    if (wanted_) op_.items.push_back(state_.item(key.text(), version, !list.keys_only, now_));
     return true;
   });
 }
 
-// Calls visit(iterator, version) for each live key of the span, until it says false.
+// Calls visit(key, version) for each live key of the span, until it says false.
 template <class Visit>
 bool Store::State::Execution::walk(const Span& span, Visit&& visit) {
   const Keys& keys = state_.in(Space::kKeys);
   if (!interrupted_) seen_ = 0;
   auto at = keys.lower_bound(interrupted_ ? std::string_view(next_) : span.from);
   interrupted_ = false;
-  for (; at != keys.end() && span.contains(at->first); ++at) {
+  for (; at != keys.end() && span.contains(at->text()); ++at) {
     if (left_ == 0) {
       interrupted_ = true;
-      next_ = at->first;
+      next_ = at->text();
       return false;
     }
     --left_;
-    const Version* version = at->second.at(at_);
+    const Version* version = at->at(at_);
     if (version == nullptr) continue;
     ++seen_;
-    if (!visit(at, *version)) break;
+    if (!visit(*at, *version)) break;
   }
   return true;
 }
@@ -293,7 +291,7 @@ bool Store::State::Execution::walk(const Span& span, Visit&& visit) {
 const Version* Store::State::Execution::find(std::string_view key) const {
   const Keys& keys = state_.in(Space::kKeys);
   const auto found = keys.find(key);
-  return found == keys.end() ? nullptr : found->second.at(at_);
+  return found == keys.end() ? nullptr : found->at(at_);
 }
 
 // False: the results become too large, and the transaction has failed.
@@ -369,18 +367,18 @@ void Store::State::Execution::take_back_change() {
   State& s = *writer_;
   const Change change = s.changes.back();
   s.changes.pop_back();
-  s.stats.history_bytes -= sizeof(Change);
-  const KeyRef key{change.space(), change.key};
-  Versions& versions = change.key->second;
-  ASSERT_CMP(versions.newest().mod, ==, change.revision());
-  const LeaseId lease = versions.newest().live() ? versions.newest().lease() : 0;
+  s.stats.history_bytes -= kChangeWeight;
+  Key& key = *change.key;
+  ASSERT_CMP(key.newest().mod(), ==, change.revision);
+  const LeaseId lease = key.newest().live() ? key.newest().lease() : 0;
   if (lease != 0) s.detach(lease, key);
-  versions.pop();
-  if (versions.empty()) {
-    s.in(change.space()).erase(change.key);
+  Keys& keys = s.in(key.space());
+  keys.pop(key);
+  if (key.empty()) {
+    keys.erase(key);
     return;
   }
-  const Version& before = versions.newest();
+  const Version& before = key.newest();
   s.stats.history_bytes -= history_weight(before);
   if (before.live() && before.lease() != 0) s.attach(before.lease(), key);
 }

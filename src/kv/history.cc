@@ -39,14 +39,14 @@ Revision Store::State::compaction_target(machine::ClusterTime at) const {
     }
   }
   // What is dropped already but not freed yet must not be counted again.
-  const bool tidy = changes.empty() || changes.front().revision() > stats.compact_revision;
+  const bool tidy = changes.empty() || changes.front().revision > stats.compact_revision;
   if (tidy && stats.history_bytes > history.bytes && !changes.empty()) {
     // Down to three quarters, so that this is not needed again at once.
     const double keep =
         0.75 * static_cast<double>(history.bytes) / static_cast<double>(stats.history_bytes);
     const auto kept = static_cast<std::size_t>(keep * static_cast<double>(changes.size()));
     target = std::max(target,
-                      changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision());
+                      changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
   }
   return std::min(target, stats.revision);
 }
@@ -72,26 +72,27 @@ bool Store::State::tidy_slice() {
   for (Keys& keys : discarded) {
     while (!keys.empty()) {
       if (freed >= limits::kTidyVersionsPerSliceMax) return true;
-      freed += 1 + keys.begin()->second.older_count();
-      keys.erase(keys.begin());
+      freed += 1 + std::prev(keys.end())->older_count();
+      keys.erase_last();
     }
   }
   const Revision up_to = tidy_up_to();
-  while (!changes.empty() && changes.front().revision() <= up_to) {
+  while (!changes.empty() && changes.front().revision <= up_to) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
     const Change change = changes.front();
     changes.pop_front();
     ++changes_dropped;
-    trimmed = change.revision();
+    trimmed = change.revision;
     ++freed;
-    const std::uint64_t newest_mod = change.key->second.newest().mod;
-    stats.history_bytes -= sizeof(Change);
-    change.key->second.drop_before(change.revision(), [&](const Version& version) {
+    stats.history_bytes -= kChangeWeight;
+    Keys& keys = in(change.key->space());
+    const Revision newest_mod = change.key->newest().mod();
+    keys.drop_before(*change.key, change.revision, [&](const Version& version) {
       ++freed;
       // The newest version is no history; it is dropped only as a tombstone.
-      if (version.mod != newest_mod) stats.history_bytes -= history_weight(version);
+      if (version.mod() != newest_mod) stats.history_bytes -= history_weight(version);
     });
-    if (change.key->second.empty()) in(change.space()).erase(change.key);
+    if (change.key->empty()) keys.erase(*change.key);
   }
   return false;
 }

@@ -7,7 +7,7 @@ namespace raftd::kv {
 LeaseRow Store::State::row(LeaseId id, const Lease& lease, machine::ClusterTime at) const {
   // A lock is no key for those who look at keys.
   std::uint64_t others = 0;
-  lease.keys.visit_from({Space::kLocks, {}}, [&](const KeyRef&) {
+  lease.keys.visit_from({Space::kLocks, {}}, [&](const Key&) {
     ++others;
     return true;
   });
@@ -24,9 +24,9 @@ std::unique_ptr<machine::Reply> Store::State::lease(const LeaseQuery& query,
   reply->lease = row(query.id, *found, at);
   if (!query.with_keys) return reply;
   std::size_t bytes = 0;
-  found->keys.visit_from({Space::kKeys, query.start}, [&](const KeyRef& key) {
-    if (key.space != Space::kKeys) return false;
-    const std::string& name = key.at->first;
+  found->keys.visit_from({Space::kKeys, query.start}, [&](const Key& key) {
+    if (key.space() != Space::kKeys) return false;
+    const std::string_view name = key.text();
     bytes += name.size();
     const bool full = query.bytes_max != 0 && !reply->keys.empty() && bytes > query.bytes_max;
     if (full || reply->keys.size() == limits::kRangeKeysPerSliceMax) {
@@ -34,7 +34,7 @@ std::unique_ptr<machine::Reply> Store::State::lease(const LeaseQuery& query,
       reply->next = name;
       return false;
     }
-    reply->keys.push_back(name);
+    reply->keys.emplace_back(name);
     return true;
   });
   return reply;

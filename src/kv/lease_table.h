@@ -6,17 +6,15 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/assert.h"
+#include "kv/keys.h"
 #include "kv/types.h"
-#include "kv/versions.h"
 #include "machine/state_machine.h"
 
 namespace raftd::kv {
-
-using Keys = std::map<std::string, Versions, std::less<>>;
 
 // A place among the keys of all spaces; they are in order.
 struct KeyPlace {
@@ -27,83 +25,66 @@ struct KeyPlace {
   }
 };
 
-struct KeyRef {
-  Space space;
-  Keys::iterator at;
-  KeyPlace place() const { return {space, at->first}; }
-};
+inline KeyPlace place_of(const Key& key) {
+  return {key.space(), key.text()};
+}
 struct InPlace {
   using is_transparent = void;
-  bool operator()(const KeyRef& a, const KeyRef& b) const { return a.place() < b.place(); }
-  bool operator()(const KeyRef& a, const KeyPlace& b) const { return a.place() < b; }
-  bool operator()(const KeyPlace& a, const KeyRef& b) const { return a < b.place(); }
+  bool operator()(const Key* a, const Key* b) const { return place_of(*a) < place_of(*b); }
+  bool operator()(const Key* a, const KeyPlace& b) const { return place_of(*a) < b; }
+  bool operator()(const KeyPlace& a, const Key* b) const { return a < place_of(*b); }
 };
 
 // The live keys of a lease, in order. Most leases have one: it needs no allocation.
 class LeaseKeys {
  public:
-  bool empty() const { return count_ == Count::kNone; }
+  bool empty() const { return one_ == nullptr && many_ == nullptr; }
   std::size_t size() const {
-    return count_ == Count::kMany ? many_->size() : static_cast<std::size_t>(count_);
+    return many_ != nullptr ? many_->size() : static_cast<std::size_t>(one_ != nullptr);
   }
-  KeyRef smallest() const {  // Precondition: !empty().
+  Key& smallest() const {  // Precondition: !empty().
     ASSERT(!empty());
-    return count_ == Count::kMany ? *many_->begin() : one();
+    return many_ != nullptr ? **many_->begin() : *one_;
   }
-  bool contains(const KeyRef& key) const {
-    if (count_ == Count::kMany) return many_->contains(key);
-    return count_ == Count::kOne && one().at == key.at;
-  }
+  bool contains(Key& key) const { return many_ != nullptr ? many_->contains(&key) : one_ == &key; }
 
   // Precondition: it is not there.
-  void insert(const KeyRef& key) {
+  void insert(Key& key) {
     ASSERT(!contains(key));
-    if (count_ == Count::kNone) {
-      space_ = key.space;
-      one_ = key.at;
-      count_ = Count::kOne;
+    if (empty()) {
+      one_ = &key;
       return;
     }
-    if (count_ == Count::kOne) {
+    if (many_ == nullptr) {
       many_ = std::make_unique<Many>();
-      many_->insert(one());
-      count_ = Count::kMany;
+      many_->insert(std::exchange(one_, nullptr));
     }
-    many_->insert(key);
+    many_->insert(&key);
   }
   // Precondition: it is there.
-  void erase(const KeyRef& key) {
+  void erase(Key& key) {
     ASSERT(contains(key));
-    if (count_ == Count::kMany) {
-      many_->erase(key);
-      if (!many_->empty()) return;
-      many_.reset();
-    }
-    count_ = Count::kNone;
+    one_ = nullptr;
+    if (many_ == nullptr) return;
+    many_->erase(&key);
+    if (many_->empty()) many_.reset();
   }
   // Calls visit(key) for each from `from` on, in order, while it returns true.
   template <class Fn>
   void visit_from(const KeyPlace& from, Fn&& visit) const {
-    if (count_ == Count::kOne) {
-      if (!(one().place() < from)) visit(one());
-      return;
-    }
-    if (count_ == Count::kNone) return;
+    if (one_ != nullptr && !(place_of(*one_) < from)) visit(*one_);
+    if (many_ == nullptr) return;
     for (auto at = many_->lower_bound(from); at != many_->end(); ++at) {
-      if (!visit(*at)) return;
+      if (!visit(**at)) return;
     }
   }
 
  private:
-  using Many = std::set<KeyRef, InPlace>;
-  // A lease that had many and has one left keeps its set: keys come and go.
-  enum class Count : std::uint8_t { kNone = 0, kOne = 1, kMany };
-  KeyRef one() const { return {space_, one_}; }
+  using Many = std::set<Key*, InPlace>;
 
-  Keys::iterator one_{};
+  Key* one_ = nullptr;  // Null: none, or many.
+  // A lease that had many and has one left keeps its set: keys come and go.
   std::unique_ptr<Many> many_;
-  Space space_ = Space::kKeys;
-  Count count_ = Count::kNone;
 };
 
 // What of a lease is in a snapshot and in the state's hash; its keys say themselves whose they are.

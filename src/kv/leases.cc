@@ -115,11 +115,11 @@ void Store::State::drop_lease(LeaseId id) {
 }
 
 // A restore sees keys that had a lease which is gone since.
-void Store::State::attach(LeaseId id, KeyRef key) {
+void Store::State::attach(LeaseId id, Key& key) {
   if (Lease* lease = find_lease(id)) lease->keys.insert(key);
 }
 
-void Store::State::detach(LeaseId id, KeyRef key) {
+void Store::State::detach(LeaseId id, Key& key) {
   Lease* lease = find_lease(id);
   if (lease == nullptr) return;
   lease->keys.erase(key);
@@ -260,8 +260,7 @@ std::size_t Store::State::end_part(LeaseId id) {
   ASSERT(!lease->keys.empty());
   std::size_t ended = 0;
   while (ended < limits::kLeaseKeysPerRevokeMax && !lease->keys.empty()) {
-    const KeyRef key = lease->keys.smallest();
-    erase(key.space, key.at, id);
+    erase(lease->keys.smallest(), id);
     ++ended;
   }
   raise_revision();

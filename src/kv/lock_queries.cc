@@ -19,10 +19,10 @@ LockView Store::State::view_lock(Space space, std::string_view name, const Versi
   LockView view;
   view.name = name;
   if (version != nullptr) {
-    std::optional<LockRecord> record = decode_lock_record(version->value.view());
+    std::optional<LockRecord> record = decode_lock_record(version->value());
     ASSERT(record);
-    view.token = version->create;
-    view.mod = version->mod;
+    view.token = version->create();
+    view.mod = version->mod();
     view.lease = version->lease();
     view.owner = std::move(record->owner);
     view.value = std::move(record->value);
@@ -37,9 +37,9 @@ LockView Store::State::view_lock(Space space, std::string_view name, const Versi
     if (view.waiters.size() == limits::kLockWaitersShownMax) break;
     ++visited;
     const std::string key = waiter_key(queue->first, place);
-    const Version* waiter = in(Space::kWaiters).find(key)->second.at(stats.revision);
+    const Version* waiter = in(Space::kWaiters).find(key)->at(stats.revision);
     if (waiter == nullptr) continue;
-    std::optional<LockRecord> record = decode_lock_record(waiter->value.view());
+    std::optional<LockRecord> record = decode_lock_record(waiter->value());
     ASSERT(record);
     view.waiters.push_back({std::move(record->owner), since(record->since, at)});
   }
@@ -53,7 +53,7 @@ std::unique_ptr<machine::Reply> Store::State::lock(const LockQuery& query,
   reply->revision = stats.revision;
   const Keys& keys = in(query.space);
   const auto found = keys.find(query.name);
-  const Version* version = found == keys.end() ? nullptr : found->second.at(stats.revision);
+  const Version* version = found == keys.end() ? nullptr : found->at(stats.revision);
   std::size_t visited = 0;
   reply->lock = view_lock(query.space, query.name, version, at, visited);
   return reply;
@@ -68,12 +68,12 @@ std::unique_ptr<machine::Reply> Store::State::list_locks(const LocksQuery& query
   std::size_t visited = 0;
   for (auto it = keys.lower_bound(query.start); it != keys.end(); ++it) {
     if (visited++ >= limits::kLocksPerSliceMax) {
-      reply->next = it->first;
+      reply->next = it->text();
       break;
     }
-    const Version* version = it->second.at(stats.revision);
+    const Version* version = it->at(stats.revision);
     if (version == nullptr) continue;
-    reply->locks.push_back(view_lock(query.space, it->first, version, at, visited));
+    reply->locks.push_back(view_lock(query.space, it->text(), version, at, visited));
   }
   return reply;
 }
@@ -84,15 +84,15 @@ std::unique_ptr<machine::Reply> Store::State::place(const PlaceQuery& query) con
   auto reply = std::make_unique<PlaceReply>();
   reply->revision = stats.revision;
   reply->waits =
-      waiting != in(Space::kWaiters).end() && waiting->second.at(stats.revision) != nullptr;
+      waiting != in(Space::kWaiters).end() && waiting->at(stats.revision) != nullptr;
   if (reply->waits) return reply;
   const Keys& keys = in(query.space);
   const auto found = keys.find(query.name);
-  const Version* lock = found == keys.end() ? nullptr : found->second.at(stats.revision);
+  const Version* lock = found == keys.end() ? nullptr : found->at(stats.revision);
   if (lock == nullptr) return reply;
-  const std::optional<LockRecord> record = decode_lock_record(lock->value.view());
+  const std::optional<LockRecord> record = decode_lock_record(lock->value());
   ASSERT(record);
-  if (record->place == query.place) reply->token = lock->create;
+  if (record->place == query.place) reply->token = lock->create();
   return reply;
 }
 

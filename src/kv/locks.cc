@@ -23,7 +23,7 @@ using Result = StoreReply::Result;
 
 // Values of these spaces were made by encode(), and a restore looks at each.
 LockRecord record_of(const Version& version) {
-  std::optional<LockRecord> record = decode_lock_record(version.value.view());
+  std::optional<LockRecord> record = decode_lock_record(version.value());
   ASSERT(record);
   return *std::move(record);
 }
@@ -39,7 +39,7 @@ const Version* Store::State::held_lock(Space space, std::string_view name) const
 const Version* Store::State::held_with(Space space, std::string_view name, Revision token,
                                        LockReply& reply) const {
   const Version* version = held_lock(space, name);
-  if (version != nullptr && version->create == token) return version;
+  if (version != nullptr && version->create() == token) return version;
   reply.result = Result::kLockLost;
   return nullptr;
 }
@@ -48,8 +48,8 @@ bool Store::State::holds(const Fence& fence, Revision at) const {
   const auto holds_in = [&](Space space) {
     const Keys& keys = in(space);
     const auto found = keys.find(fence.name);
-    const Version* version = found == keys.end() ? nullptr : found->second.at(at);
-    return version != nullptr && version->create == fence.token;
+    const Version* version = found == keys.end() ? nullptr : found->at(at);
+    return version != nullptr && version->create() == fence.token;
   };
   if (fence.space != Space::kKeys) return holds_in(fence.space);
   return holds_in(Space::kLocks) || holds_in(Space::kElections);
@@ -66,7 +66,7 @@ void Store::State::describe_lock(Space space, std::string_view name, LockReply& 
   const Version* version = held_lock(space, name);
   if (version == nullptr) return;
   LockRecord record = record_of(*version);
-  reply.token = version->create;
+  reply.token = version->create();
   reply.lease = version->lease();
   reply.owner = std::move(record.owner);
   reply.value = std::move(record.value);
@@ -130,13 +130,13 @@ LockReply Store::State::keep_lock(const KeepLock& keep) {
 LockReply Store::State::release(const Release& release) {
   LockReply reply;
   const Version* version = held_lock(release.space, release.name);
-  if (version == nullptr || (release.token != 0 && version->create != release.token)) {
+  if (version == nullptr || (release.token != 0 && version->create() != release.token)) {
     reply.result = Result::kLockLost;
     return reply;
   }
-  reply.token = version->create;
+  reply.token = version->create();
   Keys& keys = in(release.space);
-  erase(release.space, keys.find(release.name), 0);
+  erase(*keys.find(release.name), 0);
   raise_revision();
   reply.revision = stats.revision;  // Not that of a grant.
   grant_ended_locks();
@@ -149,9 +149,7 @@ LockReply Store::State::proclaim(const Proclaim& proclaim) {
   if (version == nullptr) return reply;
   LockRecord record = record_of(*version);
   record.value = proclaim.value;
-  Keys& keys = in(Space::kElections);
-  write(Space::kElections, keys.find(proclaim.name), proclaim.name, encode(record),
-        version->lease());
+  write(*in(Space::kElections).find(proclaim.name), encode(record), version->lease());
   raise_revision();
   describe_lock(Space::kElections, proclaim.name, reply);
   return reply;
@@ -164,7 +162,7 @@ LockReply Store::State::leave_queue(const LeaveQueue& leave) {
   Keys& keys = in(Space::kWaiters);
   const auto found = keys.find(key);
   if (live(keys, found, key) != nullptr) {
-    erase(Space::kWaiters, found, 0);
+    erase(*found, 0);
     raise_revision();
   }
   LockReply reply;
@@ -176,8 +174,8 @@ LockReply Store::State::leave_queue(const LeaveQueue& leave) {
 }
 
 // A waiter's key has a new version.
-void Store::State::note_waiter(Keys::iterator at, bool waits) {
-  const std::optional<WaiterKey> key = parse_waiter_key(at->first);
+void Store::State::note_waiter(const Key& waiter, bool waits) {
+  const std::optional<WaiterKey> key = parse_waiter_key(waiter.text());
   ASSERT(key);
   if (waits) {
     queues[std::string(key->queue)].insert(key->place);
@@ -190,14 +188,14 @@ void Store::State::note_waiter(Keys::iterator at, bool waits) {
 }
 
 // What erase() ends is no key but a lock, or the place of somebody who waits.
-void Store::State::note_end(Space space, Keys::iterator at) {
-  if (space != Space::kWaiters) {
-    ended_locks.push_back({space, at});
+void Store::State::note_end(Key& ended) {
+  if (ended.space() != Space::kWaiters) {
+    ended_locks.push_back(&ended);
     return;
   }
-  const LockRecord record = record_of(at->second.newest());
+  const LockRecord record = record_of(ended.newest());
   if (record.idempotency_key.empty()) return;
-  const std::optional<WaiterKey> key = parse_waiter_key(at->first);
+  const std::optional<WaiterKey> key = parse_waiter_key(ended.text());
   const Version* lock = held_lock(key->space, key->name);
   const bool granted = lock != nullptr && record_of(*lock).place == key->place;
   if (!granted) retries.erase(record.idempotency_key, key->place);
@@ -206,13 +204,13 @@ void Store::State::note_end(Space space, Keys::iterator at) {
 // After each raise_revision() of a command that may have erased a lock. Each grant has a revision
 // of its own: it is the token.
 void Store::State::grant_ended_locks() {
-  for (const KeyRef& ended : ended_locks) {
-    if (ended.at->second.newest().live()) continue;
-    const std::string queue = queue_key(ended.space, ended.at->first);
+  for (Key* ended : ended_locks) {
+    if (ended->newest().live()) continue;
+    const std::string queue = queue_key(ended->space(), ended->text());
     const bool passed_over = leave_overslept(queue);
     const auto waiting = queues.find(queue);
     if (waiting != queues.end()) {
-      grant_lock(ended, waiter_key(queue, *waiting->second.begin()));
+      grant_lock(*ended, waiter_key(queue, *waiting->second.begin()));
     } else if (passed_over) {
       raise_revision();
     }
@@ -229,19 +227,19 @@ bool Store::State::leave_overslept(const std::string& queue) {
     if (found == queues.end()) return any;
     const auto waiter = waiting.find(waiter_key(queue, *found->second.begin()));
     ASSERT(waiter != waiting.end());
-    const LeaseId id = waiter->second.newest().lease();
+    const LeaseId id = waiter->newest().lease();
     const Lease* lease = find_lease(id);
     ASSERT(lease != nullptr);
     if (lease->deadline > now) return any;
-    erase(Space::kWaiters, waiter, id);
+    erase(*waiter, id);
   }
 }
 
-void Store::State::grant_lock(const KeyRef& lock, const std::string& key) {
+void Store::State::grant_lock(Key& lock, const std::string& key) {
   Keys& waiting = in(Space::kWaiters);
   const auto waiter = waiting.find(key);
   ASSERT(waiter != waiting.end());
-  const Version& version = waiter->second.newest();
+  const Version& version = waiter->newest();
   ASSERT(version.live());
   const LeaseId id = version.lease();
   Lease* lease = find_lease(id);
@@ -250,13 +248,12 @@ void Store::State::grant_lock(const KeyRef& lock, const std::string& key) {
   const std::string idempotency_key = std::exchange(record.idempotency_key, {});
   set_deadline(id, *lease, record.ttl_ms);
   // First the lock: a lease without a key would end.
-  const std::string name = lock.at->first;
-  write(lock.space, lock.at, name, encode(record), id);
-  erase(Space::kWaiters, waiter, 0);
+  write(lock, encode(record), id);
+  erase(*waiter, 0);
   raise_revision();
   if (idempotency_key.empty()) return;
   LockReply reply;
-  describe_lock(lock.space, name, reply);
+  describe_lock(lock.space(), lock.text(), reply);
   reply.revision = reply.token;
   retries.replace(idempotency_key, record.place, reply);
 }
@@ -275,10 +272,10 @@ void Store::State::check_locks() const {
   ASSERT(ended_locks.empty());
   ASSERT(waiters_have_locks());
   std::size_t waiting = 0;
-  for (const auto& [key, versions] : in(Space::kWaiters)) {
-    if (!versions.newest().live()) continue;
+  for (const Key& key : in(Space::kWaiters)) {
+    if (!key.newest().live()) continue;
     ++waiting;
-    const std::optional<WaiterKey> parsed = parse_waiter_key(key);
+    const std::optional<WaiterKey> parsed = parse_waiter_key(key.text());
     ASSERT(parsed);
     const auto queue = queues.find(parsed->queue);
     ASSERT(queue != queues.end());
@@ -291,8 +288,8 @@ void Store::State::check_locks() const {
   }
   ASSERT_CMP(places, ==, waiting);
   for (const Space space : {Space::kLocks, Space::kElections}) {
-    for (const auto& lock : in(space)) {
-      const Version& newest = lock.second.newest();
+    for (const Key& lock : in(space)) {
+      const Version& newest = lock.newest();
       if (newest.live()) ASSERT(find_lease(newest.lease()) != nullptr);
     }
   }

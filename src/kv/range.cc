@@ -8,7 +8,7 @@
 namespace raftd::kv {
 namespace {
 
-using MakeItem = std::function<Item(const std::string&, const Version&, bool with_value)>;
+using MakeItem = std::function<Item(std::string_view, const Version&, bool with_value)>;
 
 // One piece of a range. Collects rows until the page is full or the slice's bound is reached.
 class Walk {
@@ -21,9 +21,9 @@ class Walk {
   void forward() {
     const std::string& from = std::max(query_.start, query_.prefix);
     auto it = keys_.lower_bound(from);
-    while (it != keys_.end() && it->first.starts_with(query_.prefix)) {
+    while (it != keys_.end() && it->text().starts_with(query_.prefix)) {
       if (!visit(*it)) {
-        reply_.next = it->first;
+        reply_.next = it->text();
         return;
       }
       if (collapsed_.empty()) {
@@ -43,9 +43,9 @@ class Walk {
     auto it = endless && !from_start ? keys_.end() : keys_.lower_bound(end);
     while (it != keys_.begin()) {
       --it;
-      if (!it->first.starts_with(query_.prefix)) return;
+      if (!it->text().starts_with(query_.prefix)) return;
       if (!visit(*it)) {
-        reply_.next = it->first;
+        reply_.next = it->text();
         reply_.next.push_back('\0');  // The smallest key above this one: it comes first.
         return;
       }
@@ -55,13 +55,13 @@ class Walk {
 
  private:
   // False: stop before this key. Sets collapsed_ when all keys under it are done.
-  bool visit(const Keys::value_type& entry) {
-    const std::string& key = entry.first;
+  bool visit(const Key& entry) {
+    const std::string_view key = entry.text();
     if (visited_++ == limits::kRangeKeysPerSliceMax) {
       reply_.more = true;
       return false;
     }
-    const Version* version = entry.second.at(rev_);
+    const Version* version = entry.at(rev_);
     if (version == nullptr) return true;
     if (query_.count_only) {
       ++reply_.count;
@@ -73,7 +73,7 @@ class Walk {
     if (is_prefix) cut += query_.delimiter.size();
     const bool with_value = !is_prefix && !query_.keys_only;
     const std::size_t row_bytes =
-        (is_prefix ? cut : key.size()) + (with_value ? version->value.view().size() : 0);
+        (is_prefix ? cut : key.size()) + (with_value ? version->value().size() : 0);
     const bool too_many = query_.limit != 0 && reply_.rows.size() >= query_.limit;
     const bool too_big =
         query_.bytes_max != 0 && !reply_.rows.empty() && bytes_ + row_bytes > query_.bytes_max;
@@ -119,10 +119,10 @@ Item Store::State::item(std::string_view key, const Version& version, bool with_
                         machine::ClusterTime at) const {
   Item item;
   item.key = key;
-  if (with_value) item.value = version.value.view();
-  item.mod = version.mod;
-  item.create = version.create;
-  item.version = version.version;
+  if (with_value) item.value = version.value();
+  item.mod = version.mod();
+  item.create = version.create();
+  item.version = version.version();
   item.lease = version.lease();
   if (item.lease == 0) return item;
   if (const Lease* lease = find_lease(item.lease)) item.ttl_ms = remaining_ms(*lease, at);
@@ -147,12 +147,12 @@ std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query,
   const auto found = keys.find(query.key);
   const Version* version =
       found == keys.end() ? nullptr
-                          : found->second.latest_at(query.rev == 0 ? stats.revision : query.rev);
-  if (version != nullptr) reply->changed = version->mod;
+                          : found->latest_at(query.rev == 0 ? stats.revision : query.rev);
+  if (version != nullptr) reply->changed = version->mod();
   if (version == nullptr || !version->live()) {
     reply->result = GetReply::Result::kNotFound;
   } else {
-    reply->item = item(found->first, *version, true, at);
+    reply->item = item(found->text(), *version, true, at);
   }
   return reply;
 }
@@ -173,7 +173,7 @@ std::unique_ptr<machine::Reply> Store::State::range(const RangeQuery& query,
     reply->revision = stats.revision;
     return reply;
   }
-  const MakeItem make = [&](const std::string& key, const Version& version, bool with_value) {
+  const MakeItem make = [&](std::string_view key, const Version& version, bool with_value) {
     return item(key, version, with_value, at);
   };
   Walk walk(in(Space::kKeys), query, reply->revision, *reply, make);

@@ -153,21 +153,22 @@ class Store::Reader final : public machine::RestoreReader {
     }
     const std::size_t size = at + kItemBytes + key_bytes + value_bytes;
     if (bytes.size() < size) return std::size_t{0};
-    Version version;
+    VersionFields version;
     version.mod = load_le<std::uint64_t>(bytes, at + 6);
     version.create = load_le<std::uint64_t>(bytes, at + 14);
     version.version = load_le<std::uint64_t>(bytes, at + 22);
     at += kItemBytes;
     const std::string_view key = as_text(bytes.subspan(at, key_bytes));
-    version.value = Value(as_text(bytes.subspan(at + key_bytes, value_bytes)), lease);
+    version.value = as_text(bytes.subspan(at + key_bytes, value_bytes));
+    version.lease = lease;
     const auto of = static_cast<Space>(space);
     const bool locks = of != Space::kKeys && version.live();
-    if (locks && (lease == 0 || !is_possible_lock(of, key, version.value.view()))) {
+    if (locks && (lease == 0 || !is_possible_lock(of, key, version.value))) {
       return corrupt(strf("record %llu is neither a lock nor somebody who waits for one",
                           static_cast<unsigned long long>(records_)));
     }
     const bool good =
-        base ? add_base(of, key, std::move(version)) : add_change(of, key, std::move(version));
+        base ? add_base(of, key, version) : add_change(of, key, version);
     if (!good) {
       return corrupt(strf("record %llu, key %s, does not follow from those before",
                           static_cast<unsigned long long>(records_), percent_escape(key).c_str()));
@@ -175,11 +176,11 @@ class Store::Reader final : public machine::RestoreReader {
     return size;
   }
 
-  bool add_base(Space space, std::string_view key, Version version) {
+  bool add_base(Space space, std::string_view text, const VersionFields& version) {
     State& s = *next_;
     Keys& keys = s.in(space);
     const bool ascending =
-        space >= last_space_ && (keys.empty() || std::prev(keys.end())->first < key);
+        space >= last_space_ && (keys.empty() || std::prev(keys.end())->text() < text);
     const bool possible = version.live() && version.version > 0 && version.create <= version.mod &&
                           version.version <= version.mod && version.mod > 1 &&
                           version.mod <= head_.compact_revision;
@@ -187,23 +188,21 @@ class Store::Reader final : public machine::RestoreReader {
     last_space_ = space;
     if (space == Space::kKeys) {
       ++s.stats.keys;
-      s.stats.bytes += key.size() + version.value.view().size();
+      s.stats.bytes += text.size() + version.value.size();
     } else {
-      s.stats.lock_bytes += key.size() + version.value.view().size();
+      s.stats.lock_bytes += text.size() + version.value.size();
     }
-    s.hash_sum += hash_of(space, key, version);
-    const LeaseId lease = version.lease();
-    const auto at = keys.emplace_hint(keys.end(), std::string(key), Versions());
-    at->second.push(std::move(version));
-    idle_leases_ -= idle(lease);
-    if (lease != 0) s.attach(lease, {space, at});
-    if (space == Space::kWaiters) s.note_waiter(at, true);
-    idle_leases_ += idle(lease);
-    lost_leases_ += lost(lease);
+    Key& key = keys.insert(keys.end(), space, text);
+    s.hash_sum += hash_of(key, keys.push(key, version));
+    idle_leases_ -= idle(version.lease);
+    if (version.lease != 0) s.attach(version.lease, key);
+    if (space == Space::kWaiters) s.note_waiter(key, true);
+    idle_leases_ += idle(version.lease);
+    lost_leases_ += lost(version.lease);
     return true;
   }
 
-  bool add_change(Space space, std::string_view key, Version version) {
+  bool add_change(Space space, std::string_view key, const VersionFields& version) {
     State& s = *next_;
     changes_begun_ = true;
     const bool in_order = version.mod >= s.stats.revision &&
@@ -212,30 +211,29 @@ class Store::Reader final : public machine::RestoreReader {
     if (!in_order) return false;
     Keys& keys = s.in(space);
     const auto found = keys.lower_bound(key);
-    const bool known = found != keys.end() && found->first == key;
-    if (known && found->second.newest().mod >= version.mod) return false;
+    const bool known = found != keys.end() && found->text() == key;
+    if (known && found->newest().mod() >= version.mod) return false;
     const Version* present = State::live(keys, found, key);
     if (version.live()) {
-      const Revision create = present == nullptr ? version.mod : present->create;
-      const std::uint64_t count = present == nullptr ? 1 : present->version + 1;
+      const Revision create = present == nullptr ? version.mod : present->create();
+      const std::uint64_t count = present == nullptr ? 1 : present->version() + 1;
       if (version.create != create || version.version != count) return false;
-    } else if (present == nullptr || version.version != 0 || !version.value.view().empty()) {
+    } else if (present == nullptr || version.version != 0 || !version.value.empty()) {
       return false;
     }
     s.stats.revision = version.mod;
     if (space == Space::kKeys && present != nullptr) {
       --s.stats.keys;
-      s.stats.bytes -= key.size() + present->value.view().size();
+      s.stats.bytes -= key.size() + present->value().size();
     }
     if (space == Space::kKeys && version.live()) {
       ++s.stats.keys;
-      s.stats.bytes += key.size() + version.value.view().size();
+      s.stats.bytes += key.size() + version.value.size();
     }
     const LeaseId before = present == nullptr ? 0 : present->lease();
-    const LeaseId after = version.live() ? version.lease() : 0;
+    const LeaseId after = version.live() ? version.lease : 0;
     idle_leases_ -= idle(before) + (after != before ? idle(after) : 0);
-    s.add_version(space, known ? found : keys.emplace_hint(found, std::string(key), Versions()),
-                  std::move(version));
+    s.add_version(known ? *found : keys.insert(found, space, key), version);
     s.orphans.clear();
     idle_leases_ += idle(before) + (after != before ? idle(after) : 0);
     lost_leases_ += lost(after) - lost(before);

@@ -43,20 +43,20 @@ void append_text_field(Bytes& out, std::string_view text) {
 }
 
 // kind: 'k' or 'c'.
-void append_item(Bytes& out, char kind, Space space, std::string_view key, const Version& version) {
-  const std::string_view value = version.value.view();
-  const bool plain = space == Space::kKeys && version.lease() == 0;
+void append_item(Bytes& out, char kind, const Key& key, const Version& version) {
+  const std::string_view value = version.value();
+  const bool plain = key.space() == Space::kKeys && version.lease() == 0;
   out.push_back(static_cast<std::byte>(plain ? kind : kind - 'a' + 'A'));
   if (!plain) {
-    out.push_back(static_cast<std::byte>(space));
+    out.push_back(static_cast<std::byte>(key.space()));
     append_le(out, version.lease());
   }
-  append_le(out, static_cast<std::uint16_t>(key.size()));
+  append_le(out, static_cast<std::uint16_t>(key.text().size()));
   append_le(out, static_cast<std::uint32_t>(value.size()));
-  append_le(out, version.mod);
-  append_le(out, version.create);
-  append_le(out, version.version);
-  append_text(out, key);
+  append_le(out, version.mod());
+  append_le(out, version.create());
+  append_le(out, version.version());
+  append_text(out, key.text());
   append_text(out, value);
 }
 
@@ -249,11 +249,11 @@ class Store::Writer final : public machine::SnapshotWriter {
       if (out.size() >= end || visits == 0) return true;
       --visits;
       started_ = true;
-      last_key_ = at->first;
-      const Version* base = at->second.at(stats_.compact_revision);
+      last_key_ = at->text();
+      const Version* base = at->at(stats_.compact_revision);
       if (base == nullptr) continue;
-      append_item(out, 'k', space, at->first, *base);
-      sum_ += hash_of(space, at->first, *base);
+      append_item(out, 'k', *at, *base);
+      sum_ += hash_of(*at, *base);
       ++records_;
     }
     return false;
@@ -266,15 +266,13 @@ class Store::Writer final : public machine::SnapshotWriter {
       const std::size_t at = change_ - state_.changes_dropped;
       if (at == state_.changes.size()) return false;
       const State::Change& change = state_.changes[at];
-      if (change.revision() > stats_.revision) return false;
+      if (change.revision > stats_.revision) return false;
       if (out.size() >= end || visits == 0) return true;
       --visits;
-      if (change.revision() <= stats_.compact_revision) continue;  // Not freed yet.
-      const Version* version = change.key->second.latest_at(change.revision());
-      ASSERT(version != nullptr);
-      ASSERT_CMP(version->mod, ==, change.revision());
-      append_item(out, 'c', change.space(), change.key->first, *version);
-      sum_ += hash_of(change.space(), change.key->first, *version);
+      if (change.revision <= stats_.compact_revision) continue;  // Not freed yet.
+      const Version& version = state_.version_of(change);
+      append_item(out, 'c', *change.key, version);
+      sum_ += hash_of(*change.key, version);
       ++records_;
     }
   }

@@ -46,13 +46,13 @@ class Words {
 
 }  // namespace
 
-std::uint64_t hash_of(Space space, std::string_view key, const Version& version) {
+std::uint64_t hash_of(const Key& key, const Version& version) {
   Words words(kVersion);
-  words.add(version.mod).add(version.create).add(version.version);
-  words.add(key).add(version.value.view());
+  words.add(version.mod()).add(version.create()).add(version.version());
+  words.add(key.text()).add(version.value());
   // The first builds had neither, and their snapshots hold hashes.
-  if (space != Space::kKeys || version.lease() != 0) {
-    words.add(static_cast<std::uint64_t>(space)).add(version.lease());
+  if (key.space() != Space::kKeys || version.lease() != 0) {
+    words.add(static_cast<std::uint64_t>(key.space())).add(version.lease());
   }
   return words.value();
 }
@@ -114,15 +114,14 @@ void Store::State::forget_up_to_compacted() {
 std::uint64_t Store::State::computed_sum() const {
   std::uint64_t sum = 0;
   const Revision from = stats.compact_revision;
-  for (std::size_t i = 0; i < kSpaces; ++i) {
-    const auto space = static_cast<Space>(i);
-    for (const auto& [key, versions] : in(space)) {
-      if (const Version* base = versions.at(from)) sum += hash_of(space, key, *base);
-      for (std::size_t k = 0; k < versions.older_count(); ++k) {
-        const Version& older = versions.older(k);
-        if (older.mod > from) sum += hash_of(space, key, older);
+  for (const Keys& keys : spaces) {
+    for (const Key& key : keys) {
+      if (const Version* base = key.at(from)) sum += hash_of(key, *base);
+      for (std::size_t k = 0; k < key.older_count(); ++k) {
+        const Version& older = key.older(k);
+        if (older.mod() > from) sum += hash_of(key, older);
       }
-      if (versions.newest().mod > from) sum += hash_of(space, key, versions.newest());
+      if (key.newest().mod() > from) sum += hash_of(key, key.newest());
     }
   }
   for (const auto& [id, lease] : leases)

@@ -167,7 +167,7 @@ bool Store::State::refused(const Condition& condition, const Version* present,
     case Condition::Kind::kNone:
       return false;
     case Condition::Kind::kModIs:
-      if (present != nullptr && present->mod == condition.mod) return false;
+      if (present != nullptr && present->mod() == condition.mod) return false;
       reply.result = WriteReply::Result::kModDiffers;
       return true;
     case Condition::Kind::kExists:
@@ -182,78 +182,83 @@ bool Store::State::refused(const Condition& condition, const Version* present,
   return false;
 }
 
-bool Store::State::written_twice(const Keys& keys, Keys::const_iterator found, std::string_view key,
+bool Store::State::written_twice(const Keys& keys, Keys::Iterator found, std::string_view key,
                                  WriteReply& reply) const {
-  if (found == keys.end() || found->first != key) return false;
-  if (found->second.newest().mod <= stats.revision) return false;
+  return found != keys.end() && found->text() == key && written_twice(*found, reply);
+}
+
+bool Store::State::written_twice(const Key& key, WriteReply& reply) const {
+  if (key.newest().mod() <= stats.revision) return false;
   reply = bad_command("a transaction that writes a key twice");
   return true;
 }
 
 namespace {
 
-std::uint64_t live_bytes(std::string_view key, const Version& version) {
-  return version.live() ? key.size() + version.value.view().size() : 0;
+std::uint64_t live_bytes(const Key& key, const Version& version) {
+  return version.live() ? key.text().size() + version.value().size() : 0;
 }
 
 }  // namespace
 
-void Store::State::add_version(Space space, Keys::iterator at, Version version) {
-  Versions& versions = at->second;
-  const std::uint64_t hash = hash_of(space, at->first, version);
+void Store::State::add_version(Key& key, const VersionFields& fields) {
+  Keys& keys = in(key.space());
+  const bool lock = key.space() != Space::kKeys;
+  const Version* before = key.empty() ? nullptr : &key.newest();
+  const Version& version = keys.push(key, fields);
+  const std::uint64_t hash = hash_of(key, version);
   hash_sum += hash;
   if (!version.live()) hash_ended += hash;
-  if (!versions.empty()) {
-    const Version& before = versions.newest();
-    stats.history_bytes += history_weight(before);
-    if (before.live()) hash_ended += hash_of(space, at->first, before);
-    if (before.live() && before.lease() != 0) detach(before.lease(), {space, at});
-    if (space != Space::kKeys) stats.lock_bytes -= live_bytes(at->first, before);
+  if (before != nullptr) {
+    stats.history_bytes += history_weight(*before);
+    if (before->live()) hash_ended += hash_of(key, *before);
+    if (before->live() && before->lease() != 0) detach(before->lease(), key);
+    if (lock) stats.lock_bytes -= live_bytes(key, *before);
   }
-  if (space != Space::kKeys) stats.lock_bytes += live_bytes(at->first, version);
-  if (version.live() && version.lease() != 0) attach(version.lease(), {space, at});
-  if (space == Space::kWaiters) note_waiter(at, version.live());
-  stats.history_bytes += sizeof(Change);
-  changes.emplace_back(version.mod, KeyRef{space, at}, hash_ended);
-  versions.push(std::move(version));
+  if (lock) stats.lock_bytes += live_bytes(key, version);
+  if (version.live() && version.lease() != 0) attach(version.lease(), key);
+  if (key.space() == Space::kWaiters) note_waiter(key, version.live());
+  stats.history_bytes += kChangeWeight;
+  changes.push_back({version.mod(), &key, hash_ended});
 }
 
-const Version* Store::State::live(const Keys& keys, Keys::const_iterator found,
-                                  std::string_view key) {
-  if (found == keys.end() || found->first != key || !found->second.newest().live()) return nullptr;
-  return &found->second.newest();
+const Version* Store::State::live(const Keys& keys, Keys::Iterator found, std::string_view key) {
+  if (found == keys.end() || found->text() != key || !found->newest().live()) return nullptr;
+  return &found->newest();
 }
 
-Keys::iterator Store::State::write(Space space, Keys::iterator at, std::string_view key,
-                                   std::string_view value, LeaseId lease) {
+void Store::State::write(Space space, Keys::Iterator at, std::string_view key,
+                         std::string_view value, LeaseId lease) {
   Keys& keys = in(space);
-  const Version* present = live(keys, at, key);
-  Version next;
+  const bool known = at != keys.end() && at->text() == key;
+  write(known ? *at : keys.insert(at, space, key), value, lease);
+}
+
+void Store::State::write(Key& key, std::string_view value, LeaseId lease) {
+  const Version* present = key.empty() || !key.newest().live() ? nullptr : &key.newest();
+  VersionFields next;
   next.mod = next_revision();
-  next.create = present == nullptr ? next.mod : present->create;
-  next.version = present == nullptr ? 1 : present->version + 1;
-  next.value = Value(value, lease);
-  if (space == Space::kKeys) {
+  next.create = present == nullptr ? next.mod : present->create();
+  next.version = present == nullptr ? 1 : present->version() + 1;
+  next.lease = lease;
+  next.value = value;
+  if (key.space() == Space::kKeys) {
     if (present == nullptr) {
       ++stats.keys;
-      stats.bytes += key.size();
+      stats.bytes += key.text().size();
     } else {
-      stats.bytes -= present->value.view().size();
+      stats.bytes -= present->value().size();
     }
     stats.bytes += value.size();
   }
-  if (at == keys.end() || at->first != key) {
-    at = keys.emplace_hint(at, std::string(key), Versions());
-  }
-  add_version(space, at, std::move(next));
-  return at;
+  add_version(key, next);
 }
 
-void Store::State::erase(Space space, Keys::iterator at, LeaseId ended_with) {
-  const Version& present = at->second.newest();
+void Store::State::erase(Key& key, LeaseId ended_with) {
+  const Version& present = key.newest();
   ASSERT(present.live());
-  if (space == Space::kKeys) {
-    const std::size_t bytes = at->first.size() + present.value.view().size();
+  if (key.space() == Space::kKeys) {
+    const std::size_t bytes = key.text().size() + present.value().size();
     if (ending) {
       ++ending->deleted;
       ending->deleted_bytes += bytes;
@@ -262,11 +267,11 @@ void Store::State::erase(Space space, Keys::iterator at, LeaseId ended_with) {
       stats.bytes -= bytes;
     }
   }
-  if (space != Space::kKeys) note_end(space, at);
-  Version tombstone;
+  if (key.space() != Space::kKeys) note_end(key);
+  VersionFields tombstone;
   tombstone.mod = next_revision();
-  tombstone.value = Value({}, ended_with);
-  add_version(space, at, std::move(tombstone));
+  tombstone.lease = ended_with;
+  add_version(key, tombstone);
 }
 
 void Store::State::raise_revision() {
@@ -307,7 +312,7 @@ WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
     reply.prev = item(del.key, *present, true, now);
   }
   if (refuse || present == nullptr) return reply;
-  erase(Space::kKeys, found, 0);
+  erase(*found, 0);
   reply.deleted = 1;
   return reply;
 }
@@ -365,29 +370,26 @@ std::uint64_t Store::digest() const {
   Digest digest;
   digest.add(s.stats.revision);
   digest.add(s.stats.compact_revision);
-  const auto add = [&](Space space, const std::string& of, const Version& version) {
-    digest.add(static_cast<std::uint64_t>(space));
-    digest.add(of);
+  const auto add = [&](const Key& of, const Version& version) {
+    digest.add(static_cast<std::uint64_t>(of.space()));
+    digest.add(of.text());
     digest.add(version.lease());
-    digest.add(version.mod);
-    digest.add(version.create);
-    digest.add(version.version);
-    digest.add(version.value.view());
+    digest.add(version.mod());
+    digest.add(version.create());
+    digest.add(version.version());
+    digest.add(version.value());
   };
-  for (std::size_t i = 0; i < kSpaces; ++i) {
-    const auto space = static_cast<Space>(i);
-    for (const auto& entry : s.in(space)) {
-      const std::string& key = entry.first;
-      const Versions& versions = entry.second;
-      if (const Version* base = versions.at(s.stats.compact_revision)) add(space, key, *base);
+  for (const Keys& keys : s.spaces) {
+    for (const Key& key : keys) {
+      if (const Version* base = key.at(s.stats.compact_revision)) add(key, *base);
       const auto in_window = [&](const Version& version) {
-        if (version.mod > s.stats.compact_revision && version.mod <= s.stats.revision) {
-          add(space, key, version);
+        if (version.mod() > s.stats.compact_revision && version.mod() <= s.stats.revision) {
+          add(key, version);
         }
       };
-      for (std::size_t k = 0; k < versions.older_count(); ++k)
-        in_window(versions.older(k));
-      in_window(versions.newest());
+      for (std::size_t k = 0; k < key.older_count(); ++k)
+        in_window(key.older(k));
+      in_window(key.newest());
     }
   }
   for (const auto& [id, lease] : s.leases)
@@ -412,35 +414,35 @@ void Store::check_invariants() const {
   const State& s = *state_;
   std::uint64_t live = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t weight = s.changes.size() * sizeof(State::Change);
+  std::uint64_t weight = s.changes.size() * kChangeWeight;
   std::size_t leased = 0;
   std::uint64_t lock_bytes = 0;
   for (std::size_t space = 0; space < kSpaces; ++space) {
-    for (const auto& [key, versions] : s.spaces[space]) {
-      ASSERT(!versions.empty());
+    s.spaces[space].check_invariants();
+    for (const Key& key : s.spaces[space]) {
+      ASSERT_CMP(static_cast<std::size_t>(key.space()), ==, space);
+      ASSERT(!key.empty());
       Revision before = 0;
-      for (std::size_t i = 0; i < versions.older_count(); ++i) {
-        ASSERT_CMP(versions.older(i).mod, >, before);
-        before = versions.older(i).mod;
-        weight += history_weight(versions.older(i));
+      for (std::size_t i = 0; i < key.older_count(); ++i) {
+        ASSERT_CMP(key.older(i).mod(), >, before);
+        before = key.older(i).mod();
+        weight += history_weight(key.older(i));
       }
-      ASSERT_CMP(versions.newest().mod, >, before);
-      if (versions.newest().live() && versions.newest().lease() != 0) ++leased;
-      if (static_cast<Space>(space) != Space::kKeys) {
-        lock_bytes += live_bytes(key, versions.newest());
-      }
-      const Version* version = versions.at(s.stats.revision);
-      if (version == nullptr || static_cast<Space>(space) != Space::kKeys) continue;
+      ASSERT_CMP(key.newest().mod(), >, before);
+      if (key.newest().live() && key.newest().lease() != 0) ++leased;
+      if (key.space() != Space::kKeys) lock_bytes += live_bytes(key, key.newest());
+      const Version* version = key.at(s.stats.revision);
+      if (version == nullptr || key.space() != Space::kKeys) continue;
       ++live;
-      bytes += key.size() + version->value.view().size();
+      bytes += live_bytes(key, *version);
     }
   }
   std::size_t attached = 0;
   for (const auto& [id, lease] : s.leases) {
     ASSERT(s.deadlines.contains({lease.deadline, id}));
     attached += lease.keys.size();
-    lease.keys.visit_from({}, [&, of = id](const KeyRef& key) {
-      ASSERT_CMP(key.at->second.newest().lease(), ==, of);
+    lease.keys.visit_from({}, [&, of = id](const Key& key) {
+      ASSERT_CMP(key.newest().lease(), ==, of);
       return true;
     });
     if (lease.owned) ASSERT(!lease.keys.empty());
@@ -460,8 +462,8 @@ void Store::check_invariants() const {
   s.retries.check_invariants();
   Revision before = 0;
   for (const State::Change& change : s.changes) {
-    ASSERT_CMP(change.revision(), >=, before);
-    before = change.revision();
+    ASSERT_CMP(change.revision, >=, before);
+    before = change.revision;
   }
 }
 

@@ -14,10 +14,10 @@
 #include <set>
 #include <string>
 
+#include "kv/keys.h"
 #include "kv/lease_table.h"
 #include "kv/retries.h"
 #include "kv/store.h"
-#include "kv/versions.h"
 
 namespace raftd::kv {
 
@@ -31,7 +31,7 @@ struct TimeMark {
 // Of somebody who waits for a lock: his node renews it in time, or is gone.
 inline constexpr std::uint64_t kWaiterTtlMs = 15'000;
 
-std::uint64_t hash_of(Space space, std::string_view key, const Version& version);
+std::uint64_t hash_of(const Key& key, const Version& version);
 std::uint64_t hash_of(LeaseId id, const LeaseTimes& lease);
 std::uint64_t hash_of_lease_counter(LeaseId id);
 std::uint64_t hash_of(const TimeMark& mark);
@@ -58,22 +58,24 @@ struct Store::State {
   WriteReply compact(const Compact& compact);
   bool refused(const Condition& condition, const Version* present, WriteReply& reply) const;
   // True: this command wrote the key before, and a key has one version in a revision.
-  bool written_twice(const Keys& keys, Keys::const_iterator found, std::string_view key,
+  bool written_twice(const Keys& keys, Keys::Iterator found, std::string_view key,
                      WriteReply& reply) const;
+  bool written_twice(const Key& key, WriteReply& reply) const;
   // The newest version of a key in its map; nullptr: it is not there, or dead.
-  static const Version* live(const Keys& keys, Keys::const_iterator found, std::string_view key);
+  static const Version* live(const Keys& keys, Keys::Iterator found, std::string_view key);
   // Both write what the next revision has; raise_revision() makes it the present one.
   // at: the first key in the space that is not below key.
-  Keys::iterator write(Space space, Keys::iterator at, std::string_view key, std::string_view value,
-                       LeaseId lease);
-  void erase(Space space, Keys::iterator at, LeaseId ended_with);
+  void write(Space space, Keys::Iterator at, std::string_view key, std::string_view value,
+             LeaseId lease);
+  void write(Key& key, std::string_view value, LeaseId lease);
+  void erase(Key& key, LeaseId ended_with);
   void raise_revision();
   // Of what is written now. While leases are ended, revisions are raised that nobody sees yet.
   Revision next_revision() const { return stats.revision + (ending ? ending->revisions : 0) + 1; }
   bool written() const {  // Something has the next revision.
-    return !changes.empty() && changes.back().revision() > stats.revision;
+    return !changes.empty() && changes.back().revision > stats.revision;
   }
-  void add_version(Space space, Keys::iterator at, Version version);
+  void add_version(Key& key, const VersionFields& fields);
   Keys& in(Space space) { return spaces[static_cast<std::size_t>(space)]; }
   const Keys& in(Space space) const { return spaces[static_cast<std::size_t>(space)]; }
 
@@ -117,8 +119,8 @@ struct Store::State {
   void set_deadline(LeaseId id, Lease& lease, std::uint64_t ttl_ms);  // From now on.
   void drop_lease(LeaseId id);                               // Precondition: no key has it.
   void keep_for_cuts(LeaseId id, const LeaseTimes* before);  // Null: it was not there.
-  void attach(LeaseId id, KeyRef key);
-  void detach(LeaseId id, KeyRef key);
+  void attach(LeaseId id, Key& key);
+  void detach(LeaseId id, Key& key);
   void sweep_orphans();
   std::uint64_t remaining_ms(const LeaseTimes& lease, machine::ClusterTime at) const;
 
@@ -140,13 +142,13 @@ struct Store::State {
                            LockReply& reply) const;
   std::uint64_t waiters(Space space, std::string_view name) const;
   void describe_lock(Space space, std::string_view name, LockReply& reply) const;
-  void note_waiter(Keys::iterator at, bool waits);
-  void note_end(Space space, Keys::iterator at);
+  void note_waiter(const Key& waiter, bool waits);
+  void note_end(Key& key);
   void grant_ended_locks();
   bool leave_overslept(const std::string& queue);
   bool waiters_have_locks() const;
   void check_locks() const;
-  void grant_lock(const KeyRef& lock, const std::string& waiter);
+  void grant_lock(Key& lock, const std::string& waiter);
 
   // lock_queries.cc
   std::unique_ptr<machine::Reply> lock(const LockQuery& query, machine::ClusterTime at) const;
@@ -187,31 +189,17 @@ struct Store::State {
   }
 
   // events.cc
-  class Change;
+  struct Change;
   std::optional<std::size_t> seek(const EventCursor& cursor) const;
   bool advance(EventCursor& cursor, std::size_t& at) const;
   const Version& version_of(const Change& change) const;
   Event event_of(const Change& change, bool with_prev) const;
 
   // One write of one key, oldest first: who may have versions to drop once history passes it.
-  class Change {
-   public:
-    Change(Revision revision, const KeyRef& ref, std::uint64_t ended_sum)
-        : key(ref.at),
-          ended(ended_sum),
-          revision_and_space_(revision << kSpaceBits | static_cast<std::uint64_t>(ref.space)) {}
-    Revision revision() const { return revision_and_space_ >> kSpaceBits; }
-    Space space() const {
-      return static_cast<Space>(revision_and_space_ & ((1U << kSpaceBits) - 1));
-    }
-
-    Keys::iterator key;
+  struct Change {
+    Revision revision;
+    Key* key;
     std::uint64_t ended;  // hash_ended with it.
-
-   private:
-    static constexpr unsigned kSpaceBits = 2;
-    static_assert(kSpaces <= 1U << kSpaceBits);
-    std::uint64_t revision_and_space_;
   };
   // Leases that are being ended, each with its keys, in this order. No reader sees any of its
   // revisions before the last one is there.
@@ -244,7 +232,7 @@ struct Store::State {
   std::vector<LeaseId> orphans;  // Owned, and perhaps without a key by now.
   // By queue_key: the places in which somebody waits.
   std::map<std::string, std::set<Revision>, std::less<>> queues;
-  std::vector<KeyRef> ended_locks;  // By this command, and not given to anybody yet.
+  std::vector<Key*> ended_locks;  // By this command, and not given to anybody yet.
   raft::Index applied;
   machine::ClusterTime now;  // Of the entry applied last.
   std::deque<Change> changes;
@@ -274,9 +262,10 @@ struct Store::State {
   Retries discarded_retries;
 };
 
-// Memory that a version which only history sees takes, roughly: itself, its value, the allocator.
+// Memory that a change takes, roughly, and that a version takes which only history sees.
+inline constexpr std::uint64_t kChangeWeight = 24;
 inline std::uint64_t history_weight(const Version& version) {
-  return sizeof(Version) + version.value.view().size() + 16;
+  return 48 + version.value().size();
 }
 
 }  // namespace raftd::kv

@@ -50,7 +50,7 @@ WriteReply Store::State::increment(const Increment& increment, bool reply_wanted
     lease = choose_lease(increment.lease, present, reply);
     if (!lease) return reply;
   }
-  reply.result = add(present == nullptr ? "0" : present->value.view(), increment.by, reply.value);
+  reply.result = add(present == nullptr ? "0" : present->value(), increment.by, reply.value);
   if (reply.result != StoreReply::Result::kDone) return reply;
   if (makes_lease) {
     lease = choose_lease(increment.lease, present, reply);

@@ -1,172 +1,137 @@
-// One key with its versions: the newest inline, older ones only while history holds them.
+// A key with its versions: the newest always, older ones only while history holds them. What a key
+// costs beside its bytes is said in tests/bench/README.md, so each byte here has its reason.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/assert.h"
 #include "kv/query.h"
 
 namespace raftd::kv {
 
-// Bytes in an allocation of exactly their size, their number before them, and between the two the
-// lease, if there is one: one word in the version, and none for keys without a lease. The command
-// that the bytes come from is part of a larger buffer (a message with many entries), which must not
-// be kept alive for them.
-class Value {
- public:
-  Value() = default;
-  // Precondition: bytes.size() < 2^31, as it came out of a command.
-  explicit Value(std::string_view bytes, LeaseId lease = 0) {
-    if (bytes.empty() && lease == 0) return;
-    const std::size_t head = sizeof(std::uint32_t) + (lease != 0 ? sizeof lease : 0);
-    auto size = static_cast<std::uint32_t>(bytes.size());
-    ASSERT_CMP(bytes.size(), <, kLeased);
-    if (lease != 0) size |= kLeased;
-    block_ = std::make_unique_for_overwrite<char[]>(head + bytes.size());
-    std::memcpy(block_.get(), &size, sizeof size);
-    if (lease != 0) std::memcpy(block_.get() + sizeof size, &lease, sizeof lease);
-    if (!bytes.empty()) std::memcpy(block_.get() + head, bytes.data(), bytes.size());
-  }
-  std::string_view view() const {
-    if (block_ == nullptr) return {};
-    const std::uint32_t size = head();
-    const std::size_t at = sizeof size + ((size & kLeased) != 0 ? sizeof(LeaseId) : 0);
-    return {block_.get() + at, size & ~kLeased};
-  }
-  LeaseId lease() const {
-    LeaseId lease = 0;
-    if (block_ != nullptr && (head() & kLeased) != 0) {
-      std::memcpy(&lease, block_.get() + sizeof(std::uint32_t), sizeof lease);
-    }
-    return lease;
-  }
+class Pool;
 
- private:
-  static constexpr std::uint32_t kLeased = 1U << 31;
-  std::uint32_t head() const {
-    std::uint32_t size = 0;
-    std::memcpy(&size, block_.get(), sizeof size);
-    return size;
-  }
-  std::unique_ptr<char[]> block_;  // Null: empty, without a lease.
-};
-
-struct Version {
+// What a version says.
+struct VersionFields {
   Revision mod = 0;
   Revision create = 0;        // 0: a tombstone.
   std::uint64_t version = 0;  // 0: a tombstone.
-  Value value;                // Of a tombstone: empty.
+  LeaseId lease = 0;          // Of a tombstone: the one with which the key ended.
+  std::string_view value;     // Of a tombstone: empty.
 
   bool live() const { return create != 0; }
-  // Of the key; of a tombstone: the one with which the key ended, 0 if it was deleted.
-  LeaseId lease() const { return value.lease(); }
 };
-static_assert(sizeof(Version) == 32, "a key with its newest version is one allocation of 112 B");
 
-class Versions {
+// The same, packed into one block: a head, then what not every version has, then the value.
+//
+//   u64  mod, and in its highest bits the form;  u32 bytes of the value
+//   u64  create, u64 version: unless it is a tombstone, or the first version of its key
+//   u64  lease: if there is one
+//
+// The command that the bytes come from is part of a larger buffer (a message with many entries),
+// which must not be kept alive for them.
+class Version {
  public:
-  const Version& newest() const { return newest_; }
-  bool empty() const { return newest_.mod == 0; }
+  Revision mod() const { return head() & kModMask; }
+  Revision create() const { return first() ? mod() : numbered() ? word(0) : 0; }
+  std::uint64_t version() const { return first() ? 1 : numbered() ? word(1) : 0; }
+  bool live() const { return first() || numbered(); }
+  LeaseId lease() const { return leased() ? word(numbered() ? 2 : 0) : 0; }
+  std::string_view value() const { return {at(kHeadBytes + word_bytes(head())), value_bytes()}; }
 
-  // The version that a reader at rev sees, which may be a tombstone; nullptr: none.
-  const Version* latest_at(Revision rev) const {
-    if (empty()) return nullptr;
-    if (newest_.mod <= rev) return &newest_;
-    const std::size_t after = first_above(rev);
-    return after == 0 ? nullptr : &older(after - 1);
+  static Version* make(Pool& pool, const VersionFields& fields);
+  static void release(Pool& pool, Version* version);
+
+  Version(const Version&) = delete;
+  Version& operator=(const Version&) = delete;
+
+ private:
+  Version() = default;
+
+  static constexpr std::uint64_t kLeased = 1ULL << 63;
+  static constexpr std::uint64_t kNumbered = 1ULL << 62;
+  static constexpr std::uint64_t kFirst = 1ULL << 61;
+  static constexpr std::uint64_t kModMask = kFirst - 1;
+  static constexpr std::size_t kHeadBytes = 12;
+
+  static std::size_t word_bytes(std::uint64_t head) {
+    return ((head & kNumbered) != 0 ? 16U : 0U) + ((head & kLeased) != 0 ? 8U : 0U);
   }
+  const char* at(std::size_t offset) const {
+    return reinterpret_cast<const char*>(this) + offset;
+  }
+  template <class Number>
+  Number load(std::size_t offset) const {
+    Number number = 0;
+    std::memcpy(&number, at(offset), sizeof number);
+    return number;
+  }
+  std::uint64_t head() const { return load<std::uint64_t>(0); }
+  std::uint32_t value_bytes() const { return load<std::uint32_t>(8); }
+  std::uint64_t word(std::size_t n) const { return load<std::uint64_t>(kHeadBytes + 8 * n); }
+  bool first() const { return (head() & kFirst) != 0; }
+  bool numbered() const { return (head() & kNumbered) != 0; }
+  bool leased() const { return (head() & kLeased) != 0; }
+};
+
+// One allocation with the key's bytes behind it. It stays where it is as long as the key is there.
+// Those who change it are the functions of Keys, kv/keys.h.
+class Key {
+ public:
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(this) + kHeadBytes, static_cast<std::size_t>(bytes())};
+  }
+  Space space() const { return static_cast<Space>(bytes_and_space_ >> kBytesBits); }
+
+  bool empty() const { return versions_ == 0; }  // Of versions; then the key itself can go.
+  const Version& newest() const;                 // Precondition: !empty().
+  // The version that a reader at rev sees, which may be a tombstone; nullptr: none.
+  const Version* latest_at(Revision rev) const;
   // The same; nullptr: none, or a tombstone.
   const Version* at(Revision rev) const {
     const Version* version = latest_at(rev);
     return version != nullptr && version->live() ? version : nullptr;
   }
+  std::size_t older_count() const;
+  const Version& older(std::size_t i) const;  // 0: the oldest.
 
-  // Precondition: version.mod is above all others.
-  void push(Version version) {
-    ASSERT_CMP(version.mod, >, newest_.mod);
-    if (!empty()) {
-      if (older_ == nullptr) older_ = std::make_unique<Older>();
-      older_->versions.push_back(std::move(newest_));
-    }
-    newest_ = std::move(version);
-  }
-
-  // Takes the newest back. Precondition: !empty(). empty() afterwards: the key itself can go.
-  void pop() {
-    if (older_count() == 0) {
-      newest_ = Version();
-    } else {
-      newest_ = std::move(older_->versions.back());
-      older_->versions.pop_back();
-    }
-    shrink();
-  }
-
-  // Drops the versions that no reader at or above rev sees, given that this key was written at rev:
-  // all before it, and the one of rev if it is a tombstone. Calls dropped(version) for each.
-  // empty() afterwards: the key itself can go.
-  template <class Fn>
-  void drop_before(Revision rev, Fn&& dropped) {
-    while (older_count() > 0) {
-      Version& oldest = older_->versions[older_->dropped];
-      if (oldest.mod > rev || (oldest.mod == rev && oldest.live())) break;
-      dropped(oldest);
-      oldest = Version();
-      ++older_->dropped;
-    }
-    shrink();
-    if (older_ == nullptr && !empty() && newest_.mod <= rev && !newest_.live()) {
-      dropped(newest_);
-      newest_ = Version();
-    }
-  }
-
-  std::size_t older_count() const {
-    return older_ == nullptr ? 0 : older_->versions.size() - older_->dropped;
-  }
-  const Version& older(std::size_t i) const {  // 0: the oldest.
-    ASSERT_CMP(i, <, older_count());
-    return older_->versions[older_->dropped + i];
-  }
+  Key(const Key&) = delete;
+  Key& operator=(const Key&) = delete;
 
  private:
-  struct Older {
-    std::vector<Version> versions;  // Oldest first.
-    // Of versions, at the front: moving the rest down for each would be quadratic for one hot key.
-    std::size_t dropped = 0;
-  };
+  friend class Keys;
+  struct Several;  // More than one version.
+  static constexpr unsigned kBytesBits = 14;
+  static constexpr std::size_t kHeadBytes = 10;
+  static constexpr std::uintptr_t kSeveral = 1;  // In versions_: it points to Several.
 
-  // The number of older versions with mod <= rev.
-  std::size_t first_above(Revision rev) const {
-    if (older_ == nullptr) return 0;
-    const auto begin = older_->versions.begin() + static_cast<std::ptrdiff_t>(older_->dropped);
-    const auto above =
-        std::upper_bound(begin, older_->versions.end(), rev,
-                         [](Revision wanted, const Version& v) { return wanted < v.mod; });
-    return static_cast<std::size_t>(above - begin);
+  explicit Key(std::uint16_t bytes_and_space) : bytes_and_space_(bytes_and_space) {}
+  static Key* make(Pool& pool, Space space, std::string_view text);
+  static void release(Pool& pool, Key* key);  // With all its versions.
+  const Version& push(Pool& pool, const VersionFields& fields);
+  void pop(Pool& pool);
+  // The oldest one goes. Precondition: older_count() > 0.
+  void drop_oldest(Pool& pool);
+  void drop_newest(Pool& pool);  // Precondition: it is the only one.
+
+  std::uint16_t bytes() const {
+    return static_cast<std::uint16_t>(bytes_and_space_ & ((1U << kBytesBits) - 1));
   }
-
-  void shrink() {
-    if (older_ == nullptr) return;
-    if (older_count() == 0) {
-      older_.reset();
-    } else if (older_->dropped > older_count()) {
-      auto& versions = older_->versions;
-      versions.erase(versions.begin(),
-                     versions.begin() + static_cast<std::ptrdiff_t>(older_->dropped));
-      versions.shrink_to_fit();
-      older_->dropped = 0;
-    }
+  Version* only() const { return reinterpret_cast<Version*>(versions_); }
+  Several* several() const {
+    return (versions_ & kSeveral) == 0 ? nullptr
+                                       : reinterpret_cast<Several*>(versions_ & ~kSeveral);
   }
+  void set(Several* several) {
+    versions_ = reinterpret_cast<std::uintptr_t>(several) | kSeveral;
+  }
+  void set(Version* only) { versions_ = reinterpret_cast<std::uintptr_t>(only); }
+  void shrink(Pool& pool);
 
-  Version newest_;
-  std::unique_ptr<Older> older_;  // Null: none.
+  std::uintptr_t versions_ = 0;  // 0: none.
+  std::uint16_t bytes_and_space_;
 };
 
 }  // namespace raftd::kv
