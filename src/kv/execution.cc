@@ -366,6 +366,7 @@ void Store::State::Execution::take_back() {
 void Store::State::Execution::take_back_change() {
   State& s = *writer_;
   const Change change = s.changes.back();
+  if (s.marked(s.changes.size() - 1)) s.ended_marks.pop_back();
   s.changes.pop_back();
   s.stats.history_bytes -= kChangeWeight;
   Key& key = *change.key;

@@ -45,8 +45,8 @@ Revision Store::State::compaction_target(machine::ClusterTime at) const {
     const double keep =
         0.75 * static_cast<double>(history.bytes) / static_cast<double>(stats.history_bytes);
     const auto kept = static_cast<std::size_t>(keep * static_cast<double>(changes.size()));
-    target = std::max(target,
-                      changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
+    target =
+        std::max(target, changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
   }
   return std::min(target, stats.revision);
 }
@@ -80,6 +80,7 @@ bool Store::State::tidy_slice() {
   while (!changes.empty() && changes.front().revision <= up_to) {
     if (freed >= limits::kTidyVersionsPerSliceMax) return true;
     const Change change = changes.front();
+    if (marked(0)) ended_marks.pop_front();
     changes.pop_front();
     ++changes_dropped;
     trimmed = change.revision;

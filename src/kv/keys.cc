@@ -56,11 +56,11 @@ Keys::Iterator Keys::normal(std::size_t leaf, std::size_t at) const {
 }
 
 Keys::Iterator Keys::lower_bound(std::string_view text) const {
-  const auto behind = std::upper_bound(
-      leaves_.begin(), leaves_.end(), text,
-      [](std::string_view wanted, const std::unique_ptr<Leaf>& leaf) {
-        return wanted < leaf->first();
-      });
+  const auto behind =
+      std::upper_bound(leaves_.begin(), leaves_.end(), text,
+                       [](std::string_view wanted, const std::unique_ptr<Leaf>& leaf) {
+                         return wanted < leaf->first();
+                       });
   if (behind == leaves_.begin()) return begin();
   Leaf& leaf = **std::prev(behind);
   Key** const found = std::lower_bound(

@@ -1,6 +1,6 @@
 // The keys of a space in order: pointers to them in leaves of bounded size, and pointers to the
-// leaves in one array. A look-up is two binary searches; a new key moves a part of one leaf, and one
-// in a hundred a part of the array.
+// leaves in one array. A look-up is two binary searches; a new key moves a part of one leaf, and
+// one in a hundred a part of the array.
 #pragma once
 
 #include <array>

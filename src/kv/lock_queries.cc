@@ -83,8 +83,7 @@ std::unique_ptr<machine::Reply> Store::State::place(const PlaceQuery& query) con
   const auto waiting = in(Space::kWaiters).find(waiter_key(queue, query.place));
   auto reply = std::make_unique<PlaceReply>();
   reply->revision = stats.revision;
-  reply->waits =
-      waiting != in(Space::kWaiters).end() && waiting->at(stats.revision) != nullptr;
+  reply->waits = waiting != in(Space::kWaiters).end() && waiting->at(stats.revision) != nullptr;
   if (reply->waits) return reply;
   const Keys& keys = in(query.space);
   const auto found = keys.find(query.name);

@@ -128,15 +128,17 @@ Pool::Page* Pool::take_page(std::size_t size) {
   return page;
 }
 
-// An eighth stays: what goes now and then comes again.
+// Some stay: what goes now and then comes again.
 void Pool::retire(Page* page) {
-  if (empties_ < std::max<std::size_t>(pages_ / 8, 4)) {
-    link(empty_, page);
-    ++empties_;
-    return;
+  link(empty_, page);
+  ++empties_;
+  while (empties_ > std::max<std::size_t>(pages_ / 8, kEmptiesMin)) {
+    Page* gone = empty_;
+    unlink(empty_, gone);
+    std::free(gone);
+    --empties_;
+    --pages_;
   }
-  --pages_;
-  std::free(page);
 }
 
 }  // namespace raftd::kv

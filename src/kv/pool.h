@@ -1,6 +1,6 @@
-// Memory for the many small blocks of a store. Blocks of one size share a page, with nothing between
-// them: no head of the allocator's, which is a tenth of a small value. A page that is empty again
-// serves any size; of many such pages, most go back to the allocator.
+// Memory for the many small blocks of a store. Blocks of one size share a page, with nothing
+// between them: no head of the allocator's, which is a tenth of a small value. A page that is empty
+// again serves any size; of many such pages, most go back to the allocator.
 #pragma once
 
 #include <array>
@@ -27,6 +27,7 @@ class Pool {
   static constexpr std::size_t kGrain = 8;
   static constexpr std::size_t kPooledBytesMax = 512;  // Larger ones are the allocator's.
   static constexpr std::size_t kPageBytes = 8192;
+  static constexpr std::size_t kEmptiesMin = 4;  // Kept, and an eighth of all pages.
 
  private:
   struct Page;

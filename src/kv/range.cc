@@ -146,8 +146,7 @@ std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query,
   const Keys& keys = in(Space::kKeys);
   const auto found = keys.find(query.key);
   const Version* version =
-      found == keys.end() ? nullptr
-                          : found->latest_at(query.rev == 0 ? stats.revision : query.rev);
+      found == keys.end() ? nullptr : found->latest_at(query.rev == 0 ? stats.revision : query.rev);
   if (version != nullptr) reply->changed = version->mod();
   if (version == nullptr || !version->live()) {
     reply->result = GetReply::Result::kNotFound;

@@ -77,8 +77,10 @@ class Store::Reader final : public machine::RestoreReader {
     next_->discarded = std::move(before.spaces);
     next_->discarded_leases = std::move(before.leases);
     next_->discarded_retries = std::move(before.retries);
-    // Places in the ring are never used twice, not even that behind its end.
-    next_->changes_dropped = before.changes_dropped + before.changes.size() + 1;
+    // Places in the ring are never used twice, not even that behind its end; and those that are
+    // marked stay so.
+    const std::uint64_t used = before.changes_dropped + before.changes.size() + 1;
+    next_->changes_dropped = used + State::kChangesPerMark - used % State::kChangesPerMark;
     next_->trimmed = next_->stats.compact_revision;
     next_->watched_after = before.watched_after;
     next_->history = before.history;
@@ -167,8 +169,7 @@ class Store::Reader final : public machine::RestoreReader {
       return corrupt(strf("record %llu is neither a lock nor somebody who waits for one",
                           static_cast<unsigned long long>(records_)));
     }
-    const bool good =
-        base ? add_base(of, key, version) : add_change(of, key, version);
+    const bool good = base ? add_base(of, key, version) : add_change(of, key, version);
     if (!good) {
       return corrupt(strf("record %llu, key %s, does not follow from those before",
                           static_cast<unsigned long long>(records_), percent_escape(key).c_str()));

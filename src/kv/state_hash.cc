@@ -106,9 +106,27 @@ void Store::State::forget_up_to_compacted() {
   const auto after =
       std::ranges::upper_bound(changes, stats.compact_revision, {}, &Change::revision);
   if (after == changes.begin()) return;  // What there was is forgotten already, and freed.
-  const std::uint64_t ended = std::prev(after)->ended;
+  const std::uint64_t ended = ended_with(static_cast<std::size_t>(after - changes.begin()) - 1);
   hash_sum -= ended - hash_forgotten;
   hash_forgotten = ended;
+}
+
+std::uint64_t Store::State::ended_by(const Change& change) const {
+  const Version& version = version_of(change);
+  const std::uint64_t tombstone = version.live() ? 0 : hash_of(*change.key, version);
+  const Version* before = change.key->at(change.revision - 1);
+  return tombstone + (before == nullptr ? 0 : hash_of(*change.key, *before));
+}
+
+// Back from the next one that is known: all of these changes are above what may have been freed.
+std::uint64_t Store::State::ended_with(std::size_t at) const {
+  std::uint64_t since = 0;
+  while (!marked(at)) {
+    if (++at == changes.size()) return hash_ended - since;
+    since += ended_by(changes[at]);
+  }
+  const std::size_t first = (changes_dropped + kChangesPerMark - 1) / kChangesPerMark;
+  return ended_marks[(changes_dropped + at) / kChangesPerMark - first] - since;
 }
 
 std::uint64_t Store::State::computed_sum() const {

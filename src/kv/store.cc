@@ -219,7 +219,8 @@ void Store::State::add_version(Key& key, const VersionFields& fields) {
   if (version.live() && version.lease() != 0) attach(version.lease(), key);
   if (key.space() == Space::kWaiters) note_waiter(key, version.live());
   stats.history_bytes += kChangeWeight;
-  changes.push_back({version.mod(), &key, hash_ended});
+  changes.push_back({version.mod(), &key});
+  if (marked(changes.size() - 1)) ended_marks.push_back(hash_ended);
 }
 
 const Version* Store::State::live(const Keys& keys, Keys::Iterator found, std::string_view key) {
@@ -461,10 +462,13 @@ void Store::check_invariants() const {
     ASSERT_CMP(ticket.id, <=, s.max_id);
   s.retries.check_invariants();
   Revision before = 0;
-  for (const State::Change& change : s.changes) {
-    ASSERT_CMP(change.revision, >=, before);
-    before = change.revision;
+  std::size_t marks = 0;
+  for (std::size_t i = 0; i < s.changes.size(); ++i) {
+    ASSERT_CMP(s.changes[i].revision, >=, before);
+    before = s.changes[i].revision;
+    if (s.marked(i)) ++marks;
   }
+  ASSERT_CMP(marks, ==, s.ended_marks.size());
 }
 
 }  // namespace raftd::kv

@@ -181,15 +181,19 @@ struct Store::State {
   bool tidy_slice();
   Revision tidy_up_to() const;
 
+  struct Change;
+
   // state_hash.cc
   std::uint64_t computed_sum() const;  // What hash_sum must be. Slow.
   void forget_up_to_compacted();       // stats.compact_revision was raised.
+  std::uint64_t ended_by(const Change& change) const;
+  std::uint64_t ended_with(std::size_t at) const;  // hash_ended with the change at this place.
+  bool marked(std::size_t at) const { return (changes_dropped + at) % kChangesPerMark == 0; }
   std::uint64_t content_hash() const {
     return raftd::kv::content_hash(stats, hash_sum + retries.hash_sum());
   }
 
   // events.cc
-  struct Change;
   std::optional<std::size_t> seek(const EventCursor& cursor) const;
   bool advance(EventCursor& cursor, std::size_t& at) const;
   const Version& version_of(const Change& change) const;
@@ -199,8 +203,10 @@ struct Store::State {
   struct Change {
     Revision revision;
     Key* key;
-    std::uint64_t ended;  // hash_ended with it.
   };
+  // The changes are numbered from changes_dropped on. hash_ended is kept with each whose number is
+  // a multiple of this; for those between it is computed.
+  static constexpr std::size_t kChangesPerMark = 16;
   // Leases that are being ended, each with its keys, in this order. No reader sees any of its
   // revisions before the last one is there.
   struct Ending {
@@ -236,6 +242,7 @@ struct Store::State {
   raft::Index applied;
   machine::ClusterTime now;  // Of the entry applied last.
   std::deque<Change> changes;
+  std::deque<std::uint64_t> ended_marks;  // hash_ended with each change that is marked().
   std::uint64_t changes_dropped = 0;  // From the front of changes, ever; restores go on from there.
   Revision trimmed = 0;               // Changes up to this revision may be gone from changes.
   // Changes above this revision are not dropped: the watch hub has not looked at them.

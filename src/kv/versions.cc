@@ -11,40 +11,50 @@
 namespace raftd::kv {
 namespace {
 
-void append(char*& at, const void* bytes, std::size_t size) {
-  if (size > 0) std::memcpy(at, bytes, size);
-  at += size;
+void append(char*& at, std::string_view bytes) {
+  if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+  at += bytes.size();
+}
+
+template <class Number>
+void append(char*& at, Number number) {
+  std::memcpy(at, &number, sizeof number);
+  at += sizeof number;
 }
 
 }  // namespace
 
 Version* Version::make(Pool& pool, const VersionFields& fields) {
+  constexpr std::uint64_t kNarrowMax = std::numeric_limits<std::uint32_t>::max();
   ASSERT_CMP(fields.mod, <=, kModMask);
-  ASSERT_CMP(fields.value.size(), <=, std::numeric_limits<std::uint32_t>::max());
-  std::uint64_t head = fields.mod;
-  if (fields.lease != 0) head |= kLeased;
-  if (fields.live()) {
-    head |= fields.create == fields.mod && fields.version == 1 ? kFirst : kNumbered;
-  }
-  const auto value_bytes = static_cast<std::uint32_t>(fields.value.size());
-  void* block = pool.allocate(kHeadBytes + word_bytes(head) + std::size_t{value_bytes});
+  ASSERT_CMP(fields.create, <=, fields.mod);
+  ASSERT_CMP(fields.value.size(), <, kWide);
+  const bool first = fields.create == fields.mod && fields.version == 1;
+  const bool numbered = fields.live() && !first;
+  const bool wide =
+      numbered && (fields.mod - fields.create > kNarrowMax || fields.version > kNarrowMax);
+  const std::size_t number_bytes = numbered ? (wide ? 16 : 8) : 0;
+  const std::size_t lease_bytes = fields.lease != 0 ? sizeof fields.lease : 0;
+  void* block = pool.allocate(kHeadBytes + number_bytes + lease_bytes + fields.value.size());
   auto* version = ::new (block) Version;
   auto* at = static_cast<char*>(block);
-  append(at, &head, sizeof head);
-  append(at, &value_bytes, sizeof value_bytes);
-  if ((head & kNumbered) != 0) {
-    append(at, &fields.create, sizeof fields.create);
-    append(at, &fields.version, sizeof fields.version);
+  append(at, fields.mod | (fields.lease != 0 ? kLeased : 0) | (numbered ? kNumbered : 0) |
+                 (first ? kFirst : 0));
+  append(at, static_cast<std::uint32_t>(fields.value.size()) | (wide ? kWide : 0));
+  if (wide) {
+    append(at, fields.create);
+    append(at, fields.version);
+  } else if (numbered) {
+    append(at, static_cast<std::uint32_t>(fields.mod - fields.create));
+    append(at, static_cast<std::uint32_t>(fields.version));
   }
-  if (fields.lease != 0) append(at, &fields.lease, sizeof fields.lease);
-  append(at, fields.value.data(), value_bytes);
+  if (fields.lease != 0) append(at, fields.lease);
+  append(at, fields.value);
   return version;
 }
 
 void Version::release(Pool& pool, Version* version) {
-  const std::size_t bytes =
-      kHeadBytes + word_bytes(version->head()) + std::size_t{version->value_bytes()};
-  pool.release(version, bytes);
+  pool.release(version, version->value_at() + version->value_bytes());
 }
 
 // Pointers to all versions, oldest first, behind it.
@@ -58,6 +68,7 @@ struct Key::Several {
   Version** pointers() { return reinterpret_cast<Version**>(this + 1); }
   std::span<Version*> all() { return {pointers() + begin, count()}; }
 
+  static std::uint32_t roomy(std::uint32_t count) { return count + count / 4 + 1; }
   static std::size_t bytes_for(std::uint32_t capacity) {
     return sizeof(Several) + capacity * sizeof(Version*);
   }
@@ -80,10 +91,10 @@ Key* Key::make(Pool& pool, Space space, std::string_view text) {
   static_assert(kSpaces <= 1U << (16 - kBytesBits));
   ASSERT_CMP(text.size(), <, 1U << kBytesBits);
   void* block = pool.allocate(std::max(sizeof(Key), kHeadBytes + text.size()));
-  auto* key = ::new (block) Key(static_cast<std::uint16_t>(
-      text.size() | static_cast<std::size_t>(space) << kBytesBits));
+  auto* key = ::new (block)
+      Key(static_cast<std::uint16_t>(text.size() | static_cast<std::size_t>(space) << kBytesBits));
   char* at = static_cast<char*>(block) + kHeadBytes;
-  append(at, text.data(), text.size());
+  append(at, text);
   return key;
 }
 
@@ -139,8 +150,7 @@ const Version& Key::push(Pool& pool, const VersionFields& fields) {
     set(present);
   } else if (present->end == present->capacity) {
     ASSERT_CMP(present->count(), <, std::numeric_limits<std::uint32_t>::max() / 2);
-    Several* larger = Several::make(pool, present->count() + present->count() / 2 + 1,
-                                    present->all());
+    Several* larger = Several::make(pool, Several::roomy(present->count()), present->all());
     Several::release(pool, present);
     present = larger;
     set(present);
@@ -178,7 +188,7 @@ void Key::shrink(Pool& pool) {
     set(several->all().front());
     Several::release(pool, several);
   } else if (several->count() < several->capacity / 2) {
-    set(Several::make(pool, several->count() + several->count() / 4 + 1, several->all()));
+    set(Several::make(pool, Several::roomy(several->count()), several->all()));
     Several::release(pool, several);
   }
 }

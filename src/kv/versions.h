@@ -27,7 +27,8 @@ struct VersionFields {
 // The same, packed into one block: a head, then what not every version has, then the value.
 //
 //   u64  mod, and in its highest bits the form;  u32 bytes of the value
-//   u64  create, u64 version: unless it is a tombstone, or the first version of its key
+//   u32  mod - create, u32 version: unless it is a tombstone, or the first version of its key
+//        (where one of them needs more: u64 create, u64 version)
 //   u64  lease: if there is one
 //
 // The command that the bytes come from is part of a larger buffer (a message with many entries),
@@ -35,11 +36,17 @@ struct VersionFields {
 class Version {
  public:
   Revision mod() const { return head() & kModMask; }
-  Revision create() const { return first() ? mod() : numbered() ? word(0) : 0; }
-  std::uint64_t version() const { return first() ? 1 : numbered() ? word(1) : 0; }
+  Revision create() const {
+    if (!numbered()) return first() ? mod() : 0;
+    return wide() ? load<std::uint64_t>(kHeadBytes) : mod() - load<std::uint32_t>(kHeadBytes);
+  }
+  std::uint64_t version() const {
+    if (!numbered()) return first() ? 1 : 0;
+    return wide() ? load<std::uint64_t>(kHeadBytes + 8) : load<std::uint32_t>(kHeadBytes + 4);
+  }
   bool live() const { return first() || numbered(); }
-  LeaseId lease() const { return leased() ? word(numbered() ? 2 : 0) : 0; }
-  std::string_view value() const { return {at(kHeadBytes + word_bytes(head())), value_bytes()}; }
+  LeaseId lease() const { return leased() ? load<std::uint64_t>(lease_at()) : 0; }
+  std::string_view value() const { return {at(value_at()), value_bytes()}; }
 
   static Version* make(Pool& pool, const VersionFields& fields);
   static void release(Pool& pool, Version* version);
@@ -54,14 +61,10 @@ class Version {
   static constexpr std::uint64_t kNumbered = 1ULL << 62;
   static constexpr std::uint64_t kFirst = 1ULL << 61;
   static constexpr std::uint64_t kModMask = kFirst - 1;
+  static constexpr std::uint32_t kWide = 1U << 31;  // Beside the bytes of the value.
   static constexpr std::size_t kHeadBytes = 12;
 
-  static std::size_t word_bytes(std::uint64_t head) {
-    return ((head & kNumbered) != 0 ? 16U : 0U) + ((head & kLeased) != 0 ? 8U : 0U);
-  }
-  const char* at(std::size_t offset) const {
-    return reinterpret_cast<const char*>(this) + offset;
-  }
+  const char* at(std::size_t offset) const { return reinterpret_cast<const char*>(this) + offset; }
   template <class Number>
   Number load(std::size_t offset) const {
     Number number = 0;
@@ -69,11 +72,13 @@ class Version {
     return number;
   }
   std::uint64_t head() const { return load<std::uint64_t>(0); }
-  std::uint32_t value_bytes() const { return load<std::uint32_t>(8); }
-  std::uint64_t word(std::size_t n) const { return load<std::uint64_t>(kHeadBytes + 8 * n); }
+  std::uint32_t value_bytes() const { return load<std::uint32_t>(8) & ~kWide; }
+  bool wide() const { return (load<std::uint32_t>(8) & kWide) != 0; }
   bool first() const { return (head() & kFirst) != 0; }
   bool numbered() const { return (head() & kNumbered) != 0; }
   bool leased() const { return (head() & kLeased) != 0; }
+  std::size_t lease_at() const { return kHeadBytes + (numbered() ? (wide() ? 16U : 8U) : 0U); }
+  std::size_t value_at() const { return lease_at() + (leased() ? sizeof(LeaseId) : 0U); }
 };
 
 // One allocation with the key's bytes behind it. It stays where it is as long as the key is there.
@@ -124,9 +129,7 @@ class Key {
     return (versions_ & kSeveral) == 0 ? nullptr
                                        : reinterpret_cast<Several*>(versions_ & ~kSeveral);
   }
-  void set(Several* several) {
-    versions_ = reinterpret_cast<std::uintptr_t>(several) | kSeveral;
-  }
+  void set(Several* several) { versions_ = reinterpret_cast<std::uintptr_t>(several) | kSeveral; }
   void set(Version* only) { versions_ = reinterpret_cast<std::uintptr_t>(only); }
   void shrink(Pool& pool);
 
