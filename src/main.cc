@@ -1,5 +1,6 @@
 // raftd: one binary, server and client. Subcommands are in cli/; without one, a node is run: the
 // configuration is read, the data directory recovered, and everything wired on one loop.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -377,6 +378,8 @@ int run_node(const config::Sources& sources) {
 }  // namespace raftd
 
 int main(int argc, char** argv) {
+  // What a disk thread has given back serves all: in arenas of their own it would be kept for each.
+  mallopt(M_ARENA_MAX, 1);
   std::signal(SIGPIPE, SIG_IGN);  // A peer or client that hangs up is an error code, not our end.
   const raftd::cli::Parsed parsed = raftd::cli::run(argc, argv);
   return parsed.run_node ? raftd::run_node(*parsed.run_node) : parsed.exit_status;
