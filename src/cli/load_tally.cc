@@ -26,7 +26,7 @@ std::vector<Row> rows_of(const Tally& tally, const LoadPlan& plan) {
     both.latencies.merge(rows.back().latencies);
     both.came += rows.back().came;
   }
-  if (plan.workload == Workload::kMixed && rows.size() > 1) rows.push_back(std::move(both));
+  if (plan.workload == Workload::kMixed && rows.size() > 1) rows.push_back(both);
   return rows;
 }
 

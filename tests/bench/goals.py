@@ -36,7 +36,7 @@ def mark(value, bound, more):
 def line(name, value, must, goal, more):
     if value is None:
         return f"| {name} | not measured | {must:g} | | {goal:g} | |"
-    return f"| {name} | {value:.2f} | {must:g} | {mark(value, must, more)} | {goal:g} | {mark(value, goal, more)} |"
+    return f"| {name} | {value:.3g} | {must:g} | {mark(value, must, more)} | {goal:g} | {mark(value, goal, more)} |"
 
 
 def table(cells, others):
