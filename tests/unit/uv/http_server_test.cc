@@ -356,13 +356,29 @@ TEST_CASE("an answer before a small body drops the body and keeps the connection
   };
   TestClient& client = fixture.client();
   const std::string body = get_request("/never");  // Looks like a request, but is not one.
-  client.send(put_request("/early", body) +
-              "PUT /early HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send("PUT /early HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +
+              "\r\n\r\n");
+  REQUIRE(fixture.until_got(client, "early\n"));
+  client.send(body + "PUT /early HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
   REQUIRE(fixture.until([&] { return count_of(client.got, "early\n") == 2; }));
   client.send("5\r\nhello\r\n0\r\n\r\n" + put_request("/late", "x"));
   REQUIRE(fixture.until_got(client, "PUT /late x\n"));
   CHECK(fixture.front.asked_texts() == "PUT /late x;");
   CHECK(!client.closed);
+}
+
+TEST_CASE("the front end hears of a head once: with its body if that came with it") {
+  HttpFixture fixture;
+  TestClient& client = fixture.client();
+  client.send(put_request("/whole", "x"));
+  REQUIRE(fixture.until_got(client, "PUT /whole x\n"));
+  CHECK(fixture.front.heads.empty());
+  client.send("PUT /parts HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
+  REQUIRE(fixture.until([&] { return fixture.front.heads.size() == 1; }));
+  client.send("y");
+  REQUIRE(fixture.until_got(client, "PUT /parts y\n"));
+  CHECK(fixture.front.heads == std::vector<std::string>{"PUT /parts"});
+  CHECK(fixture.front.asked_texts() == "PUT /whole x;PUT /parts y;");
 }
 
 TEST_CASE("an answer before a body that is large, or turns out to be, ends the connection") {
