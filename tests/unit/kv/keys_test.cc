@@ -70,9 +70,10 @@ struct Model {
 
   void forget(Known& of) {
     if (!of.versions.empty()) return;
-    REQUIRE(of.key->empty());
-    known.erase(known.find(of.key->text()));
-    keys.erase(*of.key);
+    Key& key = *of.key;
+    REQUIRE(key.empty());
+    known.erase(known.find(key.text()));
+    keys.erase(key);
   }
 
   void pop(Known& of) {
