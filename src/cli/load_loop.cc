@@ -1,5 +1,6 @@
 #include "cli/load_loop.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -204,18 +205,22 @@ void LoadLoop::await(int fd, std::size_t number, bool writable, bool is_new) {
   ASSERT(epoll_ctl(epoll_, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
+// epoll_wait() counts in milliseconds, in which many requests may be due.
 void LoadLoop::poll(Instant until) {
-  const Duration left = std::max(Duration(), until - now());
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  const timespec wait{static_cast<time_t>(seconds.count()),
-                      static_cast<long>((left - seconds).count())};
   std::array<epoll_event, 256> events{};
-  const int count =
-      epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
-  if (count < 0) {
-    ASSERT_CMP(errno, ==, EINTR);
-    return;
+  const auto look = [&] {
+    return epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 0);
+  };
+  int count = look();
+  if (count == 0) {
+    const Duration left = std::max(Duration(), until - now());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec wait{static_cast<time_t>(seconds.count()),
+                        static_cast<long>((left - seconds).count())};
+    pollfd any{epoll_, POLLIN, 0};
+    if (ppoll(&any, 1, &wait, nullptr) > 0) count = look();
   }
+  if (count < 0) return;  // EINTR: stopped, and continued.
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const std::uint32_t what = events[i].events;
     on_events(events[i].data.u64, (what & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0,
