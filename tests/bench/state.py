@@ -21,6 +21,7 @@ import threading
 import time
 
 import cluster
+from bench import work_dir
 from load import fill, wrk
 
 MIB = 1 << 20
@@ -401,7 +402,7 @@ if __name__ == "__main__":
     p.add_argument("--conns", type=int, default=64)
     p.add_argument("--reps", type=int, default=3)
     p.add_argument("--minutes", type=int, default=60)
-    p.add_argument("--dir", default=os.path.join(os.environ.get("TMPDIR", "/tmp"), "raftd-bench-state"))
+    p.add_argument("--dir")
     a = p.parse_args()
-    os.makedirs(a.dir, exist_ok=True)
-    globals()["cmd_" + a.cmd](a)
+    with work_dir(a.dir) as a.dir:
+        globals()["cmd_" + a.cmd](a)
