@@ -73,7 +73,7 @@ void* Pool::allocate(std::size_t bytes) {
     page->fresh += page->block_bytes;
   }
   ++page->used;
-  if (page->full()) unlink(partial_[size], page);
+  if (page->full()) take_out(partial_[size], page);
   return block;
 }
 
@@ -87,22 +87,22 @@ void Pool::release(void* block, std::size_t bytes) {
   auto* page = reinterpret_cast<Page*>(reinterpret_cast<std::uintptr_t>(block) & ~(kPageBytes - 1));
   ASSERT_CMP(page->block_bytes, ==, (size + 1) * kGrain);
   ASSERT_CMP(page->used, >, 0U);
-  if (page->full()) link(partial_[size], page);
+  if (page->full()) put_in(partial_[size], page);
   *static_cast<void**>(block) = page->free;
   page->free = block;
   if (--page->used > 0) return;
-  unlink(partial_[size], page);
+  take_out(partial_[size], page);
   retire(page);
 }
 
-void Pool::link(Page*& list, Page* page) {
+void Pool::put_in(Page*& list, Page* page) {
   page->next = list;
   page->before = nullptr;
   if (list != nullptr) list->before = page;
   list = page;
 }
 
-void Pool::unlink(Page*& list, Page* page) {
+void Pool::take_out(Page*& list, Page* page) {
   (page->before == nullptr ? list : page->before->next) = page->next;
   if (page->next != nullptr) page->next->before = page->before;
 }
@@ -110,7 +110,7 @@ void Pool::unlink(Page*& list, Page* page) {
 Pool::Page* Pool::take_page(std::size_t size) {
   Page* page = empty_;
   if (page != nullptr) {
-    unlink(empty_, page);
+    take_out(empty_, page);
     --empties_;
   } else {
     void* memory = nullptr;
@@ -124,17 +124,17 @@ Pool::Page* Pool::take_page(std::size_t size) {
   page->block_bytes = static_cast<std::uint32_t>((size + 1) * kGrain);
   page->used = 0;
   static_assert(sizeof(Page) % kGrain == 0);
-  link(partial_[size], page);
+  put_in(partial_[size], page);
   return page;
 }
 
 // Some stay: what goes now and then comes again.
 void Pool::retire(Page* page) {
-  link(empty_, page);
+  put_in(empty_, page);
   ++empties_;
   while (empties_ > std::max<std::size_t>(pages_ / 8, kEmptiesMin)) {
     Page* gone = empty_;
-    unlink(empty_, gone);
+    take_out(empty_, gone);
     std::free(gone);
     --empties_;
     --pages_;

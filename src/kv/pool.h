@@ -33,8 +33,8 @@ class Pool {
   struct Page;
   static constexpr std::size_t kSizes = kPooledBytesMax / kGrain;
 
-  static void link(Page*& list, Page* page);
-  static void unlink(Page*& list, Page* page);
+  static void put_in(Page*& list, Page* page);
+  static void take_out(Page*& list, Page* page);
   Page* take_page(std::size_t size);
   void retire(Page* page);
 
