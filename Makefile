@@ -156,19 +156,19 @@ bench-short: all
 
 # Of parts, in nanoseconds: MICRO=parse for those alone.
 MICRO := .
-bench-micro:
+bench-micro: all
 	$(call need,$(BENCH_PACKAGES))
-	@$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
-	@$(NINJA) -C $(BUILD)/bench micro
-	$(BUILD)/bench/tests/bench/micro --benchmark_filter='$(MICRO)'
+	@cmake $(BUILD) >/dev/null
+	@$(NINJA) -C $(BUILD) micro
+	$(BUILD)/tests/bench/micro --benchmark_filter='$(MICRO)'
 
 # Of a request, in instructions. INSTRUCTIONS=--write records them, --sites says more.
 INSTRUCTIONS := --check
-bench-instructions:
+bench-instructions: all
 	$(call need,$(BENCH_PACKAGES))
-	@$(CONFIGURE) -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DRAFTD_TESTS=OFF
-	@$(NINJA) -C $(BUILD)/bench hot_path
-	$(PYTHON) -B tests/bench/instructions.py $(BUILD)/bench/tests/bench/hot_path $(INSTRUCTIONS)
+	@cmake $(BUILD) >/dev/null
+	@$(NINJA) -C $(BUILD) hot_path
+	$(PYTHON) -B tests/bench/instructions.py $(BUILD)/tests/bench/hot_path $(INSTRUCTIONS)
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 SHARE := $(DESTDIR)$(PREFIX)/share
