@@ -98,8 +98,8 @@ struct Outside {
 };
 
 // When a local snapshot is made: whichever comes first. Never before what was applied since the
-// last one is as large as it, or small_bytes and a quarter of its size: else a state would be
-// written all the time.
+// last one is a quarter of its size, else a large state would be written all the time; and a small
+// one not before it is as large, or small_bytes or bytes.
 struct SnapshotOptions {
   std::uint64_t entries = 0;  // Applied since the last one; 0: none is made.
   std::uint64_t bytes = 0;    // Of these entries.

@@ -109,8 +109,9 @@ bool Replica::State::snapshot_due(Instant now) const {
       snapshot_options.interval > Duration{} && now - snapshot_at >= snapshot_options.interval;
   if (!many && !much && !late) return false;
   if (late || kept.empty()) return true;
-  const std::uint64_t bytes = kept.back().bytes;
-  return bytes_since >= std::max(bytes / 4, std::min(bytes, snapshot_options.small_bytes));
+  const std::uint64_t state_bytes = kept.back().bytes;
+  const std::uint64_t small = std::min(snapshot_options.small_bytes, snapshot_options.bytes);
+  return bytes_since >= std::max(state_bytes / 4, std::min(state_bytes, small));
 }
 
 // Precondition: no entry is applied in part.
