@@ -224,7 +224,9 @@ class Node:
             try:
                 connection.request(method, path, body, headers or {})
             except (BrokenPipeError, ConnectionResetError):
-                pass  # It was answered before all was sent, and given up: the answer is there to read.
+                if connection.sock is None:
+                    raise  # There was no connection yet.
+                # It was answered before all was sent, and given up: the answer is there to read.
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:

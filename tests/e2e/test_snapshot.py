@@ -97,6 +97,7 @@ def test_a_transfer_over_a_slow_link_that_breaks_goes_on_where_it_was(make_clust
     leader, away = cluster.wait_leader(), cluster.follower()
     away.kill()
     expected = write(leader, 1, 3000, keys=400)
+    assert leader.request("POST", "/admin/snapshot").status == 200  # The newest: none is made meanwhile.
     wait_for(lambda: leader.status()["first_index"] > 200, "the leader has dropped the beginning")
     for proxy in cluster.proxies:
         proxy.pause = 0.05
