@@ -167,6 +167,12 @@ PosixFiles::Outcome PosixFiles::create(const CreateFile& op, bool may_lack_space
   if (!fd && may_lack_space && no_space(errno)) return Outcome::kNoSpace;
   if (!fd) fail(kCreate, "create", op.name, errno);
   if (::fchmod(fd.get(), kFileMode) != 0) fail(kCreate, "chmod", op.name, errno);
+  // Whether there is room is known at once, not when most of it is full of zeros. A file system
+  // that cannot tell says so, and then the writes tell.
+  if (may_lack_space && op.bytes > 0 &&
+      ::fallocate(fd.get(), 0, 0, static_cast<off_t>(op.bytes)) != 0 && no_space(errno)) {
+    return give_up(op.name);
+  }
   const Bytes zeros(std::min<std::uint64_t>(kPieceBytes, op.bytes));
   std::size_t bytes = 0;
   for (std::uint64_t at = 0; at < op.bytes; at += bytes) {

@@ -64,7 +64,7 @@ class Writer:
         for n in nodes:
             for key, values in self.kept.items():
                 answer = n.get(key, "?timeout=20s")
-                assert (answer.body if answer.status == 200 else None) in values, f"{key} at node {n.id}"
+                assert (answer.body if answer.status == 200 else None) in values, f"{key} at node {n.id}: {answer.status} {answer.body[:300]}"
 
 
 def test_a_full_follower_says_so_and_the_others_go_on_without_it(make_cluster, small_disks):
@@ -156,8 +156,8 @@ def test_a_node_killed_again_and_again_on_a_full_disk_starts_each_time_and_loses
         wait_for(lambda: is_full(node), "it answers and says so")
         assert node.request("GET", "/readyz").status == 503
         assert node.put("refused", "x", "?timeout=500ms").status in (503, 507)
-        if start == 0:
-            # There was room for the vote for itself. Alone, and without room for one, it cannot know what is committed.
+        if start == 0 and node.status().get("leader"):
+            # Nearly always there was room for the vote for itself. Alone, and without, it cannot know what is committed.
             writer.verify([node])
     disk.free()
     wait_for(lambda: node.put("again", "x", "?timeout=1s").status in (200, 201), "writes resume", 20)
