@@ -43,6 +43,13 @@ struct Fixture {
     cut.machine_name = "slices/1";
     writing.begin(cut, std::make_unique<Slices>(slices, taken));
   }
+  // The file is there, and the first slice is to be written.
+  void begin_with_slice(Instant now) {
+    begin(20);
+    disk_done(now);
+    writing.pump(now);
+    REQUIRE(taken == 1);
+  }
   std::optional<SnapshotWriting::Made> disk_done(Instant now, Duration took = {}) {
     REQUIRE(disk.waiting.size() == 1);
     storage::DiskResult result;
@@ -57,11 +64,8 @@ struct Fixture {
 
 TEST_CASE("a slice of the state is taken every so often, however often the loop turns") {
   Fixture f;
-  f.begin(20);
-  Instant now{milliseconds(100)};
-  f.disk_done(now);  // The file is there.
-  f.writing.pump(now);
-  CHECK(f.taken == 1);
+  const Instant now{milliseconds(100)};
+  f.begin_with_slice(now);
   f.disk_done(now);
   for (int turn = 0; turn < 10; ++turn)
     f.writing.pump(now + limits::kSnapshotSliceInterval / 2);
@@ -73,9 +77,8 @@ TEST_CASE("a slice of the state is taken every so often, however often the loop 
 
 TEST_CASE("no slice is taken while the one before is being written, and each is synced") {
   Fixture f;
-  f.begin(20);
   Instant now{milliseconds(100)};
-  f.disk_done(now);
+  f.begin_with_slice(now);
   for (int i = 0; i < 100; ++i, now = now + limits::kSnapshotSliceInterval)
     f.writing.pump(now);
   CHECK(f.taken == 1);
@@ -89,10 +92,8 @@ TEST_CASE("no slice is taken while the one before is being written, and each is 
 
 TEST_CASE("a slow disk has rests between two slices, and they have a bound") {
   Fixture f;
-  f.begin(20);
   Instant now{milliseconds(100)};
-  f.disk_done(now);
-  f.writing.pump(now);
+  f.begin_with_slice(now);
   now = now + milliseconds(3);
   f.disk_done(now, milliseconds(3));
   CHECK(f.writing.next_slice() == now + limits::kSnapshotRestFactor * milliseconds(3));
