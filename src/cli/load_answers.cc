@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/load_requests.h"
@@ -18,17 +19,18 @@ Error not_understood(const char* what) {
   return {Errc::kBadInput, std::string("not understood: ") + what};
 }
 
-bool parse_length(std::string_view head, std::uint64_t& length) {
-  constexpr std::string_view kName = "\r\ncontent-length:";
+// name: in lower case, with the line's beginning in front of it and a colon behind. Nothing: it is
+// not there.
+std::optional<std::string_view> field_of(std::string_view head, std::string_view name) {
   for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;
        at = head.find("\r\n", at + 2)) {
-    if (head.size() - at < kName.size()) return false;
-    if (strncasecmp(head.data() + at, kName.data(), kName.size()) != 0) continue;
-    const std::size_t begin = at + kName.size();
+    if (head.size() - at < name.size()) return std::nullopt;
+    if (strncasecmp(head.data() + at, name.data(), name.size()) != 0) continue;
+    const std::size_t begin = at + name.size();
     const std::size_t end = std::min(head.find("\r\n", begin), head.size());
-    return parse_u64(trimmed(head.substr(begin, end - begin)), length);
+    return trimmed(head.substr(begin, end - begin));
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -59,9 +61,12 @@ Status AnswerScanner::take_head(std::string_view head) {
   if (!head.starts_with("HTTP/1.1 ") || !parse_u64(head.substr(9, 3), status) || status < 200) {
     return not_understood("no status line");
   }
-  if (status != 204 && status != 304 && !parse_length(head, left_)) {
-    return not_understood("an answer has no length");
+  if (status != 204 && status != 304) {
+    const auto length = field_of(head, "\r\ncontent-length:");
+    if (!length || !parse_u64(*length, left_)) return not_understood("an answer has no length");
   }
+  // Who gets what he asked for is not told so: that need not be looked for.
+  closes_ = status >= 400 && field_of(head, "\r\nconnection:") == "close";
   status_ = static_cast<int>(status);
   return Done{};
 }

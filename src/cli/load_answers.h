@@ -19,13 +19,15 @@ class AnswerScanner {
   Status feed(std::string_view bytes);
   bool complete() const { return status_ != 0 && left_ == 0; }
   int status() const { return status_; }
+  bool closes() const { return closes_; }    // The connection; of an error.
   void begin() { *this = AnswerScanner(); }  // The next one.
 
  private:
   Status take_head(std::string_view head);
 
-  std::string head_;        // The beginning of one.
-  int status_ = 0;          // 0: the head has not come whole.
+  std::string head_;  // The beginning of one.
+  int status_ = 0;    // 0: the head has not come whole.
+  bool closes_ = false;
   std::uint64_t left_ = 0;  // Bytes of the body that are still to come.
 };
 

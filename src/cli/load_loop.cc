@@ -32,6 +32,21 @@ void close_fd(int& fd) {
   fd = -1;
 }
 
+// The first that takes a connection: a name may have addresses at which nobody listens.
+Result<SocketAddress> reachable(const Address& address, Instant deadline) {
+  TRY(const std::vector<SocketAddress> found, resolve(address));
+  Error last{Errc::kIo, "no address"};
+  for (const SocketAddress& one : found) {
+    const Result<int> fd = connect_by(one, deadline);
+    if (fd) {
+      close(*fd);
+      return one;
+    }
+    last = fd.error();
+  }
+  return last;
+}
+
 bool allow_files(std::size_t count) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
@@ -72,7 +87,7 @@ Status LoadLoop::prepare() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) return Error{Errc::kIo, error_text(errno)};
   for (const Address& address : options_.addresses) {
-    Result<SocketAddress> found = resolve(address);
+    const Result<SocketAddress> found = reachable(address, now() + options_.patience);
     if (!found) return Error{Errc::kIo, address.text() + ": " + found.error().message};
     addresses_.push_back(*found);
   }
@@ -298,6 +313,7 @@ void LoadLoop::receive(Connection& connection) {
     ++tally_->errors[strf("status %d", status)];
   }
   --waiting_;
+  if (connection.scanner.closes()) return hang_up(connection);
   rest(connection);
 }
 
@@ -306,6 +322,11 @@ void LoadLoop::fail(Connection& connection, const std::string& why) {
   problem_ = options_.addresses[connection.address].text() + ": " + why;
   if (connection.state != State::kIdle) ++tally_->errors[why];
   if (connection.state == State::kWaiting) --waiting_;
+  hang_up(connection);
+}
+
+// It is dialled again after a pause.
+void LoadLoop::hang_up(Connection& connection) {
   close_fd(connection.fd);
   connection.state = State::kDown;
   connection.since = now();

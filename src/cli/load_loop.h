@@ -80,6 +80,7 @@ class LoadLoop {
   void receive_events(Watcher& watcher);
   void rest(Connection& connection);
   void fail(Connection& connection, const std::string& why);
+  void hang_up(Connection& connection);
   void end_watch(Watcher& watcher, const std::string& why);
   void look_after(Instant now);
   bool all_ready() const;

@@ -4,23 +4,20 @@
 // had left decides if the caller may ask again.
 #include "cli/sockets.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <memory>
 #include <system_error>
 #include <thread>
 
 #include "base/text.h"
+#include "cli/dial.h"
 
 namespace raftd::cli {
 namespace {
@@ -33,35 +30,20 @@ std::string error_text(int code) {
 
 class Socket {
  public:
-  Socket(int domain, Transport& clock)
-      : fd_(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), clock_(clock) {
-    if (fd_ >= 0 && domain != AF_UNIX) notice_death();
-  }
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
+  // Owns it.
+  Socket(int fd, Transport& clock) : fd_(fd), clock_(clock) { notice_death(); }
+  ~Socket() { close(fd_); }
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
   // Each: an empty text, or why not.
-  std::string connect_to(const sockaddr* address, socklen_t bytes, Instant deadline) {
-    if (fd_ < 0) return error_text(errno);
-    if (connect(fd_, address, bytes) == 0) return "";
-    if (errno != EINPROGRESS) return error_text(errno);
-    if (!ready(POLLOUT, deadline)) return "no connection in time";
-    int code = 0;
-    socklen_t size = sizeof code;
-    if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
-    return code == 0 ? "" : error_text(code);
-  }
-
   std::string send_all(std::string_view bytes, Instant deadline) {
     while (!bytes.empty()) {
       const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(sent));
       } else if (errno == EAGAIN) {
-        if (!ready(POLLOUT, deadline)) return "the request was not taken in time";
+        if (!ready(fd_, POLLOUT, deadline)) return "the request was not taken in time";
       } else if (errno != EINTR) {
         return error_text(errno);
       }
@@ -80,7 +62,7 @@ class Socket {
       } else if (got == 0) {
         status = reader.closed();
       } else if (errno == EAGAIN) {
-        if (!ready(POLLIN, deadline)) return "no answer in time";
+        if (!ready(fd_, POLLIN, deadline)) return "no answer in time";
       } else if (errno != EINTR) {
         return error_text(errno);
       }
@@ -99,22 +81,9 @@ class Socket {
     for (const auto& [option, seconds] : probes)
       if (setsockopt(fd_, IPPROTO_TCP, option, &seconds, sizeof seconds) != 0) return;
   }
-  bool ready(short events, Instant deadline) {
-    for (;;) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.now());
-      if (left.count() <= 0) return false;
-      pollfd wanted{fd_, events, 0};
-      const int wait_ms = static_cast<int>(std::min<std::int64_t>(left.count(), 60'000));
-      if (poll(&wanted, 1, wait_ms) > 0) return true;
-    }
-  }
 
   int fd_;
   Transport& clock_;
-};
-
-struct AddressesDeleter {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
 
 }  // namespace
@@ -158,30 +127,18 @@ Exchange SocketTransport::download(const Address& address, std::string_view requ
 Exchange SocketTransport::connect_and(const Address& address, Instant deadline, const Talk& talk) {
   const Instant connect_deadline = std::min(deadline, now() + kConnectTimeout);
   Exchange failed;
-  if (address.is_unix()) {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    if (address.unix_path.size() >= sizeof name.sun_path) return failed;
-    std::memcpy(name.sun_path, address.unix_path.data(), address.unix_path.size());
-    Socket socket(AF_UNIX, *this);
-    failed.problem =
-        socket.connect_to(reinterpret_cast<const sockaddr*>(&name), sizeof name, connect_deadline);
-    return failed.problem.empty() ? talk.over(socket) : failed;
-  }
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int code =
-      getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-  if (code != 0) {
-    failed.problem = gai_strerror(code);
+  const Result<std::vector<SocketAddress>> found = resolve(address);
+  if (!found) {
+    failed.problem = found.error().message;
     return failed;
   }
-  const std::unique_ptr<addrinfo, AddressesDeleter> list(found);
-  for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
-    Socket socket(one->ai_family, *this);
-    failed.problem = socket.connect_to(one->ai_addr, one->ai_addrlen, connect_deadline);
-    if (failed.problem.empty()) return talk.over(socket);
+  for (const SocketAddress& one : *found) {
+    const Result<int> fd = connect_by(one, connect_deadline);
+    if (fd) {
+      Socket socket(*fd, *this);
+      return talk.over(socket);
+    }
+    failed.problem = fd.error().message;
   }
   return failed;
 }

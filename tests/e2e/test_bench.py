@@ -113,6 +113,9 @@ def test_who_cannot_be_reached_or_says_no_is_told(cluster):
         _, error = process.communicate(timeout=TIMEOUT_S)
         assert process.returncode == 2 and b"Connection refused" in error
     survivor = cluster.nodes[0]
+    # Too large for a value: the node says so and closes, which is not said twice.
+    kinds, said = bench("put", "--endpoints", url(survivor), "--seconds", 1, "--connections", 2, "--value-size", "1200KiB", expect=2)
+    assert (kinds, set(said["errors"])) == ({}, {"status 413"})
     for node in cluster.nodes[1:]:
         node.kill()
     wait_for(lambda: not survivor.status()["leader"], "no leader is known")

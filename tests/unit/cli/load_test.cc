@@ -150,6 +150,15 @@ TEST_CASE("an answer is complete when it is, in pieces of any size") {
   }
 }
 
+TEST_CASE("an error says whether it is the last answer of its connection") {
+  AnswerScanner scanner;
+  REQUIRE(scanner.feed("HTTP/1.1 413 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(scanner.closes());
+  scanner.begin();
+  REQUIRE(scanner.feed("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n"));
+  CHECK_FALSE(scanner.closes());
+}
+
 TEST_CASE("what is no answer to one request is said to be none") {
   for (const char* text :
        {"SSH-2.0\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n",
