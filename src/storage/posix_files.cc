@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kExitIo = 74;  // EX_IOERR
 constexpr std::size_t kPieceBytes = 1 * limits::kMiB;
+constexpr std::size_t kZerosBytes = 64 * limits::kKiB;  // Written again and again.
 constexpr std::size_t kOpenFilesMax = 8;
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
@@ -61,6 +62,15 @@ int write_fully(int fd, ByteView bytes, std::uint64_t offset) {
     if (n == 0) return EIO;
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
+  }
+  return 0;
+}
+
+// All of them, or the error.
+int write_zeros(int fd, ByteView zeros, std::uint64_t offset, std::uint64_t bytes) {
+  for (std::uint64_t done = 0; done < bytes; done += zeros.size()) {
+    const std::uint64_t some = std::min<std::uint64_t>(zeros.size(), bytes - done);
+    if (const int error = write_fully(fd, zeros.first(some), offset + done)) return error;
   }
   return 0;
 }
@@ -173,13 +183,13 @@ PosixFiles::Outcome PosixFiles::create(const CreateFile& op, bool may_lack_space
       ::fallocate(fd.get(), 0, 0, static_cast<off_t>(op.bytes)) != 0 && no_space(errno)) {
     return give_up(op.name);
   }
-  const Bytes zeros(std::min<std::uint64_t>(kPieceBytes, op.bytes));
-  std::size_t bytes = 0;
+  const Bytes zeros(std::min<std::uint64_t>(kZerosBytes, op.bytes));
+  std::uint64_t bytes = 0;
   for (std::uint64_t at = 0; at < op.bytes; at += bytes) {
-    const std::size_t wanted = pace_ ? pace_() : zeros.size();
+    const std::size_t wanted = pace_ ? pace_() : kPieceBytes;
     ASSERT(wanted > 0);
-    bytes = std::min<std::uint64_t>({wanted, zeros.size(), op.bytes - at});
-    const int written = write_fully(fd.get(), ByteView(zeros).first(bytes), at);
+    bytes = std::min<std::uint64_t>(wanted, op.bytes - at);
+    const int written = write_zeros(fd.get(), zeros, at, bytes);
     if (may_lack_space && no_space(written)) return give_up(op.name);
     if (written != 0) fail(kWriteZeros, "write zeros", op.name, written);
     const int synced = sync_ ? retry_fsync(fd.get(), true) : 0;
