@@ -83,6 +83,7 @@ struct Replica::State {
   bool on_snapshot_disk(Instant now, const storage::DiskResult& result);
   void pump_snapshots(Instant now);
   bool snapshot_due(Instant now) const;
+  bool enough_applied(raft::Index last) const;
   storage::SnapshotCut cut_here() const;
   void begin_snapshot(Instant now);
   void take_received(Instant now);

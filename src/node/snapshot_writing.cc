@@ -20,6 +20,8 @@ void SnapshotWriting::begin(const storage::SnapshotCut& cut,
   writer_ = std::move(writer);
   name_ = storage::format::snapshot_name(cut.last_index.value, cut.last_term.value);
   offset_ = file_->head_bytes();
+  index_ = cut.last_index;
+  hurries_ = false;
   const storage::FileName unfinished = name_ + std::string(storage::format::kUnfinishedSuffix);
   storage::DiskPlan made = plan();
   made.ops.emplace_back(storage::RemoveFile{unfinished});
@@ -32,12 +34,13 @@ bool SnapshotWriting::wants_slice() const {
 }
 
 Instant SnapshotWriting::next_slice() const {
-  return wants_slice() ? slice_at_ : Instant::never();
+  if (!wants_slice()) return Instant::never();
+  return hurries_ ? slice_at_ : std::max(slice_at_, rests_until_);
 }
 
 // At most one slice in a while: clients come first, on the loop and on the disk.
 void SnapshotWriting::pump(Instant now) {
-  if (!wants_slice() || now < slice_at_) return;
+  if (now < next_slice()) return;
   slice_at_ = now + limits::kSnapshotSliceInterval;
   Bytes body;
   Bytes out;
@@ -85,7 +88,7 @@ std::optional<SnapshotWriting::Made> SnapshotWriting::on_done(Instant now,
   running_.reset();
   if (!active()) return std::nullopt;  // It was given up.
   const Duration rest = result.took * limits::kSnapshotRestFactor;
-  slice_at_ = std::max(slice_at_, now + std::min<Duration>(rest, limits::kSnapshotRestMax));
+  rests_until_ = now + std::min<Duration>(rest, limits::kSnapshotRestMax);
   if (result.no_space) {
     log_.warn("snapshot: no space for %s; tried again in %lld s", name_.c_str(),
               static_cast<long long>(

@@ -20,6 +20,8 @@ class SnapshotWriting {
   static bool owns(storage::PlanId id) { return id.value >> 61U == kOwner; }
 
   bool active() const { return file_.has_value(); }
+  // Of the newest one that was begun.
+  raft::Index index() const { return index_; }
   bool may_begin(Instant now) const { return !active() && !running_ && !lacks_space(now); }
   // There was none a moment ago.
   bool lacks_space(Instant now) const { return now < retry_at_; }
@@ -27,6 +29,8 @@ class SnapshotWriting {
   void begin(const storage::SnapshotCut& cut, std::unique_ptr<machine::SnapshotWriter> writer);
   // Takes a slice of the state if one is due, and has it written.
   void pump(Instant now);
+  // The next snapshot is wanted before this one is made: its slices have no rests from here on.
+  void hurry() { hurries_ = true; }
   // When the next slice is due; never: the one before must be written first, or there is no more.
   Instant next_slice() const;
   void abort();
@@ -51,6 +55,7 @@ class SnapshotWriting {
   Log& log_;
   std::optional<storage::SnapshotFileWriter> file_;
   std::unique_ptr<machine::SnapshotWriter> writer_;  // Null: all of it has been taken.
+  raft::Index index_;
   storage::FileName name_;
   std::uint64_t offset_ = 0;  // Where the next piece goes.
   std::uint64_t plans_ = 0;
@@ -58,6 +63,8 @@ class SnapshotWriting {
   bool damaged_ = false;
   Instant retry_at_{};
   Instant slice_at_{};
+  Instant rests_until_{};
+  bool hurries_ = false;
 };
 
 }  // namespace raftd::node

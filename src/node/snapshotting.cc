@@ -57,6 +57,7 @@ void Replica::State::pump_snapshots(Instant now) {
   if (receiving.meta() != nullptr) take_received(now);
   serve_snapshot_clients(now);
   if (snapshot_due(now)) begin_snapshot(now);
+  if (writing.active() && enough_applied(writing.index())) writing.hurry();
   writing.pump(now);
   if (writing.take_damage()) {
     hashes.damaged(applied);
@@ -102,13 +103,18 @@ bool Replica::State::snapshot_due(Instant now) const {
   if (core.persisted_index() < applied) return false;
   const bool wanted = reload_from > last && applied >= reload_from;
   if (wanted || !snapshot_clients.empty()) return true;
+  const bool late =
+      snapshot_options.interval > Duration{} && now - snapshot_at >= snapshot_options.interval;
+  return enough_applied(last) || (snapshot_options.entries != 0 && late);
+}
+
+// For a snapshot of now, where the one before it is of this index, be it made by now or not.
+bool Replica::State::enough_applied(raft::Index last) const {
   if (snapshot_options.entries == 0) return false;
   const bool many = applied - last >= snapshot_options.entries;
   const bool much = bytes_since >= snapshot_options.bytes;
-  const bool late =
-      snapshot_options.interval > Duration{} && now - snapshot_at >= snapshot_options.interval;
-  if (!many && !much && !late) return false;
-  if (late || kept.empty()) return true;
+  if (!many && !much) return false;
+  if (kept.empty()) return true;
   const std::uint64_t state_bytes = kept.back().bytes;
   const std::uint64_t small = std::min(snapshot_options.small_bytes, snapshot_options.bytes);
   return bytes_since >= std::max(state_bytes / 4, std::min(state_bytes, small));

@@ -105,6 +105,25 @@ TEST_CASE("a slow disk has rests between two slices, and they have a bound") {
   CHECK(f.writing.next_slice() == now + limits::kSnapshotRestMax);
 }
 
+TEST_CASE("a snapshot that hurries has no rests, and the next one has them again") {
+  Fixture f;
+  Instant now{milliseconds(100)};
+  f.begin_with_slice(now);
+  f.disk_done(now, milliseconds(5));
+  f.writing.hurry();
+  CHECK(f.writing.next_slice() == now + limits::kSnapshotSliceInterval);
+  now = f.writing.next_slice();
+  f.writing.pump(now);
+  CHECK(f.taken == 2);
+  f.writing.abort();
+  f.disk_done(now);
+  now = now + milliseconds(100);
+  f.taken = 0;
+  f.begin_with_slice(now);
+  f.disk_done(now, milliseconds(5));
+  CHECK(f.writing.next_slice() == now + limits::kSnapshotRestFactor * milliseconds(5));
+}
+
 TEST_CASE("the last slice makes the file, and then there is nothing to wake up for") {
   Fixture f;
   CHECK(f.writing.next_slice() == Instant::never());
