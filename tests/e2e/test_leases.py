@@ -140,12 +140,11 @@ def test_the_pause_of_a_leader_cuts_no_lease_short(three):
     other = three.follower()
     leader.pause()
     wait_for(lambda: (s := other.status()) and s["leader"] and s["leader"]["id"] != leader.id, "another one leads")
-    assert keep(other, lease)
     begun = time.monotonic()
-    left = leases(other)[lease]["remaining_ms"]
+    assert keep(other, lease)
     leader.resume()
     wait_for(lambda: not there(other, "a"), "it ends")
-    assert time.monotonic() - begun >= left / 1000
+    assert time.monotonic() - begun >= 8.0
     wait_for(lambda: leader.status()["leases"] == 0, "the one that was paused knows it")
 
 
