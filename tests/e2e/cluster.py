@@ -233,10 +233,18 @@ class Node:
             connection.close()
 
     def get(self, key, query=""):
-        return self.request("GET", f"/kv/{key}{query}")
+        return self._once_led("GET", key, query)
 
     def put(self, key, value, query=""):
-        return self.request("PUT", f"/kv/{key}{query}", value)
+        return self._once_led("PUT", key, query, value)
+
+    def _once_led(self, method, key, query, value=None):
+        """Asks again while there is no leader, which a busy machine may lose at any time; unless the query has a timeout."""
+        def answered():
+            answer = self.request(method, f"/kv/{key}{query}", value)
+            wait = answer.status == 503 and "timeout=" not in query and answer.json()["error"] == "no_leader"
+            return None if wait else answer
+        return wait_for(answered, f"node {self.id} knows a leader")
 
     def status(self):
         """/status, or None while the node does not answer."""
