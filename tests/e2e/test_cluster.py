@@ -119,7 +119,7 @@ def test_a_leader_stopped_past_the_election_timeout_answers_no_stale_read(make_c
 
 
 def test_cut_and_healed_peer_links_lose_nothing_and_depose_no_healthy_leader(make_cluster):
-    cluster = make_cluster(3, proxied=True).start()
+    cluster = make_cluster(3, proxied=True, election_timeout_ms=1000).start()  # A leader is healthy on a slow disk, too.
     workload = Workload(cluster.nodes, seed=3).start()
     leader = cluster.wait_leader()
     cluster.isolate(leader)
