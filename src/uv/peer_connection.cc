@@ -28,8 +28,6 @@ namespace {
 constexpr std::size_t kReadBlockBytes = 64 * limits::kKiB;
 constexpr std::size_t kWriteBufferBytes = 64 * limits::kKiB;  // Kept by an idle connection.
 constexpr unsigned kKeepaliveSeconds = 5;
-// One request of libuv is done within so many drain times, or the link is too slow to be of use.
-constexpr int kDrainsPerWriteMax = 20;
 
 std::uint64_t ms_of(Duration d) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -261,6 +259,11 @@ std::size_t PeerConnection::unacked_bytes() const {
   return static_cast<std::size_t>(std::max(bytes, 0));
 }
 
+// Of the request that is being written, and of those before.
+std::size_t PeerConnection::unread_bytes() const {
+  return uv_stream_get_write_queue_size(handle_->stream()) + unacked_bytes();
+}
+
 std::size_t PeerConnection::send_piece(Instant now) {
   if (!has_pieces() || writing_ || !out_.empty()) return 0;
   if (unacked_bytes() + limits::kSnapshotWireBytes > limits::kPeerPieceUnackedBytesMax) return 0;
@@ -294,18 +297,19 @@ void PeerConnection::write_rest(std::size_t done, Instant now) {
   }
   request.release();
   writing_ = true;
-  writing_left_ = uv_stream_get_write_queue_size(handle_->stream());
-  writing_since_ = progress_at_ = now;
+  writing_left_ = unread_bytes();
+  progress_at_ = now;
 }
 
+// By what the other side takes, however slowly, and not by what this kernel does: that asks for
+// more only once a third of its buffer is free, and on a slow link this takes longer than a drain.
 bool PeerConnection::stalled(Instant now) {
-  const std::size_t left = uv_stream_get_write_queue_size(handle_->stream());
-  if (left != writing_left_) {
+  const std::size_t left = unread_bytes();
+  if (left < writing_left_) {
     writing_left_ = left;
     progress_at_ = now;
   }
-  return now - progress_at_ > timeouts_.drain ||
-         now - writing_since_ > kDrainsPerWriteMax * timeouts_.drain;
+  return now - progress_at_ > timeouts_.drain;
 }
 
 void PeerConnection::trim() {

@@ -103,6 +103,7 @@ class PeerConnection {
   void write_rest(std::size_t done, Instant now);
   bool stalled(Instant now);
   std::size_t unacked_bytes() const;
+  std::size_t unread_bytes() const;
 
   Owner* owner_;  // Nobody after say_last.
   const PeerTimeouts timeouts_;
@@ -118,8 +119,7 @@ class PeerConnection {
   std::deque<node::PeerMessage> pieces_;  // Not in out_ yet. At most kPeerPiecesMax.
   std::size_t used_max_ = 0;              // Of out_, since the last trim.
   bool writing_ = false;                  // One request of libuv at a time.
-  std::size_t writing_left_ = 0;          // As seen by the last flush.
-  Instant writing_since_{};
+  std::size_t writing_left_ = 0;          // Not acknowledged, as seen by the last flush.
   Instant progress_at_{};
 };
 

@@ -206,6 +206,16 @@ class RawSocket {
       return received_;
     }
   }
+  // From now on its kernel holds about so many bytes that were not taken.
+  void hold(int bytes) {
+    REQUIRE(setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0);
+  }
+  // Takes no more than so many bytes, and forgets them: how many there were.
+  std::size_t take(std::size_t bytes_max) {
+    Bytes buffer(bytes_max);
+    const ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
   bool closed() {
     read();
     return closed_;
