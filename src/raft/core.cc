@@ -238,7 +238,8 @@ Output Core::State::take_output() {
   }
   if (apply_read_due()) {
     const Index first = log.handed().next();
-    request_read(NodeId{}, first, std::min(log.commit(), log.cache_first().prev()));
+    request_read(NodeId{}, first, std::min(log.commit(), log.cache_first().prev()),
+                 limits::kLogReadBytesMax);
     apply_reading = true;
   }
   Output out = std::exchange(pending, {});
@@ -301,11 +302,11 @@ void Core::State::output_views(Output& out) {
   }
 }
 
-LogReadId Core::State::request_read(NodeId peer, Index first, Index last) {
+LogReadId Core::State::request_read(NodeId peer, Index first, Index last, std::size_t bytes_max) {
   ASSERT_CMP(first, <=, last);
   ASSERT_CMP(log_reads.size(), <, limits::kLogReadsInFlightMax);
   last_log_read = last_log_read.next();
-  const LogRead read{last_log_read, first, last, limits::kLogReadBytesMax};
+  const LogRead read{last_log_read, first, last, bytes_max};
   log_reads.push_back({last_log_read, peer, hard_state.term, read});
   pending.log_reads.push_back(read);
   return last_log_read;
