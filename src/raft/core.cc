@@ -443,6 +443,10 @@ void Core::log_read_done(Instant now, LogReadId id, std::vector<Entry> entries) 
   state_->touch(now);
   state_->log_read_done(id, std::move(entries));
 }
+void Core::receiving(Instant now, NodeId peer) {
+  state_->touch(now);
+  state_->on_part(peer);
+}
 void Core::connected(NodeId peer, std::int32_t priority) {
   state_->on_connected(peer, priority);
 }

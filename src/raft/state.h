@@ -170,6 +170,7 @@ struct Core::State {
   void on_pre_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_reply(const Message& message, const VoteReply& reply);
+  void on_part(NodeId peer);
   void on_connected(NodeId peer, std::int32_t priority);
   void on_disconnected(NodeId peer);
   Instant quorum_contact(const Leader& leader) const;

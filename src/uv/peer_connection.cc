@@ -156,7 +156,8 @@ void PeerConnection::on_read(ssize_t n) {
   }
   reader_.received(static_cast<std::size_t>(n));
   if (phase_ == Phase::kMagic && !take_magic()) return;
-  take_frames();
+  const bool whole = take_frames();
+  if (handle_ && !whole && phase_ == Phase::kOpen) owner_->on_part(*this);
 }
 
 // False: not all there yet, or a stranger's.
@@ -172,14 +173,17 @@ bool PeerConnection::take_magic() {
   return true;
 }
 
-void PeerConnection::take_frames() {
+// Whether there was one.
+bool PeerConnection::take_frames() {
+  bool taken = false;
   while (handle_) {
     auto next = reader_.next();
     if (!next) {
       end(PeerEnd::kMalformed, next.error().message);
-      return;
+      return taken;
     }
-    if (!*next) return;
+    if (!*next) return taken;
+    taken = true;
     SharedBytes body = std::move(**next);
     if (phase_ == Phase::kOpen && !wire::is_handshake(body.bytes)) {
       owner_->on_frame(*this, std::move(body));
@@ -188,10 +192,11 @@ void PeerConnection::take_frames() {
     auto handshake = wire::decode_handshake(body);
     if (!handshake) {
       end(PeerEnd::kMalformed, handshake.error().message);
-      return;
+      return taken;
     }
     owner_->on_handshake(*this, std::move(*handshake));
   }
+  return taken;
 }
 
 void PeerConnection::begin_speaking() {

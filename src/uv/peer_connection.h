@@ -35,6 +35,8 @@ class PeerConnection {
     virtual void on_connect(PeerConnection& connection, int status) = 0;  // After connect().
     virtual void on_handshake(PeerConnection& connection, wire::Handshake handshake) = 0;
     virtual void on_frame(PeerConnection& connection, SharedBytes body) = 0;
+    // Bytes have come, and no frame ends in them. After establish().
+    virtual void on_part(PeerConnection& connection) = 0;
     virtual void on_ended(PeerConnection& connection, PeerEnd end, const std::string& why) = 0;
   };
 
@@ -98,7 +100,7 @@ class PeerConnection {
   void end(PeerEnd end, const std::string& why);
   void on_deadline() noexcept;
   void on_read(ssize_t n);
-  void take_frames();
+  bool take_frames();
   bool take_magic();
   void write_rest(std::size_t done, Instant now);
   bool stalled(Instant now);

@@ -1,4 +1,5 @@
-// A follower behind a slow link: how much its leader has on the way to it.
+// A follower behind a slow link: how much its leader has on the way to it, and what the follower
+// makes of a message that has come in part.
 #include "raft_support/solo.h"
 
 namespace raftd::raft::testing {
@@ -157,6 +158,49 @@ TEST_CASE("old entries are read by as many bytes as one message may have") {
   solo.accept(2, 1, 1);
   REQUIRE(solo.node.log_reads.size() == 1);
   CHECK(solo.node.log_reads[0].bytes_max == kStart / 2);
+}
+
+TEST_CASE("a follower does not stand while a message of its leader comes in parts") {
+  Solo solo(first_start(three()));
+  solo.append(2, 2, 1, 1);
+  for (int i = 0; i < 9; ++i) {
+    solo.wait(99ms);
+    solo.core().receiving(solo.now, {2});
+  }
+  CHECK(solo.role() == Role::kFollower);
+  CHECK(solo.core().role().leader == NodeId{2});
+  // What others are told is what it knows: of this leader it has had nothing whole for long.
+  solo.node.take_sent();
+  solo.ask_pre_vote(3, 3, 1, 1);
+  CHECK(solo.vote_granted());
+  solo.append(2, 2, 1, 1);
+  solo.node.take_sent();
+  solo.core().receiving(solo.now, {2});
+  solo.ask_pre_vote(3, 3, 1, 1);
+  CHECK(solo.sent<VoteReply>().empty());
+}
+
+TEST_CASE("parts of a message that never ends do not keep a leader for ever") {
+  Solo solo(first_start(three()));
+  solo.append(2, 2, 1, 1);
+  const Instant heard = solo.now;
+  while (solo.role() == Role::kFollower && solo.now < heard + 5000ms) {
+    solo.wait(10ms);
+    solo.core().receiving(solo.now, {2});
+  }
+  CHECK(solo.role() == Role::kPreCandidate);
+  CHECK(solo.now - heard > 1000ms);
+  CHECK(solo.now - heard <= 1210ms);
+}
+
+TEST_CASE("only parts of the leader's messages count") {
+  Solo solo(first_start(three()));
+  solo.append(2, 2, 1, 1);
+  for (int i = 0; i < 25; ++i) {
+    solo.wait(9ms);
+    solo.core().receiving(solo.now, {3});
+  }
+  CHECK(solo.role() == Role::kPreCandidate);
 }
 
 }  // namespace

@@ -86,6 +86,7 @@ class TestNode final : public PeerEvents, public PeerDirectory {
   }
 
   void on_message(node::PeerMessage message) override { messages.push_back(std::move(message)); }
+  void on_part(raft::NodeId peer) override { ++parts[peer.value]; }
   void on_connected(raft::NodeId peer, std::int32_t priority) override {
     CHECK(!up[peer.value]);  // Connected and disconnected alternate.
     up[peer.value] = true;
@@ -110,6 +111,7 @@ class TestNode final : public PeerEvents, public PeerDirectory {
   std::vector<std::string> lines;
   std::vector<node::PeerMessage> messages;
   std::map<std::uint64_t, bool> up;
+  std::map<std::uint64_t, int> parts;  // Reads in which no message ended.
   std::map<std::uint64_t, std::int32_t> priorities;
   std::map<std::uint64_t, std::uint64_t> published;
   std::set<std::uint64_t> gone;  // Members that are none any more.

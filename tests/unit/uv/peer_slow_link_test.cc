@@ -61,5 +61,27 @@ TEST_CASE("a peer that reads slowly keeps its connection, whatever one write tak
   CHECK(one.dropped.empty());
 }
 
+TEST_CASE("of a message that comes in parts each part is told, and at its end the message") {
+  World world;
+  TestNode& one = world.add(options_of(1));
+  std::optional<RawSocket> held;
+  RawSocket& two = greet(world, one, held);
+  const Bytes message = framed(append_of(2, 1, 30'000));
+  const ByteView bytes(message);
+  two.write(bytes.first(10'000));
+  REQUIRE(world.until([&] { return one.parts[2] > 0; }));
+  const int first = one.parts[2];
+  two.write(bytes.subspan(10'000, 10'000));
+  REQUIRE(world.until([&] { return one.parts[2] > first; }));
+  CHECK(one.messages.empty());
+  two.write(bytes.subspan(20'000));
+  REQUIRE(world.until([&] { return one.messages.size() == 1; }));
+  const int before = one.parts[2];
+  two.write(framed(numbered(2, 1, 7)));
+  REQUIRE(world.until([&] { return one.messages.size() == 2; }));
+  CHECK(number_of(one.messages[1]) == 7);
+  CHECK(one.parts[2] == before);
+}
+
 }  // namespace
 }  // namespace raftd::uv
