@@ -107,7 +107,11 @@ inline constexpr std::size_t kAppendEntriesMax = 8192;             //   and thei
 inline constexpr std::size_t kAppendGatherBytes = 64 * kKiB;       // Or after kAppendGatherDelay.
 inline constexpr std::size_t kAppendsInFlightMax = 256;            // Per peer, and in bytes:
 inline constexpr std::size_t kAppendsInFlightBytesMax = 8 * kMiB;  // max_inflight_bytes.
-inline constexpr std::chrono::milliseconds kAppendGatherDelay{1};  // With others unanswered.
+// Less on a link that does not carry so much in time (raft/progress.h): a window begins so, and is
+// no smaller than this.
+inline constexpr std::size_t kAppendWindowBytesStart = 256 * kKiB;
+inline constexpr std::size_t kAppendWindowBytesMin = 64 * kKiB;
+inline constexpr std::chrono::milliseconds kAppendGatherDelay{1};    // With others unanswered.
 inline constexpr std::chrono::milliseconds kCommitAnnounceDelay{2};  // To peers nobody waits at.
 inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;        // Connection closed.
 inline constexpr std::size_t kHelloBytesMax = 1 * kKiB;              // Connection closed.
@@ -178,6 +182,9 @@ static_assert(kConfigurationBytesMax <= kEntryBytesMax, "a configuration is an e
 static_assert(kAppendBytesMax + kEntryBytesMax + kAppendEntriesMax * 64 <= kWireMessageBytesMax,
               "an append fits the wire");
 static_assert(kAppendBytesMax + kEntryBytesMax <= kAppendsInFlightBytesMax);
+static_assert(kAppendWindowBytesMin <= kAppendWindowBytesStart);
+static_assert(kAppendWindowBytesStart <= kAppendsInFlightBytesMax);
+static_assert(kAppendWindowBytesMin <= kAppendBytesMax);
 static_assert(kAppendsInFlightBytesMax <= kUnpersistedBytesMax,
               "a follower takes what a leader may send");
 static_assert(kEntryBytesMax <= kApplyBytesPerPumpMax);

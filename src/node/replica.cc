@@ -90,6 +90,10 @@ void Replica::on_message(Instant now, PeerMessage message) {
              message);
 }
 
+void Replica::on_peer_part(Instant now, raft::NodeId peer) {
+  state_->core.receiving(state_->at(now), peer);
+}
+
 void Replica::on_peer_connected(Instant /*now*/, raft::NodeId peer, std::int32_t priority) {
   State& s = *state_;
   if (std::ranges::find(s.links, peer) == s.links.end()) s.links.push_back(peer);

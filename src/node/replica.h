@@ -167,6 +167,7 @@ class Replica {
   // Events. Each only records and steps the core; pump() acts.
   void on_time(Instant now);
   void on_message(Instant now, PeerMessage message);
+  void on_peer_part(Instant now, raft::NodeId peer);  // Of a message from it, and not its end.
   void on_peer_connected(Instant now, raft::NodeId peer, std::int32_t priority);
   void on_peer_disconnected(Instant now, raft::NodeId peer);  // The connection ended.
   void on_peer_dropped(raft::NodeId peer);                    // A message to it did not leave.

@@ -238,7 +238,8 @@ Output Core::State::take_output() {
   }
   if (apply_read_due()) {
     const Index first = log.handed().next();
-    request_read(NodeId{}, first, std::min(log.commit(), log.cache_first().prev()));
+    request_read(NodeId{}, first, std::min(log.commit(), log.cache_first().prev()),
+                 limits::kLogReadBytesMax);
     apply_reading = true;
   }
   Output out = std::exchange(pending, {});
@@ -301,11 +302,11 @@ void Core::State::output_views(Output& out) {
   }
 }
 
-LogReadId Core::State::request_read(NodeId peer, Index first, Index last) {
+LogReadId Core::State::request_read(NodeId peer, Index first, Index last, std::size_t bytes_max) {
   ASSERT_CMP(first, <=, last);
   ASSERT_CMP(log_reads.size(), <, limits::kLogReadsInFlightMax);
   last_log_read = last_log_read.next();
-  const LogRead read{last_log_read, first, last, limits::kLogReadBytesMax};
+  const LogRead read{last_log_read, first, last, bytes_max};
   log_reads.push_back({last_log_read, peer, hard_state.term, read});
   pending.log_reads.push_back(read);
   return last_log_read;
@@ -441,6 +442,10 @@ void Core::applied(Index index) {
 void Core::log_read_done(Instant now, LogReadId id, std::vector<Entry> entries) {
   state_->touch(now);
   state_->log_read_done(id, std::move(entries));
+}
+void Core::receiving(Instant now, NodeId peer) {
+  state_->touch(now);
+  state_->on_part(peer);
 }
 void Core::connected(NodeId peer, std::int32_t priority) {
   state_->on_connected(peer, priority);

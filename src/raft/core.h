@@ -202,7 +202,8 @@ class Core {
   // The oldest snapshot that is being sent: it and the log after it should stay. nullopt: none is.
   std::optional<Index> sending_from() const;
 
-  // What the links say.
+  // What the links say. Part of a message from this peer has come, and not its end.
+  void receiving(Instant now, NodeId peer);
   void connected(NodeId peer, std::int32_t priority);
   void disconnected(Instant now, NodeId peer);  // The peer closed it: its process ended.
   void unreachable(NodeId peer);                // A message to it was dropped.

@@ -6,6 +6,8 @@
 namespace raftd::raft {
 namespace {
 
+constexpr int kPartTimeouts = 10;  // Election timeouts in which a message must come to its end.
+
 bool legal(const RoleState& from, const RoleState& to) {
   const bool to_leader = std::holds_alternative<Leader>(to);
   if (std::holds_alternative<Leader>(from)) return std::holds_alternative<Follower>(to);
@@ -252,6 +254,17 @@ void Core::State::on_vote_reply(const Message& message, const VoteReply& reply) 
   if (!votes || !is_voter(configuration(), message.from)) return;
   add_vote(*votes, {message.from, reply.granted});
   count_votes();
+}
+
+// A large message on a slow link is no silence. But only the whole of it proves who leads: parts
+// put off nothing but this node's own candidacy, and that not for long, so that a leader which is
+// gone is missed although what it sent last still comes. Whom others ask meanwhile is as before.
+void Core::State::on_part(NodeId peer) {
+  const auto* follower = as<Follower>();
+  if (!follower || follower->leader != peer || !follower->heard) return;
+  if (now - *follower->heard < kPartTimeouts * config.election_timeout_min) {
+    draw_election_deadline();
+  }
 }
 
 void Core::State::on_connected(NodeId peer, std::int32_t priority) {

@@ -72,6 +72,30 @@ void Progress::heard(Instant now, ReadSeq seq) {
   read_acked_ = std::max(read_acked_, seq);
 }
 
+// What a round trip takes longer than one with nothing before it was spent waiting for entries. The
+// window changes once in each, for what is changed now shows in the next one.
+void Progress::fit_window(Instant now, ReadSeq seq, Duration election_timeout,
+                          std::size_t inflight_bytes_max) {
+  if (!timing_ || seq < timing_->seq) return;
+  const Duration took = now - timing_->since;
+  const bool idle = window_used_ <= limits::kAppendWindowBytesMin / 4;
+  if (idle) round_trip_idle_ = std::min(round_trip_idle_.value_or(took), took);
+  const Duration queued = took - round_trip_idle_.value_or(Duration{});
+  const bool used = window_used_ > window_ / 2;
+  timing_.reset();
+  window_used_ = inflight_bytes_;
+  if (queued > election_timeout / 2) {
+    window_ = std::max(window_ / 2, limits::kAppendWindowBytesMin);
+  } else if (used && queued < election_timeout / 4 && window_ < inflight_bytes_max) {
+    window_ = std::min(2 * window_, inflight_bytes_max);
+  }
+}
+
+std::size_t Progress::message_bytes_max(std::size_t inflight_bytes_max) const {
+  return std::clamp(window(inflight_bytes_max) / 2, limits::kAppendWindowBytesMin,
+                    limits::kAppendBytesMax);
+}
+
 void Progress::observe(Instant now, bool keeps_up) {
   if (!keeps_up || !replicating()) {
     steady_since_.reset();
@@ -108,6 +132,9 @@ void Progress::become_probe(Index next) {
   next_ = next;
   inflight_.clear();
   inflight_bytes_ = 0;
+  window_ = limits::kAppendWindowBytesStart;
+  window_used_ = 0;
+  timing_.reset();
   commit_sent_ = std::min(commit_sent_, match_);  // What told of more may be lost.
 }
 
@@ -124,7 +151,7 @@ void Progress::lost() {
 bool Progress::has_room(std::size_t entry_bytes, std::size_t inflight_bytes_max) const {
   if (inflight_.empty()) return true;
   return inflight_.size() < limits::kAppendsInFlightMax &&
-         inflight_bytes_ + entry_bytes <= inflight_bytes_max;
+         inflight_bytes_ + entry_bytes <= window(inflight_bytes_max);
 }
 
 bool Progress::gathered(Instant now, std::uint64_t appended) const {
@@ -142,6 +169,8 @@ void Progress::sent(Instant now, const Sent& request) {
   commit_sent_ = std::max(commit_sent_, std::min(request.commit, end));
   announce_deadline_ = Instant::never();
   read_sent_ = std::max(read_sent_, request.read_seq);
+  if (request.read_seq && !timing_) timing_ = Timing{request.read_seq, now};
+  window_used_ = std::max(window_used_, inflight_bytes_ + request.bytes);
   if (!replicating()) {
     probe_sent_ = probing();
     return;
@@ -177,6 +206,7 @@ void Progress::check_invariants(Index last) const {
   ASSERT_CMP(next_, >, match_);
   ASSERT_CMP(next_, <=, last.next());
   ASSERT_CMP(inflight_.size(), <=, limits::kAppendsInFlightMax);
+  ASSERT_CMP(window_, >=, limits::kAppendWindowBytesMin);
   if (!replicating()) ASSERT(inflight_.empty());
   if (!replicating()) ASSERT(!steady_since_);
   const bool instead = sending_ && !sending_->beside;

@@ -3,8 +3,10 @@
 // needs entries that are gone).
 #pragma once
 
+#include <algorithm>
 #include <deque>
 
+#include "base/limits.h"
 #include "raft/core.h"
 
 namespace raftd::raft {
@@ -48,6 +50,8 @@ class Progress {
   void resume() {
     probe_sent_ = false;
     steady_since_.reset();  // The connection is a new one.
+    timing_.reset();
+    round_trip_idle_.reset();
   }
 
   // At a heartbeat: whether it answers and has the log but for what is on its way.
@@ -57,6 +61,17 @@ class Progress {
 
   // Probe: the one request is not out yet.
   bool probe_due() const { return probing() && !probe_sent_; }
+  // How much may be unanswered: no more than its link carries in part of an election timeout, for
+  // whatever else is said, a heartbeat above all, waits behind it there.
+  std::size_t window(std::size_t inflight_bytes_max) const {
+    return std::min(window_, inflight_bytes_max);
+  }
+  // Half a window: so the next one is on its way while one is answered. The follower hears nothing
+  // of its leader while a message arrives.
+  std::size_t message_bytes_max(std::size_t inflight_bytes_max) const;
+  // Something came from it that echoes seq: the window follows the round trip that may have ended.
+  void fit_window(Instant now, ReadSeq seq, Duration election_timeout,
+                  std::size_t inflight_bytes_max);
   // Room for an entry of this size among those not answered. One entry always has room.
   bool has_room(std::size_t entry_bytes, std::size_t inflight_bytes_max) const;
   std::size_t inflight_bytes() const { return inflight_bytes_; }
@@ -124,6 +139,12 @@ class Progress {
     bool rewound = false;  // Since then.
     bool beside = false;
   };
+  // A message that is to be echoed, for the time that takes. The follower does so at once, so this
+  // is the link's time, and not its disk's.
+  struct Timing {
+    ReadSeq seq;
+    Instant since{};
+  };
 
   void become_probe(Index next);
 
@@ -136,9 +157,13 @@ class Progress {
   bool forgot_ = false;           // match once fell.
   std::deque<Request> inflight_;  // Ascending; none at or below match_.
   std::size_t inflight_bytes_ = 0;
-  bool cut_ = false;                 // The last request did not hold all there was.
-  std::uint64_t appended_then_ = 0;  // appended, at the last request with entries.
-  Instant requested_{};              // When that was.
+  std::size_t window_ = limits::kAppendWindowBytesStart;
+  std::size_t window_used_ = 0;  // The most that was in flight since it was last fitted.
+  std::optional<Timing> timing_;
+  std::optional<Duration> round_trip_idle_;  // The shortest on this connection, with little else.
+  bool cut_ = false;                         // The last request did not hold all there was.
+  std::uint64_t appended_then_ = 0;          // appended, at the last request with entries.
+  Instant requested_{};                      // When that was.
   Index commit_sent_;
   Index announce_;  // Somebody waits there for this index.
   Instant announce_deadline_ = Instant::never();

@@ -89,6 +89,7 @@ void Core::State::on_append_reply(const Message& message, const AppendReply& rep
     return;
   }
   peer->heard(now, reply.read_seq);
+  peer->fit_window(now, reply.read_seq, config.election_timeout_min, config.max_inflight_bytes);
   std::visit(overloaded{
                  [&](const AppendReply::Accepted& accepted) { on_accepted(*peer, accepted.match); },
                  [&](const AppendReply::Rejected& rejected) { on_rejected(*peer, rejected); },
@@ -127,8 +128,9 @@ void Core::State::on_rejected(Progress& peer, const AppendReply::Rejected& rejec
 }
 
 bool Core::State::has_window(const Progress& peer) const {
-  const std::size_t bytes =
-      log.cached(peer.next()) ? memory_bytes(log.at(peer.next())) : limits::kLogReadBytesMax;
+  const std::size_t bytes = log.cached(peer.next())
+                                ? memory_bytes(log.at(peer.next()))
+                                : peer.message_bytes_max(config.max_inflight_bytes);
   return peer.has_room(bytes, config.max_inflight_bytes);
 }
 
@@ -175,6 +177,7 @@ void Core::State::replicate(Leader& leader) {
 
 void Core::State::send_entries(Leader& leader, Progress& peer) {
   std::vector<Entry> entries;
+  const std::size_t payload_max = peer.message_bytes_max(config.max_inflight_bytes);
   std::size_t payload = 0;
   std::size_t memory = 0;
   Index index = peer.next();
@@ -182,9 +185,8 @@ void Core::State::send_entries(Leader& leader, Progress& peer) {
     const Entry& entry = log.at(index);
     payload += entry.payload.bytes.size();
     memory += memory_bytes(entry);
-    const bool fits = payload <= limits::kAppendBytesMax &&
-                      peer.has_room(memory, config.max_inflight_bytes) &&
-                      memory <= config.max_inflight_bytes;
+    const bool fits = payload <= payload_max && peer.has_room(memory, config.max_inflight_bytes) &&
+                      memory <= peer.window(config.max_inflight_bytes);
     if (!fits && !entries.empty()) break;
     entries.push_back(entry);
     index = index.next();
@@ -216,7 +218,9 @@ void Core::State::read_for_followers(Leader& leader) {
     Progress& peer = leader.peers[(leader.next_reader + i) % count];
     if (!read_due(peer)) continue;
     const Index last = std::min(log.last(), log.cache_first().prev());
-    peer.set_reading(request_read(peer.id(), peer.next(), last));
+    const std::size_t bytes_max =
+        std::min(peer.message_bytes_max(config.max_inflight_bytes), limits::kLogReadBytesMax);
+    peer.set_reading(request_read(peer.id(), peer.next(), last, bytes_max));
   }
   // Another one is first next time, so that none waits for ever.
   if (count > 0) leader.next_reader = (leader.next_reader + 1) % count;

@@ -133,7 +133,7 @@ struct Core::State {
   void output_views(Output& out);
   void log_read_done(LogReadId id, std::vector<Entry> entries);
   bool agrees_with_log(const LogRead& read, const std::vector<Entry>& entries) const;
-  LogReadId request_read(NodeId peer, Index first, Index last);
+  LogReadId request_read(NodeId peer, Index first, Index last, std::size_t bytes_max);
   void evict();
   Instant next_deadline() const;
   RoleView role_view() const;
@@ -170,6 +170,7 @@ struct Core::State {
   void on_pre_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_request(const Message& message, const VoteRequest& request);
   void on_vote_reply(const Message& message, const VoteReply& reply);
+  void on_part(NodeId peer);
   void on_connected(NodeId peer, std::int32_t priority);
   void on_disconnected(NodeId peer);
   Instant quorum_contact(const Leader& leader) const;

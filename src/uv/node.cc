@@ -85,6 +85,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void complete(node::ClientToken token, node::ClientResult result) override;
   Instant read() override { return monotonic_now(); }
   void on_message(node::PeerMessage message) override;
+  void on_part(raft::NodeId peer) override;
   void on_connected(raft::NodeId peer, std::int32_t priority) override;
   void on_disconnected(raft::NodeId peer) override;
   void on_dropped(raft::NodeId peer) override;
@@ -409,6 +410,10 @@ void Node::State::complete(node::ClientToken token, node::ClientResult result) {
 void Node::State::on_message(node::PeerMessage message) {
   if (holding) return;  // No vote, no answer before the peers have been asked; they send again.
   replica.on_message(monotonic_now(), std::move(message));
+}
+
+void Node::State::on_part(raft::NodeId peer) {
+  replica.on_peer_part(monotonic_now(), peer);
 }
 
 void Node::State::on_connected(raft::NodeId peer, std::int32_t priority) {

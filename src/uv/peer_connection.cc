@@ -28,8 +28,6 @@ namespace {
 constexpr std::size_t kReadBlockBytes = 64 * limits::kKiB;
 constexpr std::size_t kWriteBufferBytes = 64 * limits::kKiB;  // Kept by an idle connection.
 constexpr unsigned kKeepaliveSeconds = 5;
-// One request of libuv is done within so many drain times, or the link is too slow to be of use.
-constexpr int kDrainsPerWriteMax = 20;
 
 std::uint64_t ms_of(Duration d) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -158,7 +156,8 @@ void PeerConnection::on_read(ssize_t n) {
   }
   reader_.received(static_cast<std::size_t>(n));
   if (phase_ == Phase::kMagic && !take_magic()) return;
-  take_frames();
+  const bool whole = take_frames();
+  if (handle_ && !whole && phase_ == Phase::kOpen) owner_->on_part(*this);
 }
 
 // False: not all there yet, or a stranger's.
@@ -174,14 +173,17 @@ bool PeerConnection::take_magic() {
   return true;
 }
 
-void PeerConnection::take_frames() {
+// Whether there was one.
+bool PeerConnection::take_frames() {
+  bool taken = false;
   while (handle_) {
     auto next = reader_.next();
     if (!next) {
       end(PeerEnd::kMalformed, next.error().message);
-      return;
+      return taken;
     }
-    if (!*next) return;
+    if (!*next) return taken;
+    taken = true;
     SharedBytes body = std::move(**next);
     if (phase_ == Phase::kOpen && !wire::is_handshake(body.bytes)) {
       owner_->on_frame(*this, std::move(body));
@@ -190,10 +192,11 @@ void PeerConnection::take_frames() {
     auto handshake = wire::decode_handshake(body);
     if (!handshake) {
       end(PeerEnd::kMalformed, handshake.error().message);
-      return;
+      return taken;
     }
     owner_->on_handshake(*this, std::move(*handshake));
   }
+  return taken;
 }
 
 void PeerConnection::begin_speaking() {
@@ -261,6 +264,11 @@ std::size_t PeerConnection::unacked_bytes() const {
   return static_cast<std::size_t>(std::max(bytes, 0));
 }
 
+// Of the request that is being written, and of those before.
+std::size_t PeerConnection::unread_bytes() const {
+  return uv_stream_get_write_queue_size(handle_->stream()) + unacked_bytes();
+}
+
 std::size_t PeerConnection::send_piece(Instant now) {
   if (!has_pieces() || writing_ || !out_.empty()) return 0;
   if (unacked_bytes() + limits::kSnapshotWireBytes > limits::kPeerPieceUnackedBytesMax) return 0;
@@ -294,18 +302,19 @@ void PeerConnection::write_rest(std::size_t done, Instant now) {
   }
   request.release();
   writing_ = true;
-  writing_left_ = uv_stream_get_write_queue_size(handle_->stream());
-  writing_since_ = progress_at_ = now;
+  writing_left_ = unread_bytes();
+  progress_at_ = now;
 }
 
+// By what the other side takes, however slowly, and not by what this kernel does: that asks for
+// more only once a third of its buffer is free, and on a slow link this takes longer than a drain.
 bool PeerConnection::stalled(Instant now) {
-  const std::size_t left = uv_stream_get_write_queue_size(handle_->stream());
-  if (left != writing_left_) {
+  const std::size_t left = unread_bytes();
+  if (left < writing_left_) {
     writing_left_ = left;
     progress_at_ = now;
   }
-  return now - progress_at_ > timeouts_.drain ||
-         now - writing_since_ > kDrainsPerWriteMax * timeouts_.drain;
+  return now - progress_at_ > timeouts_.drain;
 }
 
 void PeerConnection::trim() {

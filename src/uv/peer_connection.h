@@ -35,6 +35,8 @@ class PeerConnection {
     virtual void on_connect(PeerConnection& connection, int status) = 0;  // After connect().
     virtual void on_handshake(PeerConnection& connection, wire::Handshake handshake) = 0;
     virtual void on_frame(PeerConnection& connection, SharedBytes body) = 0;
+    // Bytes have come, and no frame ends in them. After establish().
+    virtual void on_part(PeerConnection& connection) = 0;
     virtual void on_ended(PeerConnection& connection, PeerEnd end, const std::string& why) = 0;
   };
 
@@ -98,11 +100,12 @@ class PeerConnection {
   void end(PeerEnd end, const std::string& why);
   void on_deadline() noexcept;
   void on_read(ssize_t n);
-  void take_frames();
+  bool take_frames();
   bool take_magic();
   void write_rest(std::size_t done, Instant now);
   bool stalled(Instant now);
   std::size_t unacked_bytes() const;
+  std::size_t unread_bytes() const;
 
   Owner* owner_;  // Nobody after say_last.
   const PeerTimeouts timeouts_;
@@ -118,8 +121,7 @@ class PeerConnection {
   std::deque<node::PeerMessage> pieces_;  // Not in out_ yet. At most kPeerPiecesMax.
   std::size_t used_max_ = 0;              // Of out_, since the last trim.
   bool writing_ = false;                  // One request of libuv at a time.
-  std::size_t writing_left_ = 0;          // As seen by the last flush.
-  Instant writing_since_{};
+  std::size_t writing_left_ = 0;          // Not acknowledged, as seen by the last flush.
   Instant progress_at_{};
 };
 

@@ -263,6 +263,11 @@ void PeerLink::on_frame(PeerConnection& connection, SharedBytes body) {
   if (context_.events != nullptr) context_.events->on_message(std::move(*message));
 }
 
+void PeerLink::on_part(PeerConnection& connection) {
+  ASSERT(connection_.get() == &connection);
+  if (up() && context_.events != nullptr) context_.events->on_part(peer_);
+}
+
 void PeerLink::bad(const std::string& why) {
   ++context_.bad_messages;
   if (up()) return lose("it has sent " + why, kFailuresAfterMisuse);

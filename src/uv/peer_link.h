@@ -52,6 +52,7 @@ class PeerLink final : public PeerConnection::Owner {
   void on_connect(PeerConnection& connection, int status) override;
   void on_handshake(PeerConnection& connection, wire::Handshake handshake) override;
   void on_frame(PeerConnection& connection, SharedBytes body) override;
+  void on_part(PeerConnection& connection) override;
   void on_ended(PeerConnection& connection, PeerEnd end, const std::string& why) override;
 
  private:

@@ -129,6 +129,10 @@ void PeerListener::on_frame(PeerConnection&, SharedBytes) {
   PANIC("nothing is opened here");
 }
 
+void PeerListener::on_part(PeerConnection&) {
+  PANIC("nothing is opened here");
+}
+
 void PeerListener::on_ended(PeerConnection& connection, PeerEnd end, const std::string& why) {
   const std::string remote = connection.remote();
   context_.bury(take(connection));

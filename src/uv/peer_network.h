@@ -46,6 +46,7 @@ class PeerEvents {
  public:
   virtual ~PeerEvents() = default;
   virtual void on_message(node::PeerMessage message) = 0;
+  virtual void on_part(raft::NodeId peer) = 0;  // Of a message from it, and not its end.
   virtual void on_connected(raft::NodeId peer, std::int32_t priority) = 0;
   virtual void on_disconnected(raft::NodeId peer) = 0;
   // Messages to it did not leave: no link is up, or its queue is full. Told in flush(), once.

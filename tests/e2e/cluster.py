@@ -116,6 +116,7 @@ class Proxy:
                 client.close()
                 return
             server = socket.create_connection(("127.0.0.1", self.target_port), 2)
+            server.settimeout(None)  # A link that is idle stays.
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.live.append((pair, client, server))

@@ -383,6 +383,11 @@ void Cluster::deliver(std::size_t to, node::PeerMessage message) {
   });
 }
 
+void Cluster::part(std::size_t node, std::size_t peer) {
+  happen(node,
+         [peer](node::Replica& replica, Instant now) { replica.on_peer_part(now, id_of(peer)); });
+}
+
 void Cluster::connected(std::size_t node, std::size_t peer) {
   happen(node, [peer, priority = priority(peer)](node::Replica& replica, Instant now) {
     replica.on_peer_connected(now, id_of(peer), priority);

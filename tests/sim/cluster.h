@@ -192,6 +192,7 @@ class Cluster final : private Peers {
   class Machine;
 
   void deliver(std::size_t to, node::PeerMessage message) override;
+  void part(std::size_t node, std::size_t peer) override;
   void connected(std::size_t node, std::size_t peer) override;
   void disconnected(std::size_t node, std::size_t peer) override;
   void dropped(std::size_t node, std::size_t peer) override;

@@ -11,6 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kHeldMax = 2000;  // As the buffers of a connection: then it does not drain.
+constexpr Duration kPartEvery = milliseconds(20);  // What comes of a large message, so often.
 constexpr Duration kBacklogMax = std::chrono::seconds(2);  // The same, of a link that is too slow.
 
 // About as many as on the wire.
@@ -57,7 +58,7 @@ void SimNetwork::send(std::size_t from, std::size_t to, node::PeerMessage messag
     if (chance(rng_, options_.loss_percent)) return;
     if (chance(rng_, options_.duplicate_percent)) transmit(from, to, message);
   }
-  if (options_.bandwidth != 0 && node::is_snapshot_piece(message)) {
+  if (bandwidth(from, to) != 0 && node::is_snapshot_piece(message)) {
     return queue_piece(from, to, std::move(message));
   }
   transmit(from, to, std::move(message));
@@ -101,11 +102,12 @@ void SimNetwork::transmit(std::size_t from, std::size_t to, node::PeerMessage me
   Duration delay = between(rng_, options_.delay_min, options_.delay_max);
   if (chance(rng_, options_.slow_percent)) delay += between(rng_, {}, milliseconds(200));
   const Instant now = schedule_.now();
-  if (options_.bandwidth != 0) {
+  if (const std::uint64_t bandwidth = this->bandwidth(from, to); bandwidth != 0) {
     if (ours.free_at > now + kBacklogMax) return peers_.dropped(from, to);
-    const auto takes = bytes_of(message) * 1'000'000'000 / options_.bandwidth;
-    ours.free_at =
-        std::max(ours.free_at, now) + std::chrono::nanoseconds(static_cast<std::int64_t>(takes));
+    const auto takes = bytes_of(message) * 1'000'000'000 / bandwidth;
+    const Instant begin = std::max(ours.free_at, now);
+    ours.free_at = begin + std::chrono::nanoseconds(static_cast<std::int64_t>(takes));
+    transmit_parts(from, to, delay, begin, ours.free_at);
     delay += ours.free_at - now;
   }
   ours.last_arrival = std::max({ours.last_arrival, now + delay, ours.clogged_until});
@@ -114,6 +116,20 @@ void SimNetwork::transmit(std::size_t from, std::size_t to, node::PeerMessage me
   schedule_.at(ours.last_arrival, [this, from, to, epoch, message = std::move(message)]() mutable {
     arrive(from, to, epoch, std::move(message));
   });
+}
+
+void SimNetwork::transmit_parts(std::size_t from, std::size_t to, Duration delay, Instant begin,
+                                Instant done) {
+  const std::uint64_t epoch = link(from, to).epoch;
+  for (Instant sent = begin + kPartEvery; sent < done; sent = sent + kPartEvery) {
+    schedule_.at(sent + delay, [this, from, to, epoch] {
+      Link& then = link(from, to);
+      const Side& end = side(then, from, to);
+      const bool waits = blocked_.contains({from, to}) || !end.held.empty() ||
+                         schedule_.now() < end.clogged_until || peers_.stalled(to);
+      if (then.alive && then.epoch == epoch && !waits) peers_.part(to, from);
+    });
+  }
 }
 
 void SimNetwork::arrive(std::size_t from, std::size_t to, std::uint64_t epoch,
@@ -277,6 +293,15 @@ void SimNetwork::flap_on(std::size_t a, std::size_t b, Duration every, Instant u
   schedule_.after(every, [this, a, b, every, until, cut] { flap_on(a, b, every, until, !cut); });
 }
 
+void SimNetwork::narrow(std::size_t a, std::size_t b, std::uint64_t bandwidth) {
+  narrow_[{a, b}] = narrow_[{b, a}] = bandwidth;
+}
+
+std::uint64_t SimNetwork::bandwidth(std::size_t from, std::size_t to) const {
+  const auto at = narrow_.find({from, to});
+  return at == narrow_.end() ? options_.bandwidth : at->second;
+}
+
 void SimNetwork::swizzle(std::size_t node, Duration lasting) {
   for (std::size_t peer = 0; peer < running_.size(); ++peer) {
     if (peer == node) continue;
@@ -306,6 +331,7 @@ void SimNetwork::be_kind() {
   kind_ = true;
   options_.late_percent = 0;
   options_.bandwidth = 0;
+  narrow_.clear();
   options_.loss_percent = 0;
   options_.duplicate_percent = 0;
   options_.slow_percent = 0;

@@ -18,6 +18,7 @@ class Peers {  // The nodes, as the network sees them.
  public:
   virtual ~Peers() = default;
   virtual void deliver(std::size_t to, node::PeerMessage message) = 0;
+  virtual void part(std::size_t node, std::size_t peer) = 0;  // Of a message from it.
   virtual void connected(std::size_t node, std::size_t peer) = 0;
   virtual void disconnected(std::size_t node, std::size_t peer) = 0;
   virtual void dropped(std::size_t node, std::size_t peer) = 0;
@@ -46,6 +47,8 @@ class SimNetwork {
   void flap(std::size_t a, std::size_t b, Duration every, Duration lasting);
   // What is sent meanwhile comes at its end, all at once.
   void clog(std::size_t from, std::size_t to, Duration lasting);
+  // From now on it carries so many bytes per second, in each direction.
+  void narrow(std::size_t a, std::size_t b, std::uint64_t bandwidth);
   // The links of a node are cut one after the other, and heal in another order.
   void swizzle(std::size_t node, Duration lasting);
   void heal();     // Every block; what waited arrives, late, or its connection is reset.
@@ -72,8 +75,11 @@ class SimNetwork {
   };
 
   Link& link(std::size_t a, std::size_t b);
+  std::uint64_t bandwidth(std::size_t from, std::size_t to) const;  // 0: no limit.
   static Side& side(Link& link, std::size_t from, std::size_t to);
   void transmit(std::size_t from, std::size_t to, node::PeerMessage message);
+  void transmit_parts(std::size_t from, std::size_t to, Duration delay, Instant begin,
+                      Instant done);
   void queue_piece(std::size_t from, std::size_t to, node::PeerMessage message);
   void send_piece(std::size_t from, std::size_t to, std::uint64_t epoch);
   void arrive(std::size_t from, std::size_t to, std::uint64_t epoch, node::PeerMessage message);
@@ -93,6 +99,7 @@ class SimNetwork {
   std::vector<bool> running_;
   std::map<std::pair<std::size_t, std::size_t>, Link> links_;
   std::set<std::pair<std::size_t, std::size_t>> blocked_;
+  std::map<std::pair<std::size_t, std::size_t>, std::uint64_t> narrow_;
   std::uint64_t messages_ = 0;
   std::uint64_t resets_ = 0;
   std::uint64_t late_ = 0;

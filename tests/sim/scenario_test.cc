@@ -371,6 +371,41 @@ TEST_CASE("[F74] a follower that stands still does not grow what its leader hold
       seconds(60)));
 }
 
+// A log for a follower that was away, over a link of 1.2 MB/s. Gives how often it lost its leader.
+int lost_on_a_slow_link(int entries, std::size_t bytes) {
+  Playground p(calm(3));
+  const std::size_t third = 3 - p.leader - p.follower;
+  p.cluster.network().narrow(p.leader, third, 1'200'000);
+  p.cluster.kill(third, false);
+  for (int i = 0; i < entries; ++i)
+    REQUIRE(done(*p.put(p.leader, "k", std::string(bytes, 'x'))));
+  const std::uint64_t term = p.cluster.status(p.leader).role.term.value;
+  p.cluster.start(third);
+  bool follows = false;
+  int lost = 0;
+  const auto caught_up = [&] {
+    if (!p.cluster.running(third)) return false;
+    const node::ReplicaStatus status = p.cluster.status(third);
+    const bool now = static_cast<bool>(status.role.leader);
+    if (follows && !now) ++lost;
+    follows = now;
+    return status.applied == p.cluster.status(p.leader).last;
+  };
+  // The time that its bytes take there, and half as much.
+  const auto patience = milliseconds(1000 + entries * static_cast<int>(bytes) / 800);
+  CHECK(p.cluster.run_until(caught_up, patience));
+  CHECK(p.cluster.status(p.leader).role.term.value == term);
+  return lost;
+}
+
+TEST_CASE("a follower on a slow link gets a log of 6 MB, and hears its leader all the while") {
+  CHECK(lost_on_a_slow_link(300, 20'000) == 0);
+}
+
+TEST_CASE("entries that take longer than an election timeout on their way cost no election") {
+  CHECK(lost_on_a_slow_link(6, 1'000'000) == 0);
+}
+
 TEST_CASE("a leader that is asked to stop hands over, answers everyone, and ends clean") {
   Playground p(calm(3));
   std::vector<std::shared_ptr<Cluster::Asked>> writes;

@@ -86,6 +86,7 @@ class TestNode final : public PeerEvents, public PeerDirectory {
   }
 
   void on_message(node::PeerMessage message) override { messages.push_back(std::move(message)); }
+  void on_part(raft::NodeId peer) override { ++parts[peer.value]; }
   void on_connected(raft::NodeId peer, std::int32_t priority) override {
     CHECK(!up[peer.value]);  // Connected and disconnected alternate.
     up[peer.value] = true;
@@ -110,6 +111,7 @@ class TestNode final : public PeerEvents, public PeerDirectory {
   std::vector<std::string> lines;
   std::vector<node::PeerMessage> messages;
   std::map<std::uint64_t, bool> up;
+  std::map<std::uint64_t, int> parts;  // Reads in which no message ended.
   std::map<std::uint64_t, std::int32_t> priorities;
   std::map<std::uint64_t, std::uint64_t> published;
   std::set<std::uint64_t> gone;  // Members that are none any more.
@@ -205,6 +207,16 @@ class RawSocket {
       if (n == 0 || (errno != EAGAIN && errno != EINTR)) closed_ = true;
       return received_;
     }
+  }
+  // From now on its kernel holds about so many bytes that were not taken.
+  void hold(int bytes) {
+    REQUIRE(setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0);
+  }
+  // Takes no more than so many bytes, and forgets them: how many there were.
+  std::size_t take(std::size_t bytes_max) {
+    Bytes buffer(bytes_max);
+    const ssize_t n = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
   }
   bool closed() {
     read();
