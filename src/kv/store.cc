@@ -371,7 +371,7 @@ void Store::take_back(std::unique_ptr<machine::Reply> reply) {
   machine::Reply& read = *reply;
   if (typeid(read) == typeid(WriteReply)) {
     std::unique_ptr<WriteReply> spare(static_cast<WriteReply*>(reply.release()));
-    *spare = WriteReply();
+    *spare = WriteReply();  // Frees its texts.
     s.spare_writes.give(std::move(spare));
   } else if (typeid(read) == typeid(GetReply)) {
     std::unique_ptr<GetReply> spare(static_cast<GetReply*>(reply.release()));
