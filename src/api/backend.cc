@@ -4,7 +4,7 @@
 
 namespace raftd::api {
 
-void ReplicaBackend::on_client(Instant now, node::ClientToken token, node::ClientOp op,
+void ReplicaBackend::on_client(Instant now, node::ClientToken token, node::ClientOp&& op,
                                Instant deadline) {
   replica_.on_client(now, token, std::move(op), deadline);
 }

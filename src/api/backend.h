@@ -24,7 +24,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   // As node::Replica: one Clients::complete(token) follows, later, unless on_client_gone(token).
-  virtual void on_client(Instant now, node::ClientToken token, node::ClientOp op,
+  // What it does not keep of op it leaves there.
+  virtual void on_client(Instant now, node::ClientToken token, node::ClientOp&& op,
                          Instant deadline) = 0;
   virtual void on_client_gone(node::ClientToken token) = 0;
   virtual Standing standing(Instant now) const = 0;
@@ -37,7 +38,7 @@ class ReplicaBackend final : public Backend {
  public:
   explicit ReplicaBackend(node::Replica& replica) : replica_(replica) {}
 
-  void on_client(Instant now, node::ClientToken token, node::ClientOp op,
+  void on_client(Instant now, node::ClientToken token, node::ClientOp&& op,
                  Instant deadline) override;
   void on_client_gone(node::ClientToken token) override;
   Standing standing(Instant now) const override;

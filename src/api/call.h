@@ -9,6 +9,7 @@
 
 #include "api/backend.h"
 #include "api/errors.h"
+#include "api/leftovers.h"
 #include "api/node_headers.h"
 #include "api/parameters.h"
 #include "api/queue_keeper.h"
@@ -51,6 +52,7 @@ struct Site {
   Watches& watches;
   Wishes& wishes;
   QueueKeeper& queue_keeper;
+  Leftovers& leftovers;
 };
 
 // A request, taken apart. References and views are valid while the handler runs.
@@ -85,7 +87,7 @@ class Call {
  public:
   virtual ~Call() = default;
   virtual Asked asked() const = 0;
-  virtual Step on_done(const Site& site, RequestId request, node::Done done) = 0;
+  virtual Step on_done(const Site& site, RequestId request, node::Done& done) = 0;
   // After a Park.
   virtual Step on_woken(const Site& site, const Woken& woken);
   // Why, in the words of this call; nullopt: in those of every call.

@@ -22,7 +22,7 @@ class ClusterCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const node::ReplicaStatus status = site.backend.status(begun_);
     const std::vector<MemberView> members = members_of(site, status, begun_);
     std::string json;
@@ -78,7 +78,7 @@ class TransferCall final : public Call {
  public:
   Asked asked() const override { return Asked::kTransfer; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     return answer(site, done.forwarded);
   }
 

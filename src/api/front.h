@@ -30,13 +30,15 @@ class Front {
   // not wait for the body, or nothing.
   virtual std::optional<http::Response> on_head(Instant now, const http::Request& head) = 0;
   // Exactly one Responder::respond(id) follows, now or later, unless on_gone(id) comes first.
-  virtual void on_request(Instant now, RequestId id, http::Request request) = 0;
+  virtual void on_request(Instant now, RequestId id, const http::Request& request) = 0;
   // The connection closed before the whole answer was given. A stream of it is destroyed already.
   virtual void on_gone(RequestId id) = 0;
   // The client sends nothing more. It may wait for its answer, or be gone: nobody can tell before
   // something is sent to it.
   virtual void on_input_end(RequestId id) = 0;
   virtual http::Response refusal(Instant now, const http::Refusal& refusal) = 0;
+  // It has been sent: its memory may be used for another one.
+  virtual void take_back(http::Response response) = 0;
 };
 
 // What the operating system side knows and /status and /metrics show.

@@ -71,7 +71,7 @@ class JoinCall final : public Call {
     return stage_ == Stage::kChange ? Asked::kMembers : Asked::kWrite;
   }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     switch (stage_) {
       case Stage::kConfirm:
         return begin(site);

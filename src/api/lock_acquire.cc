@@ -31,7 +31,7 @@ class AcquireCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     switch (stage_) {
       case Stage::kAsking:
       case Stage::kLeaving:

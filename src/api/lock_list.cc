@@ -44,7 +44,7 @@ class LocksCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     const auto& reply = reply_as<kv::LocksReply>(done);
     http::Response response = json_answer(200, site.headers, "");
     add_read_headers(response.fields, options_, reply.revision, done.index);

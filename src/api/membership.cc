@@ -39,7 +39,7 @@ class ChangeCall : public Call {
 
   Asked asked() const final { return changing_ ? Asked::kMembers : Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) final {
+  Step on_done(const Site& site, RequestId, node::Done& done) final {
     if (changing_) {
       http::Response response = answer(site, done.index);
       add_forwarded(response.fields, site, done);

@@ -50,7 +50,7 @@ class WatchElectionCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     const auto& reply = reply_as<kv::LockQueryReply>(done);
     query_.span = span_of(lock_);
     if (!query_.after) {
@@ -74,7 +74,7 @@ class PollElectionCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::LockQueryReply>(done);
     if (timed_out_at_) return not_changed(site, done.index);
     if (changed_ || *polling_.after < site.store.stats().compact_revision) {

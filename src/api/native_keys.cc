@@ -41,6 +41,14 @@ void add_item_headers(std::string& fields, const kv::Item& item) {
   add_header(fields, "Raftd-Ttl", seconds_of(item.ttl_ms));
 }
 
+node::ClientOp get_op(const Site& site, std::string_view key, const ReadOptions& options) {
+  std::unique_ptr<kv::GetQuery> query = site.leftovers.get();
+  query->key = key;
+  query->rev = options.rev;
+  query->min_revision = options.min_revision;
+  return node::Read{std::move(query), options.consistency};
+}
+
 // One that waits for a change looks first, and if there is none sleeps at the revision that it saw;
 // it looks again, here, when an event of the key wakes it or its time is over.
 class GetCall final : public Call {
@@ -51,7 +59,7 @@ class GetCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     auto& reply = reply_as<kv::GetReply>(done);
     if (polling_.wanted && !changed(reply) && !timed_out_) {
       if (!until_) until_ = site.watches.now + polling_.wait;
@@ -71,12 +79,12 @@ class GetCall final : public Call {
     return to_response(internal_error("a reply of no kind"), site.headers);
   }
 
-  Step on_woken(const Site&, const Woken& woken) override {
+  Step on_woken(const Site& site, const Woken& woken) override {
     timed_out_ = woken.why == Woken::Why::kTimedOut;
     woken_by_event_ = !timed_out_;
-    kv::GetQuery query;
-    query.key = key_;
-    return read_op(std::move(query), node::Consistency::kLocal);
+    ReadOptions here;
+    here.consistency = node::Consistency::kLocal;
+    return get_op(site, key_, here);
   }
 
  private:
@@ -92,8 +100,7 @@ class GetCall final : public Call {
   }
 
   http::Response found(const Site& site, kv::GetReply& reply, raft::Index at) const {
-    http::Response response;
-    response.fields.reserve(512);
+    http::Response response = site.leftovers.response();
     if (unchanged(reply)) {
       response.status = 304;
     } else if (meta_) {
@@ -102,7 +109,7 @@ class GetCall final : public Call {
       response.body += '\n';
     } else {
       response.fields = "Content-Type: application/octet-stream\r\n";
-      response.body = std::move(reply.item.value);
+      std::swap(response.body, reply.item.value);  // Its memory goes the other way.
     }
     add_item_headers(response.fields, reply.item);
     add_read_headers(response.fields, options_, reply.revision, at);
@@ -154,7 +161,7 @@ class WriteCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::WriteReply>(done);
     using Result = kv::WriteReply::Result;
     if (reply.result == Result::kDone) return answer(site, reply, done);
@@ -167,10 +174,9 @@ class WriteCall final : public Call {
  private:
   http::Response answer(const Site& site, const kv::WriteReply& reply,
                         const node::Done& done) const {
-    std::string json;
-    if (!minimal_) add_body(json, reply);
     http::Response response =
-        written(site, done, {reply.created ? 201 : 200, minimal_, reply.revision}, std::move(json));
+        written(site, done, {reply.created ? 201 : 200, minimal_, reply.revision});
+    if (!minimal_) add_body(response.body, reply);
     if (what_ != Writing::kDelete) add_etag(response.fields, reply.revision);
     return response;
   }
@@ -239,7 +245,7 @@ class TouchCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::WriteReply>(done);
     if (reply.result != kv::WriteReply::Result::kDone) {
       return refused_write(site, done, reply, key_);
@@ -262,7 +268,7 @@ class DeletePrefixCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     if (auto error = error_of(reply_as<kv::StoreReply>(done))) {
       return refuse_write(site, *error, done);
     }
@@ -292,12 +298,9 @@ Handled handle_get(const Site& site, const Context& context, std::string key) {
   if (polling.wanted) {
     if (auto error = check_watchers(site.watches, site.limits)) return refuse(site, *error);
   }
-  kv::GetQuery query;
-  query.key = key;
-  query.rev = options.rev;
-  query.min_revision = options.min_revision;
+  node::ClientOp op = get_op(site, key, options);
   return Started{std::make_unique<GetCall>(std::move(key), options, meta, known, polling),
-                 read_op(std::move(query), options.consistency)};
+                 std::move(op)};
 }
 
 // What is checked of every write of one key before it is proposed. Nothing: it can be.
@@ -326,7 +329,8 @@ Handled handle_put(const Site& site, const Context& context, std::string key) {
   put.value = context.request.body;
   const KeyWrite growth[] = {{key, put.value.size()}};
   std::optional<ApiError> full = check_quota(site, growth);
-  Bytes command = kv::encode(put, context.terms.view());
+  Bytes command = site.leftovers.command();
+  kv::encode(put, context.terms.view(), command);
   auto call = std::make_unique<WriteCall>(std::move(key), put.condition, Writing::kPut,
                                           put.want_prev, prefers_minimal(context.headers));
   if (full) {

@@ -119,15 +119,19 @@ void add_forwarded(std::string& fields, const Site& site, const node::Done& done
 
 http::Response written(const Site& site, const node::Done& done, const Written& what,
                        std::string json) {
-  http::Response response;
-  response.fields.reserve(512);
+  http::Response response = written(site, done, what);
+  if (!what.minimal) response.body = std::move(json);
+  return response;
+}
+
+http::Response written(const Site& site, const node::Done& done, const Written& what) {
+  http::Response response = site.leftovers.response();
   if (what.minimal) {
     response.status = 204;
     response.fields = "Preference-Applied: return=minimal\r\n";
   } else {
     response.status = what.status;
     response.fields = "Content-Type: application/json\r\n";
-    response.body = std::move(json);
   }
   add_header(response.fields, "Raftd-Revision", what.revision);
   add_header(response.fields, "Raftd-Index", done.index.value);

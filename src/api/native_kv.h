@@ -45,6 +45,7 @@ struct Written {
 };
 http::Response written(const Site& site, const node::Done& done, const Written& what,
                        std::string json);
+http::Response written(const Site& site, const node::Done& done, const Written& what);  // No body.
 void add_forwarded(std::string& fields, const Site& site, const node::Done& done);
 // The log took the write, and the store refused it.
 http::Response refuse_write(const Site& site, const ApiError& error, const node::Done& done);

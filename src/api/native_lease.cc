@@ -45,7 +45,7 @@ class GrantCall final : public Call {
  public:
   explicit GrantCall(bool minimal) : minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::LeaseReply>(done);
     if (reply.result != kv::StoreReply::Result::kDone) {
       return refused_write(site, done, reply, {});
@@ -61,7 +61,7 @@ class KeepCall final : public Call {
  public:
   KeepCall(kv::LeaseId id, bool minimal) : id_(id), minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::KeepLeasesReply>(done);
     if (reply.result != kv::StoreReply::Result::kDone) {
       return refused_write(site, done, reply, {});
@@ -84,7 +84,7 @@ class RevokeCall final : public Call {
  public:
   explicit RevokeCall(bool minimal) : minimal_(minimal) {}
   Asked asked() const override { return Asked::kWrite; }
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::LeaseReply>(done);
     const bool revoked = reply.result == kv::StoreReply::Result::kDone;
     if (!revoked && reply.result != kv::StoreReply::Result::kLeaseNotFound) {
@@ -177,7 +177,7 @@ http::Response read_answer(const Site& site, kv::Revision revision, raft::Index 
 class ListCall final : public Call {
  public:
   Asked asked() const override { return Asked::kRead; }
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     const auto& reply = reply_as<kv::LeasesReply>(done);
     http::Response response = read_answer(site, reply.revision, done.index);
     std::string head = "{";
@@ -193,7 +193,7 @@ class LookCall final : public Call {
  public:
   LookCall(kv::LeaseId id, bool with_keys) : id_(id), with_keys_(with_keys) {}
   Asked asked() const override { return Asked::kRead; }
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     const auto& reply = reply_as<kv::LeaseQueryReply>(done);
     if (!reply.found) {
       ApiError error = lease_not_found(id_);

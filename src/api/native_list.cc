@@ -59,7 +59,7 @@ class PageCall final : public Call {
 
   kv::RangeQuery first() const { return bounded(query_.first()); }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     auto& reply = reply_as<kv::RangeReply>(done);
     if (auto error = error_of_range(reply)) return to_response(*error, site.headers);
     for (const kv::RangeReply::Row& row : reply.rows)
@@ -182,7 +182,7 @@ class StreamCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     const auto& reply = reply_as<kv::RangeReply>(done);
     if (auto error = error_of_range(reply)) return to_response(*error, site.headers);
     http::Response response = list_answer(site, query_, reply.revision, done.index);
@@ -202,7 +202,7 @@ class CountCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     auto& reply = reply_as<kv::RangeReply>(done);
     if (auto error = error_of_range(reply)) return to_response(*error, site.headers);
     count_ += reply.count;
@@ -241,8 +241,8 @@ class PollCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
-    if (list_ != nullptr) return list_->on_done(site, request, std::move(done));
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
+    if (list_ != nullptr) return list_->on_done(site, request, done);
     if (timed_out_at_) return not_changed(site, done.index);
     const auto& reply = reply_as<kv::GetReply>(done);
     const kv::Revision after = *query_.polling.after;

@@ -50,7 +50,7 @@ class LockCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     if (auto error = error_of(reply_as<kv::StoreReply>(done))) {
       return refuse_write(site, *error, done);
     }
@@ -90,7 +90,7 @@ class ViewCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     return lock_shown(site, lock_, options_, reply_as<kv::LockQueryReply>(done), done.index);
   }
 

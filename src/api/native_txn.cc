@@ -179,7 +179,7 @@ class TxnCall final : public Call {
 
   Asked asked() const override { return Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& plain = reply_as<kv::StoreReply>(done);
     const auto* reply = dynamic_cast<const kv::TransactionReply*>(&plain);
     if (reply == nullptr) return refused_write(site, done, plain, {});  // It did not decode.
@@ -206,7 +206,7 @@ class TxnReadCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     using Result = kv::TransactionQueryReply::Result;
     const auto& reply = reply_as<kv::TransactionQueryReply>(done);
     const kv::TransactionReply& transaction = reply.transaction;

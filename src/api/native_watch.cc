@@ -22,7 +22,7 @@ class WatchCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     return start_watch(site, request, std::move(query_), done.index);
   }
 

@@ -13,7 +13,7 @@ class CampaignCall final : public Call {
  public:
   Asked asked() const override { return Asked::kTransfer; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     std::string json = "{";
     add_member(json, "term", done.term.value);
     return json_answer(202, site.headers, json + "}\n");
@@ -33,7 +33,7 @@ class LeaveJointCall final : public Call {
 
   Asked asked() const override { return Asked::kRead; }
 
-  Step on_done(const Site& site, RequestId, node::Done) override {
+  Step on_done(const Site& site, RequestId, node::Done&) override {
     const raft::ConfigurationAt present = site.backend.status(begun_).configuration;
     if (present.configuration.joint()) {
       waited_ = true;

@@ -141,6 +141,7 @@ void PendingCalls::drop(node::ClientToken token) {
 void PendingCalls::ask_replica(Pending& pending, node::ClientOp op) {
   pending.proposes = std::holds_alternative<node::Write>(op);
   host_.backend().on_client(now(), {pending.token}, std::move(op), pending.deadline);
+  host_.leftovers().take_back(op);
 }
 
 void PendingCalls::ask_again(Pending& pending, node::ClientOp op) {
@@ -161,16 +162,17 @@ void PendingCalls::complete(node::ClientToken token, node::ClientResult result) 
     return;
   }
   const Site site = host_.site();
-  proceed(site, *found, take(site, *found, std::move(result)));
+  proceed(site, *found, take(site, *found, result));
+  if (auto* done = std::get_if<node::Done>(&result)) host_.leftovers().take_back(*done);
 }
 
-Step PendingCalls::take(const Site& site, Pending& pending, node::ClientResult result) {
+Step PendingCalls::take(const Site& site, Pending& pending, node::ClientResult& result) {
   Call& call = *pending.call;
   const Asked asked = call.asked();
   const bool counts = pending.proposes && asked == Asked::kWrite;
   if (auto* done = std::get_if<node::Done>(&result)) {
     if (counts) host_.metrics().count_proposed();
-    return take_result(site, call, pending.asker.id, std::move(*done));
+    return take_result(site, call, pending.asker.id, *done);
   }
   if (const auto* refused = std::get_if<node::Refused>(&result)) {
     if (counts) host_.metrics().count_refused();
@@ -223,8 +225,8 @@ void PendingCalls::on_woken(std::uint64_t id, Woken woken) {
   const std::unique_ptr<LongPoll> ended = unpark(*found);
   const Site site = host_.site();
   if (woken.why == Woken::Why::kStopping) {
-    node::Refused stopping{{Errc::kShuttingDown, "this node is stopping"}};
-    return proceed(site, *found, take(site, *found, std::move(stopping)));
+    node::ClientResult stopping = node::Refused{{Errc::kShuttingDown, "this node is stopping"}};
+    return proceed(site, *found, take(site, *found, stopping));
   }
   proceed(site, *found, found->call->on_woken(site, woken));
 }

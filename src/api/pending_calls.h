@@ -30,6 +30,7 @@ class PendingCalls final : public Feeder, public LongPoll::Owner {
     virtual Site site() = 0;  // With headers that are up to date.
     virtual Backend& backend() = 0;
     virtual Metrics& metrics() = 0;
+    virtual Leftovers& leftovers() = 0;
     virtual void answer(const Asker& asker, http::Response response) = 0;
     virtual void wake_stream(RequestId id) = 0;
   };
@@ -78,7 +79,7 @@ class PendingCalls final : public Feeder, public LongPoll::Owner {
   node::ClientToken ask_until(Feed& feed, node::ClientOp op, Instant deadline);
   void ask_replica(Pending& pending, node::ClientOp op);
   void ask_again(Pending& pending, node::ClientOp op);  // Under another token.
-  Step take(const Site& site, Pending& pending, node::ClientResult result);
+  Step take(const Site& site, Pending& pending, node::ClientResult& result);
   void proceed(const Site& site, Pending& pending, Step step);
   void park(const Site& site, Pending& pending, Park wanted);
   std::unique_ptr<LongPoll> unpark(Pending& pending);

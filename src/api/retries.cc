@@ -18,7 +18,7 @@ class AnsweredBefore final : public Call {
 
   Asked asked() const override { return found() ? call_->asked() : Asked::kWrite; }
 
-  Step on_done(const Site& site, RequestId request, node::Done done) override {
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
     switch (stage_) {
       case Stage::kOrdering:
         stage_ = Stage::kLooking;
@@ -33,7 +33,7 @@ class AnsweredBefore final : public Call {
       case Stage::kFound:
         break;
     }
-    return take_result(site, *call_, request, std::move(done));
+    return take_result(site, *call_, request, done);
   }
 
   Step on_woken(const Site& site, const Woken& woken) override {
@@ -82,7 +82,7 @@ Handled refuse_if_new(const Site& site, const Context& context, kv::ReplyKind ki
       node::Write{node::Propose{kv::encode(kv::KeepLeases{})}}};
 }
 
-Step take_result(const Site& site, Call& call, RequestId request, node::Done done) {
+Step take_result(const Site& site, Call& call, RequestId request, node::Done& done) {
   if (const kv::StoreReply* reply = store_reply_of(done)) {
     // These are of no kind that the call knows.
     if (reply->result == kv::StoreReply::Result::kMismatch ||
@@ -94,7 +94,7 @@ Step take_result(const Site& site, Call& call, RequestId request, node::Done don
       done.index = {reply->index};
     }
   }
-  Step step = call.on_done(site, request, std::move(done));
+  Step step = call.on_done(site, request, done);
   if (auto* response = std::get_if<http::Response>(&step); response != nullptr && call.replayed) {
     add_header(response->fields, "Idempotency-Replayed", "true");
   }

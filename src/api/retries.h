@@ -15,6 +15,6 @@ Handled refuse_if_new(const Site& site, const Context& context, kv::ReplyKind ki
 
 // The call's next step. Tells apart what was answered before (Idempotency-Replayed, and the index
 // of the entry that did it), and the key of another request (422), so that no call has to.
-Step take_result(const Site& site, Call& call, RequestId request, node::Done done);
+Step take_result(const Site& site, Call& call, RequestId request, node::Done& done);
 
 }  // namespace raftd::api

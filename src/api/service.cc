@@ -101,7 +101,7 @@ Handled dispatch(const Site& site, const Context& context) {
 class KeepPlacesCall final : public Call {
  public:
   Asked asked() const override { return Asked::kWrite; }
-  Step on_done(const Site&, RequestId, node::Done) override { return http::Response{}; }
+  Step on_done(const Site&, RequestId, node::Done&) override { return http::Response{}; }
 };
 
 }  // namespace
@@ -112,6 +112,7 @@ struct Service::State final : PendingCalls::Host {
       : options(service_options),
         limits(service_limits),
         store(kv_store),
+        remains(kv_store),
         vitals(service_vitals),
         log(service_log),
         headers(options, store),
@@ -129,12 +130,14 @@ struct Service::State final : PendingCalls::Host {
   }
   Backend& backend() override { return *bound_backend; }
   Metrics& metrics() override { return counts; }
+  Leftovers& leftovers() override { return remains; }
   void answer(const Asker& asker, http::Response response) override;
   void wake_stream(RequestId id) override { responder->wake(id); }
 
   const ServiceOptions options;
   ServiceLimits limits;
   const kv::Store& store;
+  Leftovers remains;
   const Vitals& vitals;
   Log& log;
   NodeHeaders headers;
@@ -152,7 +155,7 @@ struct Service::State final : PendingCalls::Host {
 Site Service::State::known_site() {
   ASSERT(bound_backend != nullptr);
   return {options, limits,  store,   vitals, *bound_backend, headers,
-          counts,  pending, watches, wishes, queue_keeper};
+          counts,  pending, watches, wishes, queue_keeper,   remains};
 }
 
 // In the order of section 3 of the native API: the first failing check answers.
@@ -272,7 +275,7 @@ std::optional<http::Response> Service::on_head(Instant now, const http::Request&
   return std::move(*response);
 }
 
-void Service::on_request(Instant now, RequestId id, http::Request request) {
+void Service::on_request(Instant now, RequestId id, const http::Request& request) {
   State& s = *state_;
   s.note_time(now);
   Context context{.now = now, .request = request};
@@ -312,6 +315,10 @@ http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
   error.close = true;
   s.counts.count_request(Root::kOther, refusal.status, Duration{});
   return to_response(error, site.headers);
+}
+
+void Service::take_back(http::Response response) {
+  state_->remains.take_back(std::move(response));
 }
 
 void Service::complete(node::ClientToken token, node::ClientResult result) {

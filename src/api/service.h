@@ -70,10 +70,11 @@ class Service final : public Front, public node::Clients {
   const Wishes& wishes() const;
 
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
-  void on_request(Instant now, RequestId id, http::Request request) override;
+  void on_request(Instant now, RequestId id, const http::Request& request) override;
   void on_gone(RequestId id) override;
   void on_input_end(RequestId id) override;
   http::Response refusal(Instant now, const http::Refusal& refusal) override;
+  void take_back(http::Response response) override;
 
   void complete(node::ClientToken token, node::ClientResult result) override;
 

@@ -62,7 +62,7 @@ class StreamCall final : public Call {
  public:
   Asked asked() const override { return Asked::kSnapshot; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     std::unique_ptr<node::Backup> backup = std::move(reply_as<node::BackupReply>(done).backup);
     const std::uint64_t index = backup->index().value;
     const std::uint64_t term = backup->term().value;
@@ -84,7 +84,7 @@ class MakeCall final : public Call {
  public:
   Asked asked() const override { return Asked::kSnapshot; }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const storage::KeptSnapshot& kept = reply_as<node::MakeSnapshotReply>(done).kept;
     std::string json = "{";
     add_member(json, "index", kept.index.value);

@@ -49,7 +49,7 @@ class MakeTicketsCall final : public Call {
         kv::ReserveMember{*hash, wish_.name, wish_.voter, wish_.replaces, wish_.ttl_ms})}};
   }
 
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = reply_as<kv::MemberReply>(done);
     using Result = kv::MemberReply::Result;
     if (reply.result == Result::kNameTaken) {
@@ -102,7 +102,7 @@ class MakeTicketsCall final : public Call {
 class DropTicketCall final : public Call {
  public:
   Asked asked() const override { return Asked::kWrite; }
-  Step on_done(const Site& site, RequestId, node::Done done) override {
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
     std::string json = "{";
     add_member(json, "deleted", reply_as<kv::MemberReply>(done).dropped);
     http::Response response = json_answer(200, site.headers, json + "}\n");
@@ -115,7 +115,7 @@ class ListTicketsCall final : public Call {
  public:
   explicit ListTicketsCall(Instant begun) : begun_(begun) {}
   Asked asked() const override { return Asked::kRead; }
-  Step on_done(const Site& site, RequestId, node::Done) override {
+  Step on_done(const Site& site, RequestId, node::Done&) override {
     std::string json = "{";
     add_tickets(json, site, begun_);
     return json_answer(200, site.headers, json + "}\n");

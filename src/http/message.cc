@@ -1,8 +1,19 @@
 #include "http/message.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/spares.h"
 
 namespace raftd::http {
+
+namespace {
+
+// Of a connection that may be idle for long: what nearly every request fits in.
+constexpr std::size_t kTextBytesKept = 1024;
+constexpr std::size_t kHeadersKept = 16;
+
+}  // namespace
 
 std::string_view Request::path() const {
   const std::string_view whole = target;
@@ -24,6 +35,17 @@ const std::string* Request::header(std::string_view name) const {
 std::size_t Request::header_count(std::string_view name) const {
   return static_cast<std::size_t>(std::count_if(
       headers.begin(), headers.end(), [&](const Header& header) { return header.name == name; }));
+}
+
+void Request::clear() {
+  Request empty;
+  headers.clear();
+  if (headers.capacity() <= kHeadersKept) empty.headers.swap(headers);
+  clear_text(target, kTextBytesKept);
+  clear_text(body, kTextBytesKept);
+  empty.target.swap(target);
+  empty.body.swap(body);
+  *this = std::move(empty);
 }
 
 std::string_view status_line(int status) {

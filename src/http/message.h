@@ -31,6 +31,8 @@ struct Request {
   // The first header of that lower-case name; nullptr: absent.
   const std::string* header(std::string_view name) const;
   std::size_t header_count(std::string_view name) const;
+
+  void clear();  // As a new one, but for the memory of an ordinary request.
 };
 
 // A body that is made while it is sent. The connection asks for more whenever its output is below

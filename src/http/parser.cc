@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/spares.h"
 #include "base/text.h"
 #include "http/head_bytes.h"
 #include "http/ordinary_head.h"
@@ -132,11 +133,16 @@ RequestParser::Step RequestParser::feed(std::string_view bytes, const ParserLimi
 Request RequestParser::take() {
   ASSERT(phase_ == Phase::kWhole);
   Request taken = std::move(request_);
-  request_ = Request();
+  next();
+  return taken;
+}
+
+void RequestParser::next() {
+  ASSERT(phase_ == Phase::kWhole);
+  request_.clear();
   phase_ = Phase::kBetween;
   discard_ = false;
   scanner_.restart(HeadScanner::Part::kHead);
-  return taken;
 }
 
 std::uint64_t RequestParser::body_left() const {
@@ -172,7 +178,7 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
     head = head_;
   }
   const bool accepted = parse_head(head, bounds);
-  head_ = std::string();
+  clear_text(head_, 0);
   return end_head(accepted, consumed, bytes, bounds);
 }
 
@@ -302,7 +308,7 @@ bool RequestParser::check_target() {
 bool RequestParser::refuse(Refusal refusal) {
   phase_ = Phase::kRefused;
   refusal_ = std::move(refusal);
-  head_ = std::string();
+  clear_text(head_, 0);
   return false;
 }
 

@@ -26,7 +26,8 @@ class RequestParser {
     kMore,     // Everything was consumed.
     kHead,     // A head whose body is still to come: request() has all but the body. Feed on. Not
                // if the body came with it: what there is to say of the head is said of the request.
-    kRequest,  // take() it; what was not consumed belongs to the next one.
+    kRequest,  // request() is whole; take() it, or let it go with next(). What was not consumed
+               // belongs to the next one.
     kRefused,  // refusal() says why. Feed no more.
   };
   enum class Phase : std::uint8_t { kBetween, kHead, kBody, kWhole, kRefused };
@@ -45,7 +46,8 @@ class RequestParser {
   Step feed(std::string_view bytes, const ParserLimits& bounds);
 
   const Request& request() const { return request_; }  // From kHead on.
-  Request take();                                      // After kRequest.
+  Request take();                                      // After kRequest,
+  void next();                                         //   or this, which keeps its memory.
   const Refusal& refusal() const { return refusal_; }  // After kRefused.
 
   // The rest of this request's body is counted and checked, but not kept.

@@ -229,6 +229,7 @@ struct Request {
 };
 
 Bytes encode(const Command& command, const Terms& terms = {});  // kStampBytes zeros, then both.
+void encode(const Command& command, const Terms& terms, Bytes& out);  // In place of what is there.
 Result<Request> decode(ByteView command) noexcept;  // Without the stamp. kBadInput, kUnsupported.
 
 }  // namespace raftd::kv

@@ -251,13 +251,18 @@ void write(Writer& to, const LeaveQueue& leave) {
 
 Bytes encode(const Command& command, const Terms& terms) {
   Bytes out;
+  encode(command, terms, out);
+  return out;
+}
+
+void encode(const Command& command, const Terms& terms, Bytes& out) {
+  out.clear();
   if (const auto* put = std::get_if<Put>(&command)) {
     out.reserve(machine::kStampBytes + put->key.size() + put->value.size() + 64);
   }
   out.resize(machine::kStampBytes);
   Writer writer(out, terms);
   std::visit([&](const auto& body) { write(writer, body); }, command);
-  return out;
 }
 
 }  // namespace raftd::kv

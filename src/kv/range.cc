@@ -118,21 +118,27 @@ std::string prefix_end(std::string_view prefix) {
 Item Store::State::item(std::string_view key, const Version& version, bool with_value,
                         machine::ClusterTime at) const {
   Item item;
+  fill(item, key, version, with_value, at);
+  return item;
+}
+
+void Store::State::fill(Item& item, std::string_view key, const Version& version, bool with_value,
+                        machine::ClusterTime at) const {
   item.key = key;
   if (with_value) item.value = version.value();
   item.mod = version.mod();
   item.create = version.create();
   item.version = version.version();
   item.lease = version.lease();
-  if (item.lease == 0) return item;
+  if (item.lease == 0) return;
   if (const Lease* lease = find_lease(item.lease)) item.ttl_ms = remaining_ms(*lease, at);
-  return item;
 }
 
 std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query,
                                                   machine::ClusterTime at) const {
   if (query.min_revision > stats.revision) return nullptr;
-  auto reply = std::make_unique<GetReply>();
+  std::unique_ptr<GetReply> reply = spare_gets.take();
+  if (reply == nullptr) reply = std::make_unique<GetReply>();
   reply->revision = stats.revision;
   reply->compact_revision = stats.compact_revision;
   if (query.rev > stats.revision) {
@@ -151,7 +157,7 @@ std::unique_ptr<machine::Reply> Store::State::get(const GetQuery& query,
   if (version == nullptr || !version->live()) {
     reply->result = GetReply::Result::kNotFound;
   } else {
-    reply->item = item(found->text(), *version, true, at);
+    fill(reply->item, found->text(), *version, true, at);
   }
   return reply;
 }

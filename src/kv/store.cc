@@ -1,6 +1,7 @@
 #include "kv/store.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "base/digest.h"
 #include "base/limits.h"
@@ -11,6 +12,8 @@
 
 namespace raftd::kv {
 namespace {
+
+constexpr std::size_t kReplyTextBytesKept = 1024;  // Of a spare reply: more is rare.
 
 WriteReply bad_command(std::string why) {
   WriteReply reply;
@@ -76,14 +79,19 @@ machine::Outcome Store::apply_slice() {
 namespace {
 
 template <class T>
-machine::Outcome outcome_of(T&& reply, Revision revision, bool reply_wanted) {
-  machine::Outcome outcome;
-  if (!reply_wanted) return outcome;
-  if constexpr (std::is_base_of_v<StoreReply, T>) {
-    if (reply.revision == 0) reply.revision = revision;
+std::unique_ptr<machine::Reply> made_of(T&& reply, Spares<std::unique_ptr<WriteReply>>& spares) {
+  if constexpr (std::is_same_v<T, WriteReply>) {
+    if (std::unique_ptr<WriteReply> spare = spares.take()) {
+      *spare = std::move(reply);
+      return spare;
+    }
   }
-  outcome.reply = std::make_unique<T>(std::forward<T>(reply));
-  return outcome;
+  return std::make_unique<T>(std::forward<T>(reply));
+}
+
+void keep_memory(std::string& of, std::string& into) {
+  into.swap(of);
+  clear_text(into, kReplyTextBytesKept);
 }
 
 }  // namespace
@@ -132,7 +140,13 @@ machine::Outcome Store::State::ended(machine::Outcome outcome) {
 machine::Outcome Store::State::run(const Request& request, bool reply_wanted) {
   const auto answer = [&]<class T>(T&& reply) {
     if (written()) raise_revision();
-    return outcome_of(std::forward<T>(reply), stats.revision, reply_wanted);
+    machine::Outcome outcome;
+    if (!reply_wanted) return outcome;
+    if constexpr (std::is_base_of_v<StoreReply, T>) {
+      if (reply.revision == 0) reply.revision = stats.revision;
+    }
+    outcome.reply = made_of(std::forward<T>(reply), spare_writes);
+    return outcome;
   };
   return std::visit(
       overloaded{
@@ -333,7 +347,8 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query,
                                              machine::ClusterTime now) const {
   const State& s = *state_;
   const machine::ClusterTime at = std::max(now, s.now);
-  if (const auto* get = dynamic_cast<const GetQuery*>(&query)) return s.get(*get, at);
+  // Nearly all are of this kind: asked for first, and more cheaply than the others.
+  if (typeid(query) == typeid(GetQuery)) return s.get(static_cast<const GetQuery&>(query), at);
   if (const auto* lease = dynamic_cast<const LeaseQuery*>(&query)) return s.lease(*lease, at);
   if (const auto* all = dynamic_cast<const LeasesQuery*>(&query)) return s.list_leases(*all, at);
   if (const auto* lock = dynamic_cast<const LockQuery*>(&query)) return s.lock(*lock, at);
@@ -348,6 +363,24 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query,
   const auto* transaction = dynamic_cast<const TransactionQuery*>(&query);
   ASSERT(transaction != nullptr);
   return s.transaction(*transaction, at);
+}
+
+void Store::take_back(std::unique_ptr<machine::Reply> reply) {
+  ASSERT(reply != nullptr);
+  State& s = *state_;
+  machine::Reply& read = *reply;
+  if (typeid(read) == typeid(WriteReply)) {
+    std::unique_ptr<WriteReply> spare(static_cast<WriteReply*>(reply.release()));
+    *spare = WriteReply();  // Frees its texts.
+    s.spare_writes.give(std::move(spare));
+  } else if (typeid(read) == typeid(GetReply)) {
+    std::unique_ptr<GetReply> spare(static_cast<GetReply*>(reply.release()));
+    GetReply empty;
+    keep_memory(spare->item.key, empty.item.key);
+    keep_memory(spare->item.value, empty.item.value);
+    *spare = std::move(empty);
+    s.spare_gets.give(std::move(spare));
+  }
 }
 
 void Store::set_history_limits(const HistoryLimits& history) {

@@ -34,6 +34,8 @@ class Store final : public machine::StateMachine {
   std::optional<Bytes> chore(machine::ClusterTime now) const override;
   std::optional<machine::ClusterTime> next_chore() const override;
   const std::vector<machine::Promotion>& promotions() const override;
+  // Of apply() or query(), and read: its memory may be used for another one.
+  void take_back(std::unique_ptr<machine::Reply> reply);
   static constexpr std::string_view kName = "kv/1";
   std::string_view name() const override { return kName; }
   std::unique_ptr<machine::SnapshotWriter> snapshot() override;

@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 
+#include "base/spares.h"
 #include "kv/keys.h"
 #include "kv/lease_table.h"
 #include "kv/retries.h"
@@ -89,6 +90,9 @@ struct Store::State {
   std::unique_ptr<machine::Reply> get(const GetQuery& query, machine::ClusterTime at) const;
   std::unique_ptr<machine::Reply> range(const RangeQuery& query, machine::ClusterTime at) const;
   Item item(std::string_view key, const Version& version, bool with_value,
+            machine::ClusterTime at) const;
+  // item: an empty one, perhaps with memory for its texts.
+  void fill(Item& item, std::string_view key, const Version& version, bool with_value,
             machine::ClusterTime at) const;
 
   // transaction.cc
@@ -267,6 +271,9 @@ struct Store::State {
   std::array<Keys, kSpaces> discarded;  // Of the state before a restore, to be freed.
   Leases discarded_leases;
   Retries discarded_retries;
+  // Empty replies: no part of the state.
+  Spares<std::unique_ptr<WriteReply>> spare_writes;
+  mutable Spares<std::unique_ptr<GetReply>> spare_gets;
 };
 
 // Memory that a change takes, roughly, and that a version takes which only history sees.

@@ -30,11 +30,6 @@ Status check_command(const Bytes& command) {
   return raftd::Done();
 }
 
-SharedBytes stamped(Bytes command, machine::ClusterTime time) {
-  store_le<std::uint64_t>(command, 0, time.value);
-  return share(std::move(command));
-}
-
 }  // namespace
 
 void Replica::State::refuse(ClientToken token, Error error) {
@@ -54,7 +49,7 @@ std::size_t Replica::State::waiting() const {
   return waiting_writes() + reads.size();
 }
 
-void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Instant deadline) {
+void Replica::State::start_write(Instant now, ClientToken token, WriteOp& op, Instant deadline) {
   if (auto* command = std::get_if<Propose>(&op)) {
     if (Status status = check_command(command->command); !status) {
       return refuse(token, std::move(status).error());
@@ -75,7 +70,11 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
     return;
   }
   Forwards::Pending pending{token, {}, view.term, deadline, now, std::move(op)};
-  if (view.role == raft::Role::kLeader) return start_leading(now, std::move(pending));
+  if (view.role == raft::Role::kLeader) {
+    start_leading(now, pending);
+    op = std::move(pending.op);
+    return;
+  }
   if (!view.leader) return refuse(token, no_leader());
   if (lanes.full() && !is_transfer) {
     // It takes no entries, so it would never hear what became of the write.
@@ -84,7 +83,7 @@ void Replica::State::start_write(Instant now, ClientToken token, WriteOp op, Ins
   forward(std::move(pending), view.leader);
 }
 
-void Replica::State::start_leading(Instant now, Forwards::Pending pending) {
+void Replica::State::start_leading(Instant now, Forwards::Pending& pending) {
   const Result<Led> led = lead(now, pending.op);
   if (!led) return refuse(pending.token, led.error());
   if (const auto* at = std::get_if<Forwarded::Appended>(&*led)) {
@@ -94,12 +93,13 @@ void Replica::State::start_leading(Instant now, Forwards::Pending pending) {
   transfers.push_back({pending.token, pending.deadline, target, config.self, pending.term, true});
 }
 
-// What this node's clients and those of its peers want of it as the leader. Takes the command out.
+// What this node's clients and those of its peers want of it as the leader. Takes out of op what
+// the log keeps.
 Result<Replica::State::Led> Replica::State::lead(Instant now, WriteOp& op) {
   const raft::Term term = core.role().term;
   if (auto* command = std::get_if<Propose>(&op)) {
-    TRY(const raft::Index index,
-        core.propose(now, stamped(std::move(command->command), clock.reading())));
+    store_le<std::uint64_t>(command->command, 0, clock.reading().value);
+    TRY(const raft::Index index, core.propose(now, blocks.share(command->command)));
     return Led{Forwarded::Appended{index, term}};
   }
   if (const auto* change = std::get_if<ChangeMembers>(&op)) {
@@ -209,7 +209,7 @@ void Replica::State::forward_refused(Instant now, Forwards::Pending pending, raf
   if (refused.code == Errc::kNotLeader && !pending.repeated) {
     const raft::RoleView view = core.role();
     if (view.role == raft::Role::kLeader) {
-      return start_write(now, pending.token, std::move(pending.op), pending.deadline);
+      return start_write(now, pending.token, pending.op, pending.deadline);
     }
     raft::NodeId next = refused.leader;
     if (!next || next == from || next == config.self) next = view.leader;
@@ -263,7 +263,8 @@ void Replica::State::serve_reads() {
       reads.park(std::move(waiter));
       return;
     }
-    answers.emplace_back(waiter.token, node::Done{applied, role.term, false, std::move(reply)});
+    answers.emplace_back(waiter.token, node::Done{applied, role.term, false, std::move(reply),
+                                                  std::move(waiter.query)});
   };
   if (applied_something) {
     applied_something = false;

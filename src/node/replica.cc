@@ -116,7 +116,7 @@ void Replica::on_peer_dropped(raft::NodeId peer) {
   state_->core.unreachable(peer);
 }
 
-void Replica::on_client(Instant now, ClientToken token, ClientOp op, Instant deadline) {
+void Replica::on_client(Instant now, ClientToken token, ClientOp&& op, Instant deadline) {
   State& s = *state_;
   now = s.at(now);
   ASSERT(token);
@@ -125,7 +125,7 @@ void Replica::on_client(Instant now, ClientToken token, ClientOp op, Instant dea
     return;
   }
   std::visit(overloaded{
-                 [&](Write& write) { s.start_write(now, token, std::move(write.op), deadline); },
+                 [&](Write& write) { s.start_write(now, token, write.op, deadline); },
                  [&](Read& read) {
                    ASSERT(read.query);
                    WaitingReads::Waiter waiter{0, token, deadline, std::move(read.query)};

@@ -50,7 +50,8 @@ struct Done {
   raft::Index index;  // Of the entry; for a read: applied when it was answered.
   raft::Term term;    // Of the entry; for a read: the current one.
   bool forwarded = false;
-  std::unique_ptr<machine::Reply> reply;  // Null: a transfer, a change of members, or Stand.
+  std::unique_ptr<machine::Reply> reply;    // Null: a transfer, a change of members, or Stand.
+  std::unique_ptr<machine::Query> query{};  // Of a read: what was asked.
 };
 struct Refused {  // It did not and will not happen.
   Error error;    // kNotLeader kBusy kTransferring kDiskFull kSuperseded kTimeout kTooBig kBadInput
@@ -173,7 +174,8 @@ class Replica {
   void on_peer_dropped(raft::NodeId peer);                    // A message to it did not leave.
   // Exactly one Clients::complete(token) follows, in a pump; at the deadline at the latest, unless
   // on_client_gone(token) comes before it.
-  void on_client(Instant now, ClientToken token, ClientOp op, Instant deadline);
+  // What is not kept of op, as the bytes of a command that was copied into the log, stays there.
+  void on_client(Instant now, ClientToken token, ClientOp&& op, Instant deadline);
   void on_client_gone(ClientToken token);
   void on_disk_done(Instant now, storage::DiskResult result);
 

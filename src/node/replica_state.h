@@ -7,6 +7,7 @@
 
 #include "node/backup.h"
 #include "node/cluster_time.h"
+#include "node/command_blocks.h"
 #include "node/disk_lanes.h"
 #include "node/forwarding.h"
 #include "node/replica.h"
@@ -38,11 +39,11 @@ struct Replica::State {
   std::optional<ClusterClock::Heard> heard_leader(Instant now) const;
 
   // clients.cc
-  void start_write(Instant now, ClientToken token, WriteOp op, Instant deadline);
+  void start_write(Instant now, ClientToken token, WriteOp& op, Instant deadline);
   // What a leader does with it: Appended or Begun.
   using Led = std::variant<Forwarded::Appended, Forwarded::Begun>;
   Result<Led> lead(Instant now, WriteOp& op);
-  void start_leading(Instant now, Forwards::Pending pending);
+  void start_leading(Instant now, Forwards::Pending& pending);
   void wait_at(const Forwarded::Appended& at, const Forwards::Pending& pending, bool forwarded);
   void end_changes(const raft::Entry& applied_now);
   void forward(Forwards::Pending pending, raft::NodeId leader);
@@ -119,6 +120,7 @@ struct Replica::State {
   Instant latest;  // No event was later.
   ClusterClock clock;
 
+  CommandBlocks blocks;  // Of the log, on a leader.
   WaitingWrites writes;
   WaitingReads reads;
   Forwards forwards;

@@ -236,16 +236,16 @@ StateHashes::Steps StateHashes::lead(Instant now, const raft::RoleView& role,
     return steps;
   }
   if (doubt_ && doubt_->why == StateDoubt::Why::kDamaged) steps.hand_over = raft::NodeId{};
-  std::vector<raft::NodeId> peers;
+  peers_.clear();
   for (const raft::NodeId link : links) {
     if (link != self_ && (raft::is_voter(members, link) || raft::contains(members.learners, link)))
-      peers.push_back(link);
+      peers_.push_back(link);
   }
-  if (!round_ || round_->term != role.term || round_over(now, peers)) {
+  if (!round_ || round_->term != role.term || round_over(now, peers_)) {
     begin_round(now, role.term, newest());
   }
-  judge(now, members, peers, steps);
-  ask(now, peers, steps);
+  judge(now, members, peers_, steps);
+  ask(now, peers_, steps);
   return steps;
 }
 

@@ -100,6 +100,7 @@ class StateHashes {
   std::optional<HashQuestion> asked_;  // And not answered.
   Instant told_{};                     // When this node last said unasked that it does not serve.
   std::optional<Round> round_;         // While this node leads.
+  std::vector<raft::NodeId> peers_;    // Whom it asks; made anew for each look.
 };
 
 }  // namespace raftd::node

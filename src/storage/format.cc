@@ -1,6 +1,6 @@
 #include "storage/format.h"
 
-#include <cstring>
+#include <array>
 
 #include "base/assert.h"
 #include "base/crc32c.h"
@@ -19,6 +19,14 @@ template <class T>
 void append_raw(Bytes& out, const T& value) {
   const ByteView bytes = raw(value);
   out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+// Copied: resize() would write them one by one.
+void pad_to(Bytes& out, std::size_t bytes) {
+  static constexpr std::array<std::byte, limits::kBlockBytes> kZeros{};
+  ASSERT_CMP(bytes, >=, out.size());
+  ASSERT_CMP(bytes - out.size(), <=, kZeros.size());
+  out.insert(out.end(), kZeros.data(), kZeros.data() + (bytes - out.size()));
 }
 
 std::uint32_t header_crc(SegmentHeader header) {
@@ -148,7 +156,7 @@ void append_segment_header(Bytes& out, SegmentHeader header) {
   header.header_crc32c = header_crc(header);
   const std::size_t start = out.size();
   append_raw(out, header);
-  out.resize(start + limits::kBlockBytes);
+  pad_to(out, start + limits::kBlockBytes);
 }
 
 Bytes encode_identity(IdentityFile identity) {
@@ -210,7 +218,7 @@ std::uint32_t FrameWriter::add(RecordHeader header, ByteView payload) {
   header.crc32c = record_crc(header, payload);
   append_raw(out_, header);
   out_.insert(out_.end(), payload.begin(), payload.end());
-  out_.resize(round_up(out_.size(), 8));
+  pad_to(out_, round_up(out_.size(), 8));
   header_.record_count += 1;
   header_.payload_crc32c = crc32c(raw(header.crc32c), header_.payload_crc32c);
   return header.crc32c;
@@ -224,7 +232,7 @@ void FrameWriter::finish() {
   header_.payload_bytes = static_cast<std::uint32_t>(bytes - sizeof(FrameHeader));
   header_.header_crc32c = header_crc(header_);
   store_le(std::span(out_), start_, header_);
-  out_.resize(start_ + round_up(bytes, limits::kBlockBytes));
+  pad_to(out_, start_ + round_up(bytes, limits::kBlockBytes));
 }
 
 std::optional<FrameHeader> find_frame_header(ByteView bytes, std::uint64_t segment_seq,

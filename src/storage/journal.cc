@@ -34,6 +34,7 @@ format::RecordHeader mark(format::RecordKind kind, std::uint64_t term, std::uint
 // The segment that frames go to.
 struct Open {
   std::uint64_t seq = 0;
+  FileName name;
   std::uint64_t capacity = 0;  // Zero-filled so far.
   std::uint64_t offset = 0;    // Of the next frame.
   bool durable = false;        // Its first frame is.
@@ -132,9 +133,8 @@ void Journal::State::append_end(DiskPlan& plan, format::RecordKind kind) {
   prev_seal_crc32c = frame.add(mark(kind, last_term.value, last_index.value), {});
   frame.finish();
   ASSERT_CMP(bytes.size(), ==, kBlock);
-  const FileName name = format::segment_name(open->seq);
-  plan.ops.emplace_back(WriteFile{name, open->offset, share(std::move(bytes))});
-  plan.ops.emplace_back(SyncFile{name});
+  plan.ops.emplace_back(WriteFile{open->name, open->offset, share(std::move(bytes))});
+  plan.ops.emplace_back(SyncFile{open->name});
   next_frame_seq += 1;
   open->offset += kBlock;
   ASSERT_CMP(segments.back().seq, ==, open->seq);
@@ -147,7 +147,7 @@ void Journal::State::enter_next(DiskPlan& plan, std::uint64_t frame_bytes) {
   if (open) append_end(plan, format::RecordKind::kSeal);
   // In a segment that is too small for its first frame that frame makes the file longer.
   const std::uint64_t capacity = std::max(prepared_bytes, 2 * kBlock + frame_bytes);
-  open = Open{next_segment_seq, capacity, 0, false};
+  open = Open{next_segment_seq, format::segment_name(next_segment_seq), capacity, 0, false};
   segments.push_back({next_segment_seq, capacity, {}, {}});
   next_segment_seq += 1;
   prepared_bytes = 0;
@@ -176,9 +176,9 @@ DiskPlan Journal::State::write_frame(std::uint64_t frame_bytes, Fill fill) {
     entries->offset = frame_at;
     entries->bytes = static_cast<std::uint32_t>(frame_bytes);
   }
-  const FileName name = format::segment_name(open->seq);
-  result.ops.emplace_back(WriteFile{name, write_at, share(std::move(bytes))});
-  result.ops.emplace_back(SyncFile{name});
+  result.ops.reserve(result.ops.size() + 2);
+  result.ops.emplace_back(WriteFile{open->name, write_at, share(std::move(bytes))});
+  result.ops.emplace_back(SyncFile{open->name});
   next_frame_seq += 1;
   open->offset = frame_at + frame_bytes;
   in_flight = InFlight{result.id, entries, false};
@@ -300,8 +300,7 @@ DiskPlan Journal::mark_clean() {
     state.append_end(result, format::RecordKind::kClean);
     // The zeros behind it will never be used: recovery does not touch a segment that is finished.
     if (state.open->offset < state.open->capacity) {
-      result.ops.emplace_back(
-          TruncateFile{format::segment_name(state.open->seq), state.open->offset});
+      result.ops.emplace_back(TruncateFile{state.open->name, state.open->offset});
       state.segments.back().bytes = state.open->offset;
     }
   }

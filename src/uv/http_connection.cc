@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/spares.h"
 
 namespace raftd::uv {
 
@@ -22,11 +23,6 @@ constexpr std::size_t kSpareBytesKept = 4 * limits::kKiB;  // Of an idle connect
 
 Instant read_clock() {
   return {std::chrono::nanoseconds(uv_hrtime())};
-}
-
-void release(std::string& buffer) {
-  buffer.clear();
-  if (buffer.capacity() > kSpareBytesKept) buffer = std::string();
 }
 
 bool changes_something(http::Method method) {
@@ -111,13 +107,13 @@ bool HttpConnection::lasting() {
 
 // It is there for long, perhaps with thousands of others.
 void HttpConnection::begin_lasting() {
-  front().response.fields = std::string();
+  clear_text(front().response.fields, 0);
   int bytes = kLastingSocketBytes;
   uv_send_buffer_size(reinterpret_cast<uv_handle_t*>(stream()), &bytes);
 }
 
 void HttpConnection::drop_input() {
-  release(input_);
+  clear_text(input_, kSpareBytesKept);
   input_at_ = 0;
 }
 
@@ -279,17 +275,20 @@ void HttpConnection::count_discarded(std::size_t bytes) {
 
 void HttpConnection::on_whole(Instant now) {
   wants_continue_ = false;
-  const bool answered_already = parser_.discarding();
-  http::Request request = parser_.take();
-  if (answered_already) {
+  if (parser_.discarding()) {  // It is answered already.
     discarded_ = 0;
-    return;
+    return parser_.next();
   }
-  Place& place = add_place(request);
-  if (!request.keep_alive) input_done_ = true;
-  waiting_bytes_ += request.body.size();
-  place.request = std::move(request);
-  hand_over(now);
+  Place& place = add_place(parser_.request());
+  if (!place.keep_alive) input_done_ = true;
+  // In most cases nothing is in its way: then it never leaves the parser's memory.
+  if (waiting_ == 0 && may_hand(place)) {
+    hand(now, place, parser_.request());
+    return parser_.next();
+  }
+  place.request = parser_.take();
+  ++waiting_;
+  waiting_bytes_ += place.request.body.size();
 }
 
 void HttpConnection::refuse(Instant now, const http::Refusal& refusal) {
@@ -307,21 +306,26 @@ void HttpConnection::refuse(Instant now, const http::Refusal& refusal) {
 // Pipelined requests take effect in order. Reads do not disturb each other, and the log keeps the
 // order of writes; between the two kinds, the earlier ones must be finished first.
 void HttpConnection::hand_over(Instant now) {
-  bool handed_change = false;
-  for (std::size_t i = first_; i < places_.size() && !dead_; ++i) {
+  for (std::size_t i = first_; waiting_ != 0 && i < places_.size() && !dead_; ++i) {
     Place& place = places_[i];
-    if (place.stage == Stage::kHanded) handed_change = place.changes;
     if (place.stage != Stage::kWaiting) continue;
-    if (handed_ != 0 && place.changes != handed_change) return;
-    handed_change = place.changes;
-    place.stage = Stage::kHanded;
-    ++handed_;
+    if (!may_hand(place)) return;
+    --waiting_;
     waiting_bytes_ -= place.request.body.size();
-    // The front end may answer at once; that moves nothing in places_.
-    shared_.handed_in_flush = true;
-    shared_.front.on_request(now, place.id, std::move(place.request));
-    if (eof_) shared_.front.on_input_end(places_[i].id);
+    const http::Request request = std::move(place.request);
+    hand(now, place, request);
   }
+}
+
+void HttpConnection::hand(Instant now, Place& place, const http::Request& request) {
+  ASSERT(may_hand(place));
+  place.stage = Stage::kHanded;
+  ++handed_;
+  handed_changes_ = place.changes;
+  shared_.handed_in_flush = true;
+  // The front end may answer at once; that moves nothing in places_.
+  shared_.front.on_request(now, place.id, request);
+  if (eof_) shared_.front.on_input_end(place.id);
 }
 
 // ---- Bytes out ------------------------------------------------------------------------------
@@ -332,7 +336,7 @@ void HttpConnection::flush(Instant now) {
   if (writing_bytes_ == 0) {
     shared_.output.clear();
     if (!pending_.empty()) shared_.output.swap(pending_);
-    release(pending_);
+    clear_text(pending_, kSpareBytesKept);
   }
   int rounds = 0;
   for (bool progress = true; progress && !dead_; ++rounds) {
@@ -442,7 +446,8 @@ bool HttpConnection::append_stream(Place& place) {
 
 void HttpConnection::pop_place() {
   ASSERT(front().stage == Stage::kStreaming);
-  front() = Place();  // Frees its memory and its stream now.
+  if (front().response.stream == nullptr) shared_.front.take_back(std::move(front().response));
+  front() = Place();  // Frees its stream now.
   if (++first_ == places_.size()) {
     places_.clear();
     first_ = 0;
@@ -462,6 +467,7 @@ void HttpConnection::close_after_output() {
   places_.clear();
   first_ = 0;
   handed_ = 0;
+  waiting_ = 0;
   waiting_bytes_ = 0;
   for (const api::RequestId id : gone)
     shared_.front.on_gone(id);
@@ -487,7 +493,7 @@ void HttpConnection::write(Instant now) {
     from = 0;
   } else {
     write->bytes = std::move(out);
-    out = std::string();
+    out.clear();
   }
   queue_seen_ = 0;
   moved_ = now;

@@ -110,6 +110,10 @@ class HttpConnection {
   Place& add_place(const http::Request& request);
   void count_discarded(std::size_t bytes);
   void hand_over(Instant now);
+  void hand(Instant now, Place& place, const http::Request& request);
+  bool may_hand(const Place& place) const {
+    return handed_ == 0 || place.changes == handed_changes_;
+  }
 
   bool append_answers(Instant now);  // True: places became free.
   bool append_stream(Place& place);  // True: the stream has ended.
@@ -139,8 +143,10 @@ class HttpConnection {
   http::RequestParser parser_;
   std::vector<Place> places_;  // From first_ on; those before it are done.
   std::size_t first_ = 0;
-  std::size_t handed_ = 0;         // Places in stage kHanded, all of one kind.
-  std::size_t waiting_bytes_ = 0;  // Bodies of places in stage kWaiting.
+  std::size_t handed_ = 0;         // Places in stage kHanded, all of one kind:
+  bool handed_changes_ = false;    //   this one.
+  std::size_t waiting_ = 0;        // Places in stage kWaiting,
+  std::size_t waiting_bytes_ = 0;  //   and their bodies.
   std::string input_;              // Read; not parsed from input_at_ on: it is not their turn yet.
   std::size_t input_at_ = 0;
   std::string pending_;            // To be written when the write in flight is done.

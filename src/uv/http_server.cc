@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/limits.h"
+#include "base/spares.h"
 #include "http/response.h"
 #include "uv/http_connection.h"
 #include "uv/http_listener.h"
@@ -133,7 +134,7 @@ void HttpServer::State::flush(Instant now) {
     shared.dirty[i]->flush(now);
   shared.dirty.clear();
   if (!shared.doomed.empty()) bury();
-  if (shared.output.capacity() > limits::kHttpOutputBytesMax) shared.output = std::string();
+  clear_text(shared.output, limits::kHttpOutputBytesMax);
   if (shared.handed_in_flush || !shared.again.empty()) {
     waker.start_once<State, &State::wake_up>(0);
   }

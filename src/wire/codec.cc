@@ -2,6 +2,10 @@
 
 #include <msgpack.hpp>
 
+#include <array>
+#include <cstring>
+#include <utility>
+
 #include "base/limits.h"
 #include "base/overloaded.h"
 #include "base/text.h"
@@ -74,17 +78,33 @@ constexpr Errc kCodes[] = {
     Errc::kIo,         Errc::kCorrupt, Errc::kDiskFull,     Errc::kUnsupported, Errc::kTransferring,
     Errc::kSuperseded, Errc::kTimeout, Errc::kShuttingDown, Errc::kNotReady};
 
-struct Sink {
-  Bytes& out;
+// A message is many pieces of a few bytes: they are gathered, and appended together.
+class Sink {
+ public:
+  explicit Sink(Bytes& out) : out_(out) {}
   void write(const char* data, std::size_t size) {
-    const auto* raw = reinterpret_cast<const std::byte*>(data);
-    out.insert(out.end(), raw, raw + size);
+    if (size > gathered_.size() - count_) flush();
+    if (size > gathered_.size()) return append(data, size);
+    std::memcpy(gathered_.data() + count_, data, size);
+    count_ += size;
   }
+  void flush() { append(gathered_.data(), std::exchange(count_, 0)); }
+
+ private:
+  void append(const char* data, std::size_t size) {
+    const auto* raw = reinterpret_cast<const std::byte*>(data);
+    out_.insert(out_.end(), raw, raw + size);
+  }
+
+  Bytes& out_;
+  std::size_t count_ = 0;  // Of gathered_.
+  std::array<char, 256> gathered_;
 };
 
 class Writer {
  public:
-  explicit Writer(Bytes& out) : sink_{out}, packer_(sink_) {}
+  explicit Writer(Bytes& out) : sink_(out), packer_(sink_) {}
+  void finish() { sink_.flush(); }  // Once, at the end.
 
   // The array header and the three elements that all messages have.
   Writer& begin(std::uint32_t elements, Type type, raft::NodeId from, raft::NodeId to) {
@@ -496,12 +516,14 @@ void encode(const node::PeerMessage& message, Bytes& out) {
                         [&](const node::HashQuestion& m) { encode_hash_question(m, writer); },
                         [&](const node::HashAnswer& m) { encode_hash_answer(m, writer); }},
              message);
+  writer.finish();
 }
 
 Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
-  auto parsed = parse_row(body, Strictness::kMessage);
+  Row values;
+  const Status parsed = parse_row(body, Strictness::kMessage, values);
   if (!parsed) return Error{Errc::kBadInput, "a message " + parsed.error().message};
-  RowReader row(*parsed);
+  RowReader row(values);
   const auto number = row.number("type", 1, static_cast<std::uint64_t>(Type::kForwardChange));
   const raft::NodeId from{row.number("sender", 1, limits::kNodeIdMax)};
   const raft::NodeId to{row.number("receiver", 1, limits::kNodeIdMax)};
@@ -516,7 +538,7 @@ Result<node::PeerMessage> decode(const SharedBytes& body) noexcept {
     case Type::kReadIndexRequest:
     case Type::kReadIndexReply:
     case Type::kTimeoutNow:
-      return decode_core(type, {from, to}, *parsed, row);
+      return decode_core(type, {from, to}, values, row);
     case Type::kSnapshotChunk:
     case Type::kSnapshotReply:
       return decode_snapshot(type, {from, to}, body, row);

@@ -142,8 +142,8 @@ Error bad(std::string rule) {
 
 }  // namespace
 
-Result<Row> parse_row(const SharedBytes& body, Strictness strictness) noexcept {
-  Row row;
+Status parse_row(const SharedBytes& body, Strictness strictness, Row& row) noexcept {
+  ASSERT_CMP(row.count, ==, 0U);
   Visitor visitor(body, strictness, row);
   const std::string_view text = as_text(body.bytes);
   std::size_t end = 0;
@@ -157,7 +157,7 @@ Result<Row> parse_row(const SharedBytes& body, Strictness strictness) noexcept {
   if (visitor.broken() != nullptr) return bad(visitor.broken());
   if (end != text.size()) return bad("has bytes after its end");
   if (row.count == 0) return bad("is empty");
-  return row;
+  return Done{};
 }
 
 void RowReader::fail(std::string rule) {

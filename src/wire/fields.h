@@ -32,9 +32,10 @@ enum class Strictness : std::uint8_t {
   kHello,    // Scalars are kept up to kFieldsMax; what a future version may have added is skipped.
 };
 
-// Payloads of entries share body's owner. kBadInput: the rule that does not hold, as the end of a
-// sentence. Allocates nothing but the entries, of which there are fewer than bytes.
-Result<Row> parse_row(const SharedBytes& body, Strictness strictness) noexcept;
+// Fills an empty row, in place: it is large. Payloads of entries share body's owner. kBadInput: the
+// rule that does not hold, as the end of a sentence. Allocates nothing but the entries, of which
+// there are fewer than bytes.
+Status parse_row(const SharedBytes& body, Strictness strictness, Row& row) noexcept;
 
 // Takes the fields of a row one after the other and remembers the first that is not as it must be.
 class RowReader {

@@ -175,9 +175,10 @@ bool is_handshake(ByteView body) {
 }
 
 Result<Handshake> decode_handshake(const SharedBytes& body) noexcept {
-  const auto parsed = parse_row(body, Strictness::kHello);
+  Row values;
+  const Status parsed = parse_row(body, Strictness::kHello, values);
   if (!parsed) return Error{Errc::kBadInput, "a hello " + parsed.error().message};
-  RowReader row(*parsed);
+  RowReader row(values);
   const std::uint64_t type = row.number("type", kHelloType, kWelcomeType);
   if (row.broken()) return Error{Errc::kBadInput, row.finish("a hello").error().message};
   if (type == kRefusalType) return read_refusal(row);

@@ -150,7 +150,8 @@ class Node final : node::Network, node::Disk, node::Clients, api::Responder {
         if (step.event == http::RequestParser::Event::kHead) {
           ASSERT(!service_.on_head(now, parser.request()));
         } else if (step.event == http::RequestParser::Event::kRequest) {
-          service_.on_request(now, {++last_request_}, parser.take());
+          service_.on_request(now, {++last_request_}, parser.request());
+          parser.next();
         }
       }
     }
@@ -212,6 +213,7 @@ class Node final : node::Network, node::Disk, node::Clients, api::Responder {
   void respond(api::RequestId, http::Response response) override {
     if (response.status >= 300) ++refused_;
     http::append_response(output_, response, {.date = kDate});
+    service_.take_back(std::move(response));
     ++answered_;
   }
   void wake(api::RequestId) override {}

@@ -30,7 +30,7 @@ struct Asked {
 };
 
 struct Backend final : api::Backend {
-  void on_client(Instant, node::ClientToken token, node::ClientOp op, Instant) override {
+  void on_client(Instant, node::ClientToken token, node::ClientOp&& op, Instant) override {
     asked.push_back({token, std::move(op)});
   }
   void on_client_gone(node::ClientToken token) override {
@@ -101,7 +101,7 @@ class Server {
       head.body.clear();
       if (auto early = service_.on_head(kNow, head)) return *std::move(early);
     }
-    service_.on_request(kNow, {++requests_}, std::move(request));
+    service_.on_request(kNow, {++requests_}, request);
     while (!responder_.response) {
       if (!backend_.asked.empty()) {
         answer();

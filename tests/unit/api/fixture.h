@@ -23,7 +23,7 @@ struct FakeBackend final : Backend {
     Instant deadline;
   };
 
-  void on_client(Instant, node::ClientToken token, node::ClientOp op, Instant deadline) override {
+  void on_client(Instant, node::ClientToken token, node::ClientOp&& op, Instant deadline) override {
     for (const std::uint64_t used : tokens)
       REQUIRE(used != token.value);
     tokens.push_back(token.value);
@@ -128,7 +128,7 @@ struct Fixture {
 
   RequestId send(http::Request request) {
     const RequestId id{++last_request};
-    service.on_request(at_ms(1000), id, std::move(request));
+    service.on_request(at_ms(1000), id, request);
     return id;
   }
 

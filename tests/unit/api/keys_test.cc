@@ -37,6 +37,30 @@ TEST_CASE("a GET gives the raw value with its revisions in header lines") {
   CHECK(f.last_consistency() == node::Consistency::kLinearizable);
 }
 
+TEST_CASE("what was sent, asked and answered is the memory of the next request, and nothing else") {
+  Fixture f;
+  const std::string key(40, 'k');
+  http::Response first =
+      f.with(got(item(key, std::string(200, 'v'), 42, 7, 3), 50), "GET", "/kv/" + key);
+  const char* const fields = first.fields.data();
+  const char* const body = first.body.data();
+  f.service.take_back(std::move(first));
+  http::Response second = f.with(written(wrote(43, true)), "PUT", "/kv/a", {}, "1");
+  CHECK(second.fields.data() == fields);
+  CHECK(second.body.data() == body);
+  CHECK(second.body == "{\"revision\":43,\"created\":true}\n");
+  CHECK(field(second, "Raftd-Version") == "-");
+  CHECK(f.last_command<kv::Put>().key == "a");
+  // A large one is freed; and so is one without room for an ordinary answer.
+  second.body.resize(100'000);
+  f.service.take_back(std::move(second));
+  f.service.take_back(http::Response());
+  const http::Response third = f.with(got(item("a", "1", 42, 7, 3), 50), "GET", "/kv/a");
+  CHECK(third.fields.data() == fields);
+  CHECK(third.body == "1");
+  CHECK(third.body.capacity() < 100'000);
+}
+
 TEST_CASE("a GET with meta gives the item as JSON and otherwise the same header lines") {
   Fixture f;
   const auto response = f.with(got(item("app/a", "hello", 42, 7, 3), 50), "GET", "/kv/app/a?meta");

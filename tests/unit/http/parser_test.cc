@@ -48,7 +48,8 @@ std::string parse_in_pieces(std::string_view bytes, std::size_t piece, const Par
         CHECK(parser.body_left() > 0);
         break;
       case RequestParser::Event::kRequest:
-        out += show(parser.take());
+        out += show(parser.request());
+        parser.next();
         break;
       case RequestParser::Event::kRefused:
         return out +
@@ -373,6 +374,36 @@ TEST_CASE("a body that is not wanted is counted but not kept") {
   CHECK(step.consumed == 5);
   CHECK(parser.take().body.empty());
   CHECK(!parser.discarding());
+}
+
+TEST_CASE("a request that was let go leaves the memory of an ordinary one, and nothing in it") {
+  RequestParser parser;
+  const auto feed_whole = [&](const std::string& bytes) {
+    std::size_t at = 0;
+    while (parser.phase() != RequestParser::Phase::kWhole)
+      at += parser.feed(std::string_view(bytes).substr(at), kBounds).consumed;
+    return show(parser.request());
+  };
+  const std::string ordinary =
+      "PUT /a/longer/key/than/that HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+      "Connection: close\r\nContent-Length: 40\r\n\r\n" +
+      std::string(40, 'v');
+  feed_whole(ordinary);
+  const char* const body = parser.request().body.data();
+  const Header* const headers = parser.request().headers.data();
+  parser.next();
+  CHECK(parser.request().body.data() == body);
+  CHECK(parser.request().headers.data() == headers);
+  CHECK(feed_whole("GET /b HTTP/1.1\r\nHost: h\r\n\r\n") == "GET /b host=h\n");
+  parser.next();
+  std::string large = "PUT /" + std::string(3000, 'k') + " HTTP/1.1\r\nHost: h\r\n";
+  for (int i = 0; i < 40; ++i)
+    large += strf("X-%d: 1\r\n", i);
+  feed_whole(large + "Content-Length: 5000\r\n\r\n" + std::string(5000, 'v'));
+  parser.next();
+  CHECK(parser.request().target.capacity() <= 1024);
+  CHECK(parser.request().body.capacity() <= 1024);
+  CHECK(parser.request().headers.capacity() <= 16);
 }
 
 TEST_CASE("a head is told of before its body, unless that comes with it") {

@@ -36,6 +36,33 @@ TEST_CASE("an empty store is at revision 1 and its first write at 2") {
   CHECK_FALSE(reply.prev);
 }
 
+TEST_CASE("a reply that was read is made into the next one, and says nothing of what it said") {
+  Fed fed;
+  fed.put("a", std::string(100, '1'));
+  machine::Outcome before = fed.start(Put{"a", "2", {}, true});
+  const machine::Reply* const memory = before.reply.get();
+  fed.store.take_back(std::move(before.reply));
+  const machine::Outcome after = fed.start(Delete{"b", {}, false});
+  REQUIRE(after.reply.get() == memory);
+  const auto& written = dynamic_cast<const WriteReply&>(*after.reply);
+  CHECK(written.revision == 3);
+  CHECK(!written.prev);
+  CHECK(written.deleted == 0);
+  GetQuery query;
+  query.key = "a";
+  std::unique_ptr<machine::Reply> read = fed.store.query(query, {});
+  const machine::Reply* const found = read.get();
+  fed.store.take_back(std::move(read));
+  query.key = "b";
+  read = fed.store.query(query, {});
+  REQUIRE(read.get() == found);
+  const auto& got = dynamic_cast<const GetReply&>(*read);
+  CHECK(got.result == GetReply::Result::kNotFound);
+  CHECK(got.changed == 0);
+  CHECK(got.item.mod == 0);
+  CHECK(got.item.value.empty());
+}
+
 TEST_CASE("a put keeps create and counts the version; after a delete it starts anew") {
   Fed fed;
   fed.put("a", "1");

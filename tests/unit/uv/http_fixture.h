@@ -39,7 +39,7 @@ class ScriptedFront final : public api::Front {
     if (answer_head) return answer_head(head);
     return std::nullopt;
   }
-  void on_request(Instant, api::RequestId id, http::Request request) override {
+  void on_request(Instant, api::RequestId id, const http::Request& request) override {
     std::string text = request.method_name + " " + request.target;
     if (!request.body.empty()) text += " " + request.body;
     asked.push_back({id, text});
@@ -52,6 +52,7 @@ class ScriptedFront final : public api::Front {
     response.status = refused.status;
     return response;
   }
+  void take_back(http::Response response) override { back += response.body; }
   static http::Response answer(std::string body) {
     http::Response response;
     response.body = std::move(body);
@@ -71,6 +72,7 @@ class ScriptedFront final : public api::Front {
   std::vector<Asked> asked;
   std::vector<api::RequestId> input_ended;
   std::vector<api::RequestId> gone;
+  std::string back;  // The bodies that were sent.
 };
 
 class TestClient {

@@ -19,6 +19,7 @@ TEST_CASE("a request is answered and the connection stays open") {
   client.send(put_request("/b", "hello"));
   REQUIRE(fixture.until_got(client, "PUT /b hello\n"));
   CHECK(!client.closed);
+  CHECK(fixture.front.back == "GET /a\nPUT /b hello\n");
   CHECK(fixture.vitals.clients == 1);
   client.close();
   CHECK(fixture.until([&] { return fixture.vitals.clients == 0; }));
