@@ -24,4 +24,17 @@ TEST_CASE("crc32c by instruction, by table and in two steps agree on every lengt
   }
 }
 
+TEST_CASE("crc32c of large blocks, which are read in parts, is that of the table") {
+  Rng rng(2);
+  Bytes bytes;
+  while (bytes.size() < 20'000)
+    bytes.push_back(static_cast<std::byte>(rng.next()));
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t begin = rng.below(bytes.size());
+    const ByteView view = ByteView(bytes).subspan(begin, rng.below(bytes.size() - begin + 1));
+    const auto before = static_cast<std::uint32_t>(rng.next());
+    CHECK(crc32c(view, before) == crc32c_portable(view, before));
+  }
+}
+
 }  // namespace raftd
