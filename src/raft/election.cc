@@ -14,10 +14,13 @@ bool legal(const RoleState& from, const RoleState& to) {
   return !to_leader || std::holds_alternative<Candidate>(from);
 }
 
+bool has_answered(const std::vector<Vote>& votes, NodeId voter) {
+  return std::any_of(votes.begin(), votes.end(),
+                     [&](const Vote& each) { return each.voter == voter; });
+}
+
 void add_vote(std::vector<Vote>& votes, Vote vote) {
-  const bool known = std::any_of(votes.begin(), votes.end(),
-                                 [&](const Vote& each) { return each.voter == vote.voter; });
-  if (!known) votes.push_back(vote);
+  if (!has_answered(votes, vote.voter)) votes.push_back(vote);
 }
 
 }  // namespace
@@ -278,6 +281,23 @@ void Core::State::on_connected(NodeId peer, std::int32_t priority) {
   }
   if (auto* leader = as<Leader>()) {
     if (Progress* progress = leader->find(peer)) progress->resume();
+  }
+  ask_again(peer);
+}
+
+// What was asked while there was no link to it has not reached it: when all nodes start at once,
+// that may be the first question of each.
+void Core::State::ask_again(NodeId peer) {
+  if (!is_voter(configuration(), peer)) return;
+  if (const auto* candidate = as<Candidate>()) {
+    if (has_answered(candidate->votes, peer)) return;
+    post(peer, hard_state.term, VoteRequest{log.last(), log.last_term(), false, false},
+         Gate::kVote);
+  } else if (as<PreCandidate>()) {
+    // Two that ask each other in the same moment would both be candidates, and neither win.
+    const Instant before = election_deadline;
+    draw_election_deadline_within(std::max(config.election_timeout_min / 4, Duration(1)));
+    election_deadline = std::min(election_deadline, before);
   }
 }
 

@@ -172,6 +172,7 @@ struct Core::State {
   void on_vote_reply(const Message& message, const VoteReply& reply);
   void on_part(NodeId peer);
   void on_connected(NodeId peer, std::int32_t priority);
+  void ask_again(NodeId peer);
   void on_disconnected(NodeId peer);
   Instant quorum_contact(const Leader& leader) const;
 

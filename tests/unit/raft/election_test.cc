@@ -241,6 +241,41 @@ TEST_CASE("when the leader's process ends its followers do not wait for an elect
   CHECK(solo.role() == Role::kPreCandidate);
 }
 
+TEST_CASE("a PreVote that found no link is asked again soon after there is one") {
+  Solo solo(first_start(three()));
+  while (solo.role() == Role::kFollower)
+    solo.wait(1ms);
+  REQUIRE(solo.role() == Role::kPreCandidate);
+  solo.node.take_sent();
+  solo.core().connected({4}, 0);  // No voter.
+  solo.wait(30ms);
+  CHECK(solo.sent<VoteRequest>().empty());
+  solo.core().connected({2}, 0);
+  solo.wait(25ms);
+  REQUIRE(solo.sent<VoteRequest>(2).size() == 1);
+  CHECK(solo.term() == 1);
+}
+
+TEST_CASE("a voter to which there was no link is asked by the candidate once there is one") {
+  Solo solo(first_start(three()));
+  while (solo.role() == Role::kFollower)
+    solo.wait(1ms);
+  solo.receive(3, 2, VoteReply{true, true});
+  REQUIRE(solo.role() == Role::kCandidate);
+  solo.receive(3, 2, VoteReply{false, false});
+  solo.node.take_sent();
+  solo.core().connected({3}, 0);
+  solo.node.pump(solo.now);
+  CHECK(solo.sent<VoteRequest>().empty());  // It has said no.
+  solo.core().connected({2}, 0);
+  solo.node.pump(solo.now);
+  const auto asked = solo.sent<VoteRequest>(2);
+  REQUIRE(asked.size() == 1);
+  CHECK_FALSE(asked.front().pre_vote);
+  solo.receive(2, 2, VoteReply{true, false});
+  CHECK(solo.role() == Role::kLeader);
+}
+
 TEST_CASE("with pre_vote off a lost connection proves nothing, and a restart delays votes") {
   CoreConfig config = core_config(1);
   config.pre_vote = false;
