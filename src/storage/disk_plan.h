@@ -14,9 +14,13 @@ namespace raftd::storage {
 
 using FileName = std::string;  // Relative to the data directory; never contains '/'.
 
-struct CreateFile {  // O_EXCL; zero-filled to bytes in pieces, each synced; then fsync.
+struct CreateFile {  // O_EXCL; zeros; then fsync.
   FileName name;
   std::uint64_t bytes = 0;
+  // So many at the beginning are written, in pieces, each synced: what is written over them later
+  // is synced sooner than behind them, where blocks are only allocated. All, if the file system
+  // cannot allocate.
+  std::uint64_t written = bytes;
 };
 struct WriteFile {  // The file exists. May extend it.
   FileName name;

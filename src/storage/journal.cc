@@ -13,6 +13,11 @@ namespace raftd::storage {
 namespace {
 
 constexpr std::uint64_t kBlock = limits::kBlockBytes;
+// Zeros that a start waits for. It votes and leads before they are used up.
+constexpr std::uint64_t kZerosAtStart = 256 * limits::kKiB;
+// Frames so large on average take the disk so long that zeros beneath them gain nothing, and cost
+// it every byte a second time.
+constexpr std::uint64_t kLargeFrameBytes = 128 * limits::kKiB;
 
 std::uint64_t batch_frame_bytes(const raft::PersistBatch& batch) {
   std::uint64_t records = format::record_bytes(0);  // The hard state.
@@ -35,9 +40,10 @@ format::RecordHeader mark(format::RecordKind kind, std::uint64_t term, std::uint
 struct Open {
   std::uint64_t seq = 0;
   FileName name;
-  std::uint64_t capacity = 0;  // Zero-filled so far.
-  std::uint64_t offset = 0;    // Of the next frame.
-  bool durable = false;        // Its first frame is.
+  std::uint64_t capacity = 0;
+  std::uint64_t offset = 0;  // Of the next frame.
+  std::uint64_t frames = 0;
+  bool durable = false;  // Its first frame is.
 };
 
 // The frame that is being written.
@@ -98,6 +104,7 @@ struct Journal::State {
     return {incarnation.value, open->seq, next_frame_seq};
   }
 
+  std::uint64_t zeros_to_write() const;
   void append_header(Bytes& out) const;
   void append_end(DiskPlan& plan, format::RecordKind kind);
   void enter_next(DiskPlan& plan, std::uint64_t frame_bytes);
@@ -105,6 +112,13 @@ struct Journal::State {
   DiskPlan write_frame(std::uint64_t frame_bytes, Fill fill);
   void note_durable(const InFlight& done);
 };
+
+// Of the segment that is prepared.
+std::uint64_t Journal::State::zeros_to_write() const {
+  if (!open) return std::min(preparing_bytes, kZerosAtStart);
+  const bool large = open->frames > 0 && open->offset / open->frames >= kLargeFrameBytes;
+  return large ? 0 : preparing_bytes;
+}
 
 void Journal::State::append_header(Bytes& out) const {
   format::SegmentHeader header{};
@@ -147,7 +161,7 @@ void Journal::State::enter_next(DiskPlan& plan, std::uint64_t frame_bytes) {
   if (open) append_end(plan, format::RecordKind::kSeal);
   // In a segment that is too small for its first frame that frame makes the file longer.
   const std::uint64_t capacity = std::max(prepared_bytes, 2 * kBlock + frame_bytes);
-  open = Open{next_segment_seq, format::segment_name(next_segment_seq), capacity, 0, false};
+  open = Open{next_segment_seq, format::segment_name(next_segment_seq), capacity};
   segments.push_back({next_segment_seq, capacity, {}, {}});
   next_segment_seq += 1;
   prepared_bytes = 0;
@@ -181,6 +195,7 @@ DiskPlan Journal::State::write_frame(std::uint64_t frame_bytes, Fill fill) {
   result.ops.emplace_back(SyncFile{open->name});
   next_frame_seq += 1;
   open->offset = frame_at + frame_bytes;
+  open->frames += 1;
   in_flight = InFlight{result.id, entries, false};
   return result;
 }
@@ -370,7 +385,7 @@ std::optional<DiskPlan> Journal::prepare_next_segment() {
   } else {
     const bool small = state.first_of_process && state.options.first_segment_bytes > 0;
     state.preparing_bytes = small ? state.options.first_segment_bytes : state.options.segment_bytes;
-    plan.ops.emplace_back(CreateFile{name, state.preparing_bytes});
+    plan.ops.emplace_back(CreateFile{name, state.preparing_bytes, state.zeros_to_write()});
     plan.may_lack_space = true;
   }
   plan.ops.emplace_back(SyncDirectory{});
@@ -387,7 +402,8 @@ std::optional<DiskPlan> Journal::prepare_reserve() {
   const FileName name(format::kReserveName);
   const FileName unfinished = name + std::string(format::kUnfinishedSuffix);
   DiskPlan plan = state.plan(Lane::kBackground);
-  plan.ops.emplace_back(CreateFile{unfinished, state.options.segment_bytes});
+  // Of use when there is no space, which is no time to be quick.
+  plan.ops.emplace_back(CreateFile{unfinished, state.options.segment_bytes, 0});
   plan.ops.emplace_back(RenameFile{unfinished, name});
   plan.ops.emplace_back(SyncDirectory{});
   plan.may_lack_space = true;

@@ -179,16 +179,16 @@ PosixFiles::Outcome PosixFiles::create(const CreateFile& op, bool may_lack_space
   if (::fchmod(fd.get(), kFileMode) != 0) fail(kCreate, "chmod", op.name, errno);
   // Whether there is room is known at once, not when most of it is full of zeros. A file system
   // that cannot tell says so, and then the writes tell.
-  if (may_lack_space && op.bytes > 0 &&
-      ::fallocate(fd.get(), 0, 0, static_cast<off_t>(op.bytes)) != 0 && no_space(errno)) {
-    return give_up(op.name);
-  }
-  const Bytes zeros(std::min<std::uint64_t>(kZerosBytes, op.bytes));
+  const bool allocated =
+      op.bytes > 0 && ::fallocate(fd.get(), 0, 0, static_cast<off_t>(op.bytes)) == 0;
+  if (may_lack_space && op.bytes > 0 && !allocated && no_space(errno)) return give_up(op.name);
+  const std::uint64_t end = allocated ? op.written : op.bytes;
+  const Bytes zeros(std::min<std::uint64_t>(kZerosBytes, end));
   std::uint64_t bytes = 0;
-  for (std::uint64_t at = 0; at < op.bytes; at += bytes) {
+  for (std::uint64_t at = 0; at < end; at += bytes) {
     const std::size_t wanted = pace_ ? pace_() : kPieceBytes;
     ASSERT(wanted > 0);
-    bytes = std::min<std::uint64_t>(wanted, op.bytes - at);
+    bytes = std::min<std::uint64_t>(wanted, end - at);
     const int written = write_zeros(fd.get(), zeros, at, bytes);
     if (may_lack_space && no_space(written)) return give_up(op.name);
     if (written != 0) fail(kWriteZeros, "write zeros", op.name, written);

@@ -210,6 +210,29 @@ TEST_CASE("the first segment of a process may be smaller, the others are not") {
   CHECK(std::get<CreateFile>(second->ops[0]).bytes == 16 * kBlock);
 }
 
+TEST_CASE("zeros are written for small frames, not for large ones, a reserve, or most of a start") {
+  const auto written = [](std::size_t frame_bytes) {
+    LogDriver log(16 * limits::kMiB);
+    log.start_new();
+    std::optional<DiskPlan> plan = log.journal->prepare_next_segment();
+    REQUIRE(plan);
+    const std::uint64_t at_start = std::get<CreateFile>(plan->ops[0]).written;
+    CHECK(at_start > 0);
+    CHECK(at_start < 16 * limits::kMiB);
+    log.finish(*plan);
+    for (std::uint64_t i = 2; !(plan = log.journal->prepare_next_segment()); ++i)
+      log.append({entry(i, 1, std::string(frame_bytes, 'x'))});
+    return std::get<CreateFile>(plan->ops[0]).written;
+  };
+  CHECK(written(20'000) == 16 * limits::kMiB);
+  CHECK(written(200'000) == 0);
+  LogDriver log(4 * kBlock);
+  log.start_new();
+  const auto reserve = log.journal->prepare_reserve();
+  REQUIRE(reserve);
+  CHECK(std::get<CreateFile>(reserve->ops[0]).written == 0);
+}
+
 TEST_CASE("a frame that no segment can hold makes its own segment longer") {
   LogDriver log(4 * kBlock);
   log.start_new();

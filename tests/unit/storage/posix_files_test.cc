@@ -75,6 +75,9 @@ TEST_CASE("every operation does what it says, in order") {
   CHECK(made.lane == Lane::kBackground);
   CHECK_FALSE(made.no_space);
   CHECK(read_back(files, "a") == std::string(10'000, '\0'));
+  files.run(plan_of({CreateFile{"partly", 10'000, 5'000}, CreateFile{"unwritten", 10'000, 0}}));
+  CHECK(read_back(files, "partly") == std::string(10'000, '\0'));
+  CHECK(read_back(files, "unwritten") == std::string(10'000, '\0'));
   files.run(plan_of({WriteFile{"a", 9'998, text("wxyz")}, SyncFile{"a"}}));
   CHECK(read_back(files, "a").substr(9'997) == std::string("\0wxyz", 5));
   files.run(plan_of({CopyFile{"a", 9'999, "b"}, RenameFile{"b", "c"}}));
