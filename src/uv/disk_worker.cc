@@ -95,6 +95,7 @@ class DiskWorker::LaneThread {
 DiskWorker::DiskWorker(Loop& loop, const std::string& data_dir, bool sync, Done done)
     : done_(std::move(done)), wake_(this, [&](uv_async_t* async) {
         return uv_async_init(loop.get(), async, [](uv_async_t* woken) noexcept {
+          Loop::of(woken).note_awake();
           if (auto* owner = owner_of<DiskWorker>(woken)) owner->collect();
         });
       }) {

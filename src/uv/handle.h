@@ -4,10 +4,14 @@
 
 #include <uv.h>
 
+#include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "base/assert.h"
+#include "base/time.h"
 
 namespace raftd::uv {
 
@@ -50,6 +54,7 @@ class Loop {
   Loop() {
     const int rc = uv_loop_init(&loop_);
     ASSERT(rc == 0);
+    loop_.data = this;
   }
   ~Loop() {
     // Whoever still holds an open handle now has leaked it: say so instead of waiting for it.
@@ -65,8 +70,24 @@ class Loop {
   uv_loop_t* get() noexcept { return &loop_; }
   void run() { uv_run(&loop_, UV_RUN_DEFAULT); }
 
+  template <class H>
+  static Loop& of(const H* handle) noexcept {
+    return *static_cast<Loop*>(handle->loop->data);
+  }
+  // Poll sleeps no more: said by whatever it calls first. libuv's own account of idle time costs a
+  // system call each time before it sleeps.
+  void note_awake() noexcept {
+    if (awake_since_ == 0) awake_since_ = uv_hrtime();
+  }
+  // When that was. It is about to sleep again.
+  Instant end_awake() noexcept {
+    ASSERT(awake_since_ != 0);
+    return {std::chrono::nanoseconds(std::exchange(awake_since_, 0))};
+  }
+
  private:
   uv_loop_t loop_;
+  std::uint64_t awake_since_ = 0;  // uv_hrtime(); 0: nothing has been called yet.
 };
 
 class Timer {

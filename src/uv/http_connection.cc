@@ -145,6 +145,7 @@ void HttpConnection::update_reading(Instant now) {
   }
   since_ = now;  // While we did not read, the client was not slow.
   const auto allocate = [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) noexcept {
+    Loop::of(handle).note_awake();
     auto* self = owner_of<HttpConnection>(handle);
     *buffer = self == nullptr ? uv_buf_init(nullptr, 0)
                               : uv_buf_init(self->shared_.input.data(), HttpShared::kReadBytes);

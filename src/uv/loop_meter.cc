@@ -34,11 +34,10 @@ void LoopMeter::ended(Phase phase, Instant now) {
   phase_begun_ = now;
 }
 
-LoopMeter::Iteration LoopMeter::end_iteration(Instant now, Duration idle_total) {
+LoopMeter::Iteration LoopMeter::end_iteration(Instant woke, Instant now) {
+  ASSERT_CMP(woke, <=, now);
   Iteration iteration;
-  if (begun_ != Instant{}) {
-    iteration.busy = std::max(now - begun_ - (idle_total - idle_then_), Duration{});
-  }
+  iteration.busy = now - woke;
   Duration& events = took_[static_cast<std::size_t>(Phase::kEvents)];
   events = iteration.busy;
   for (std::size_t i = 1; i < kPhases; ++i)
@@ -47,8 +46,6 @@ LoopMeter::Iteration LoopMeter::end_iteration(Instant now, Duration idle_total) 
   iteration.longest = static_cast<Phase>(longest - took_.begin());
   iteration.longest_took = std::max(*longest, Duration{});
   took_.fill({});
-  begun_ = phase_begun_ = now;
-  idle_then_ = idle_total;
   return iteration;
 }
 

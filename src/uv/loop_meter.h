@@ -24,16 +24,13 @@ class LoopMeter {
     Phase longest = Phase::kEvents;
     Duration longest_took{};
   };
-  // An iteration ends and the next one begins. idle_total: slept since the process began. Busy zero
-  // for the first call.
-  Iteration end_iteration(Instant now, Duration idle_total);
+  // An iteration ends, which began when the kernel woke the loop.
+  Iteration end_iteration(Instant woke, Instant now);
 
  private:
   static constexpr std::size_t kPhases = 4;
   std::array<Duration, kPhases> took_{};
   Instant phase_begun_{};
-  Instant begun_{};
-  Duration idle_then_{};
 };
 
 // "busy for 17 ms, 12 of them with the replica"

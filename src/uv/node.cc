@@ -1,8 +1,7 @@
 // The happy path is: libuv calls back with bytes, results and timers; the callbacks hand them to
-// the replica, which records; after polling (check) and right before the next poll (prepare, since
-// in libuv 1.44 timers run before it) turn() lets the replica act once for all of it, and then
-// writes once per connection. So all requests of an iteration share a frame, a sync, a message to
-// each peer and a read confirmation.
+// the replica, which records; right before the next poll (prepare: timers have run by then, too)
+// turn() lets the replica act once for all of it, and then writes once per connection. So all
+// requests of an iteration share a frame, a sync, a message to each peer and a read confirmation.
 //
 // Possible failure modes are: an address cannot be listened on (run() says kCannotListen); a peer
 // says that this node's data directory is not the one that the cluster knows (kNotTaken), or that
@@ -68,8 +67,10 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
 
   bool start();
   void turn() noexcept;
+  void act(Instant now);
   void flush(Instant now);
   void arm_timer(Instant now);
+  void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
   bool has_more() const { return replica.has_more() || service.has_more(); }
   void measure(Instant now);
   void housekeeping() noexcept;
@@ -160,7 +161,6 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       sigterm(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
       sigint(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
       sighup(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }) {
-  uv_loop_configure(loop.get(), UV_METRICS_IDLE_TIME);
   service.bind(backend, http);
   peers.bind(*this);
 }
@@ -191,18 +191,14 @@ bool Node::State::start() {
   uv_prepare_start(prepare.get(), [](uv_prepare_t* h) noexcept {
     if (auto* self = owner_of<State>(h)) self->turn();
   });
-  uv_check_start(check.get(), [](uv_check_t* h) noexcept {
-    auto* self = owner_of<State>(h);
-    if (self == nullptr) return;
-    self->measure(monotonic_now());
-    self->turn();
-  });
+  uv_check_start(check.get(), [](uv_check_t* h) noexcept { Loop::of(h).note_awake(); });
+  loop.note_awake();
   chores.start_repeating<State, &State::housekeeping>(100);
   notifier.send("READY=1\nSTATUS=recovered and listening");
   return true;
 }
 
-// What is done once per loop iteration, twice: after polling and right before it.
+// What is done once per loop iteration.
 void Node::State::turn() noexcept {
   const Instant now = monotonic_now();
   meter.begins(now);
@@ -212,9 +208,14 @@ void Node::State::turn() noexcept {
   }
   if (holding) {
     flush(now);
-    arm_timer(now);
-    return;
+  } else {
+    act(now);
   }
+  arm_timer(now);
+  measure(monotonic_now());
+}
+
+void Node::State::act(Instant now) {
   replica.on_time(now);
   int rounds = 0;
   do {
@@ -231,7 +232,6 @@ void Node::State::turn() noexcept {
       uv_idle_stop(idle.get());
     }
   }
-  arm_timer(now);
 }
 
 void Node::State::arm_timer(Instant now) {
@@ -244,7 +244,7 @@ void Node::State::arm_timer(Instant now) {
     return;
   }
   uv_update_time(loop.get());
-  wakeup.start_once<State, &State::turn>(ms_until(now, next));
+  wakeup.start_once<State, &State::on_wakeup>(ms_until(now, next));
 }
 
 void Node::State::flush(Instant now) {
@@ -254,11 +254,9 @@ void Node::State::flush(Instant now) {
   meter.ended(LoopMeter::Phase::kClients, monotonic_now());
 }
 
-// Once per iteration, when it has polled. A stall is the time that an iteration was busy: all of it
-// but the sleep in the kernel.
+// A stall is the time that an iteration was busy: all of it but the sleep in the kernel.
 void Node::State::measure(Instant now) {
-  const Duration slept = std::chrono::nanoseconds(uv_metrics_idle_time(loop.get()));
-  const LoopMeter::Iteration iteration = meter.end_iteration(now, slept);
+  const LoopMeter::Iteration iteration = meter.end_iteration(loop.end_awake(), now);
   vitals.loop_stalls.add(now, iteration.busy);
   if (iteration.busy <= kSlowTurn) return;
   const bool warn = iteration.busy > options.core.heartbeat_interval &&

@@ -104,6 +104,7 @@ void PeerConnection::tune() {
 
 void PeerConnection::begin_reading() {
   const auto allocate = [](uv_handle_t* raw, std::size_t, uv_buf_t* buffer) noexcept {
+    Loop::of(raw).note_awake();
     auto* self = static_cast<PeerConnection*>(raw->data);
     *buffer = uv_buf_init(nullptr, 0);
     if (self == nullptr) return;
