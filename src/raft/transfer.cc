@@ -82,8 +82,9 @@ Duration Core::State::yield_patience() const {
 }
 
 Instant Core::State::yield_deadline(const Leader& leader) const {
-  if (leader.transfer || !answers(leader, best_successor(leader))) return Instant::never();
   const Instant fails = disk_fails_at();
+  if (fails == Instant::never() || leader.transfer) return Instant::never();
+  if (!answers(leader, best_successor(leader))) return Instant::never();
   return handed ? std::max(*handed + yield_patience(), fails) : fails;
 }
 
