@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -21,22 +20,44 @@ constexpr std::size_t kZerosBesideJournal = 64 * limits::kKiB;
 constexpr std::size_t kZerosAlone = 1 * limits::kMiB;
 constexpr std::chrono::microseconds kRestBesideJournal{500};
 
-// One plan at a time, in order. The mutex guards the two queues and nothing else.
+// What a thread rings when it is done.
+class DiskWorker::Bell {
+ public:
+  explicit Bell(uv_async_t* wake) : wake_(wake) {}
+
+  void ring() {
+    results_.fetch_add(1);
+    if (wanted_) uv_async_send(wake_);
+  }
+  void want(bool wanted) { wanted_ = wanted; }
+  bool rung() const { return results_ != 0; }
+  bool take() { return results_.exchange(0) != 0; }
+
+ private:
+  uv_async_t* wake_;
+  // Whoever writes one of these and then reads the other sees what the other side has written, or
+  // is seen by it: no result is left lying while the loop sleeps.
+  std::atomic<std::uint64_t> results_{0};  // Since they were taken.
+  std::atomic<bool> wanted_{true};         // The loop may be asleep.
+};
+
+// One plan at a time, in order. The mutex guards the two queues and nothing else; the semaphore
+// counts what waits, and the end. A condition variable would cost one system call more per plan:
+// who has waited for one takes the mutex as if others wanted it, and wakes them when it lets go.
 class DiskWorker::LaneThread {
  public:
   // journal: the lane that this one makes way for; null: none.
-  LaneThread(const std::string& data_dir, bool sync, uv_async_t* wake, const LaneThread* journal)
-      : files_(data_dir, sync, [this, journal] { return pace(journal); }),
-        wake_(wake),
-        thread_([this] { work(); }) {}
+  LaneThread(const std::string& data_dir, bool sync, Bell& bell, const LaneThread* journal)
+      : files_(data_dir, sync, [this, journal] { return pace(journal); }), bell_(bell) {
+    const int rc = uv_sem_init(&changes_, 0);
+    ASSERT(rc == 0);
+    thread_ = std::thread([this] { work(); });
+  }
 
   ~LaneThread() {
-    {
-      const std::lock_guard lock(mutex_);
-      ending_ = true;
-    }
-    changed_.notify_one();
+    uv_sem_post(&changes_);
     thread_.join();
+    uv_sem_destroy(&changes_);
   }
   LaneThread(const LaneThread&) = delete;
   LaneThread& operator=(const LaneThread&) = delete;
@@ -46,7 +67,7 @@ class DiskWorker::LaneThread {
       const std::lock_guard lock(mutex_);
       waiting_.push_back(std::move(plan));
     }
-    changed_.notify_one();
+    uv_sem_post(&changes_);
   }
 
   std::vector<storage::DiskResult> take_done() {
@@ -63,9 +84,9 @@ class DiskWorker::LaneThread {
   }
 
   void work() {
-    std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
+      uv_sem_wait(&changes_);
+      std::unique_lock lock(mutex_);
       if (waiting_.empty()) return;  // Ending, and nothing is left to do.
       storage::DiskPlan plan = std::move(waiting_.front());
       waiting_.pop_front();
@@ -76,32 +97,36 @@ class DiskWorker::LaneThread {
       result.took = std::chrono::steady_clock::now() - begun;
       lock.lock();
       done_.push_back(std::move(result));
-      uv_async_send(wake_);
+      // Not with the lock held: the loop, woken at once, would have to sleep again for it.
+      lock.unlock();
+      bell_.ring();
     }
   }
 
   storage::PosixFiles files_;
-  uv_async_t* wake_;
+  Bell& bell_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  uv_sem_t changes_{};
   std::deque<storage::DiskPlan> waiting_;  // Bounded by the replica: one frame,
   std::vector<storage::DiskResult> done_;  // kBackgroundPlansMax, kReadPlansMax.
-  bool ending_ = false;
-  std::atomic<std::uint64_t> begun_{0};  // Plans.
-  std::uint64_t journal_begun_ = 0;      // When a piece was written last.
-  std::thread thread_;                   // Last: it uses the members above.
+  std::atomic<std::uint64_t> begun_{0};    // Plans.
+  std::uint64_t journal_begun_ = 0;        // When a piece was written last.
+  std::thread thread_;                     // Last: it uses the members above.
 };
 
 DiskWorker::DiskWorker(Loop& loop, const std::string& data_dir, bool sync, Done done)
-    : done_(std::move(done)), wake_(this, [&](uv_async_t* async) {
-        return uv_async_init(loop.get(), async, [](uv_async_t* woken) noexcept {
-          Loop::of(woken).note_awake();
-          if (auto* owner = owner_of<DiskWorker>(woken)) owner->collect();
-        });
-      }) {
+    : done_(std::move(done)),
+      wake_(this,
+            [&](uv_async_t* async) {
+              return uv_async_init(loop.get(), async, [](uv_async_t* woken) noexcept {
+                Loop::of(woken).note_awake();
+                if (auto* owner = owner_of<DiskWorker>(woken)) owner->collect();
+              });
+            }),
+      bell_(std::make_unique<Bell>(wake_.get())) {
   const LaneThread* journal = nullptr;
   for (auto& lane : lanes_) {
-    lane = std::make_unique<LaneThread>(data_dir, sync, wake_.get(), journal);
+    lane = std::make_unique<LaneThread>(data_dir, sync, *bell_, journal);
     if (!journal) journal = lane.get();
   }
 }
@@ -117,7 +142,18 @@ void DiskWorker::submit(storage::DiskPlan plan) {
   lanes_[lane]->submit(std::move(plan));
 }
 
+void DiskWorker::rouse() noexcept {
+  bell_->want(false);
+  collect();
+}
+
+bool DiskWorker::doze() noexcept {
+  bell_->want(true);
+  return !bell_->rung();
+}
+
 void DiskWorker::collect() noexcept {
+  if (!bell_->take()) return;
   for (auto& lane : lanes_) {
     for (storage::DiskResult& result : lane->take_done())
       done_(std::move(result));

@@ -1,8 +1,8 @@
 // Runs disk plans on threads of their own, one per lane, and brings the results to the loop.
 //
 // The happy path is: submit() hands a plan to its lane's thread; the thread runs it to the end
-// (a frame's write and its fdatasync are one plan) and wakes the loop; the loop's callback passes
-// the results on in the order in which the plans of a lane were submitted.
+// (a frame's write and its fdatasync are one plan) and wakes the loop, if that may be asleep; the
+// results are passed on in the order in which the plans of a lane were submitted.
 //
 // Possible failure modes are: a write or a sync fails: PosixFiles ends the process with exit status
 // 74, from whichever thread; there is no error to pass on. No space where a plan allows for it:
@@ -33,12 +33,20 @@ class DiskWorker final : public node::Disk {
 
   void submit(storage::DiskPlan plan) override;
 
+  // A loop that is busy need not be woken, which takes a thread and the loop a system call each.
+  // rouse: hands over the results that are there; others stay until the next call. doze: from now
+  // on they wake the loop, as they do before the first rouse(); false: there are some already.
+  void rouse() noexcept;
+  bool doze() noexcept;
+
  private:
+  class Bell;
   class LaneThread;
   void collect() noexcept;
 
   Done done_;
   Handle<uv_async_t> wake_;
+  std::unique_ptr<Bell> bell_;
   std::array<std::unique_ptr<LaneThread>, 3> lanes_;
 };
 

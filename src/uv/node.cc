@@ -68,6 +68,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   bool start();
   void turn() noexcept;
   void act(Instant now);
+  void keep_awake(bool wanted);
   void flush(Instant now);
   void arm_timer(Instant now);
   void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
@@ -202,6 +203,7 @@ bool Node::State::start() {
 void Node::State::turn() noexcept {
   const Instant now = monotonic_now();
   meter.begins(now);
+  disk.rouse();
   service.on_turn(now);
   if (holding && (peers.every_peer_answered() || now - begun > kFirstStartPatience)) {
     holding = false;
@@ -211,6 +213,7 @@ void Node::State::turn() noexcept {
   } else {
     act(now);
   }
+  keep_awake(!disk.doze() || (!holding && has_more()));
   arm_timer(now);
   measure(monotonic_now());
 }
@@ -224,13 +227,15 @@ void Node::State::act(Instant now) {
     meter.ended(LoopMeter::Phase::kReplica, monotonic_now());
     flush(now);
   } while (has_more() && ++rounds < kRoundsPerTurnMax && monotonic_now() - now < kRoundsTimeMax);
-  if (has_more() != idle_running) {
-    idle_running = !idle_running;
-    if (idle_running) {
-      uv_idle_start(idle.get(), [](uv_idle_t*) noexcept {});  // Poll must not sleep.
-    } else {
-      uv_idle_stop(idle.get());
-    }
+}
+
+void Node::State::keep_awake(bool wanted) {
+  if (wanted == idle_running) return;
+  idle_running = wanted;
+  if (wanted) {
+    uv_idle_start(idle.get(), [](uv_idle_t*) noexcept {});  // Poll must not sleep.
+  } else {
+    uv_idle_stop(idle.get());
   }
 }
 

@@ -63,6 +63,21 @@ TEST_CASE("plans of one lane run in order and their results come back on the loo
   CHECK(as_text(*collected.results.back().reads[0]) == std::string(16, static_cast<char>(49)));
 }
 
+TEST_CASE("a loop that is awake takes results by itself; one that dozes off is told or woken") {
+  const TemporaryDirectory directory;
+  Collected collected(directory.name);
+  for (std::uint64_t id = 1; id <= 200; ++id) {
+    collected.worker.submit(plan(id, storage::Lane::kRead, {storage::ReadFile{"gone", 0, 16}}));
+    while (collected.results.size() < id) {
+      // Now and then the plan is done by now.
+      const bool sleeps = collected.worker.doze();
+      uv_run(collected.loop.get(), sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+      collected.worker.rouse();
+    }
+    CHECK(collected.results.back().id.value == id);
+  }
+}
+
 TEST_CASE("a read of a file that is gone is an answer, not a failure") {
   const TemporaryDirectory directory;
   Collected collected(directory.name);
