@@ -8,13 +8,15 @@ import select
 import socket
 import threading
 import time
+import types
 
 RETRYABLE = {"transferring", "no_leader", "leader_lost", "superseded", "timeout", "not_ready", "shutting_down"}
 
 
 def put_many(port, keys, value, connections=32, seconds=120.0):
-    """PUTs value at each key once; returns how many were acknowledged with 200 or 201."""
+    """PUTs value at each key, again while a leader is lost; returns how many were acknowledged with 200 or 201."""
     keys = iter(keys)
+    again = []
     poll = select.epoll()
     state = {}
     acknowledged = 0
@@ -22,7 +24,8 @@ def put_many(port, keys, value, connections=32, seconds=120.0):
 
     def send_next(s):
         nonlocal outstanding
-        key = next(keys, None)
+        key = again.pop() if again else next(keys, None)
+        state[s.fileno()].key = key
         if key is not None:
             s.sendall(b"PUT /kv/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (key.encode(), len(value), value))
             outstanding += 1
@@ -31,28 +34,32 @@ def put_many(port, keys, value, connections=32, seconds=120.0):
         s = socket.create_connection(("127.0.0.1", port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         poll.register(s.fileno(), select.EPOLLIN)
-        state[s.fileno()] = [s, b""]
+        state[s.fileno()] = types.SimpleNamespace(socket=s, data=b"", key=None)
         send_next(s)
     end = time.monotonic() + seconds
     while outstanding and time.monotonic() < end:
         for fd, _ in poll.poll(1.0):
             entry = state[fd]
-            data = entry[0].recv(65536)
+            data = entry.socket.recv(65536)
             assert data, "the node closed a connection under load"
-            entry[1] += data
-            head = entry[1].find(b"\r\n\r\n")
+            entry.data += data
+            head = entry.data.find(b"\r\n\r\n")
             if head < 0:
                 continue
-            length = int(re.search(rb"[Cc]ontent-[Ll]ength: (\d+)", entry[1][:head])[1])
-            if len(entry[1]) < head + 4 + length:
+            length = int(re.search(rb"[Cc]ontent-[Ll]ength: (\d+)", entry.data[:head])[1])
+            body = entry.data[head + 4:]
+            if len(body) < length:
                 continue
-            status = int(entry[1][9:12])
-            entry[1] = b""
+            status = int(entry.data[9:12])
+            entry.data = b""
             outstanding -= 1
-            acknowledged += status in (200, 201)
-            send_next(entry[0])
-    for s, _ in state.values():
-        s.close()
+            if status in (200, 201):
+                acknowledged += 1
+            elif json.loads(body)["error"] in RETRYABLE:
+                again.append(entry.key)
+            send_next(entry.socket)
+    for entry in state.values():
+        entry.socket.close()
     assert outstanding == 0, f"{outstanding} requests without an answer"
     return acknowledged
 
