@@ -2,8 +2,8 @@
 
 #include <msgpack.hpp>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "base/limits.h"
@@ -85,7 +85,7 @@ class Sink {
   void write(const char* data, std::size_t size) {
     if (size > gathered_.size() - count_) flush();
     if (size > gathered_.size()) return append(data, size);
-    std::memcpy(gathered_.data() + count_, data, size);
+    std::copy_n(data, size, gathered_.data() + count_);  // Nothing may be at no address.
     count_ += size;
   }
   void flush() { append(gathered_.data(), std::exchange(count_, 0)); }
