@@ -102,7 +102,7 @@ class Files final : public node::Disk, public storage::DirectoryReader {
   storage::DiskResult run_next() {
     const storage::DiskPlan plan = std::move(plans.front());
     plans.pop_front();
-    storage::DiskResult result{plan.id, plan.lane, {}, false, {}};
+    storage::DiskResult result{plan.id, plan.lane, {}, false, took};
     for (const storage::DiskOp& op : plan.ops)
       run(op, result);
     return result;
@@ -149,6 +149,7 @@ class Files final : public node::Disk, public storage::DirectoryReader {
 
   std::map<storage::FileName, Bytes> files;
   std::deque<storage::DiskPlan> plans;
+  Duration took{};  // As each plan says.
 };
 
 // No peers; and the clients: their answers, by token.
@@ -334,6 +335,30 @@ std::unique_ptr<node::Backup> open_backup(Life& life, node::ClientToken token) {
 }
 
 }  // namespace
+
+TEST_CASE("a snapshot rests beside a slow disk until the next one is due, and then no more") {
+  Files files;
+  format(files);
+  files.took = limits::kSnapshotRestMax;
+  Life life(files, 11);
+  REQUIRE(lead(life));
+  node::ClientToken token{0};
+  const auto made_within_rest_after = [&](int writes) {
+    for (int i = 0; i < writes; ++i) {
+      token.value += 1;
+      life.replica->on_client(life.now, token, node::Write{node::Propose{add(1)}},
+                              life.now + seconds(1));
+    }
+    const Instant rest_ends = life.now + limits::kSnapshotRestMax / 2;
+    while (life.now < rest_ends)
+      life.turn();
+    return life.replica->status(life.now).snapshots_made == 1;
+  };
+  CHECK_FALSE(made_within_rest_after(10));
+  CHECK(std::ranges::any_of(files.files,
+                            [](const auto& file) { return file.first.starts_with("snapshot-"); }));
+  CHECK(made_within_rest_after(10));
+}
 
 TEST_CASE("a backup is a snapshot file of the moment when it was asked for") {
   Files files;

@@ -44,6 +44,17 @@ class Solo {
     receive(from, term(), AppendReply{rejected, {}});
   }
 
+  // Of three with entries 3 to 102 on disk: leads, and 2 needs from the beginning on what is not in
+  // memory. It is read when the test says so.
+  void lead_with_old_entries_wanted() {
+    win_election();
+    accept(3, 102);
+    node.auto_log_reads = false;
+    reject(2, {{101}, {1}, {}, {}});
+    accept(2, 1, 1);
+    REQUIRE(node.log_reads.size() == 1);
+  }
+
   // What was sent since the last look; bodies of one kind.
   template <class T>
   std::vector<T> sent(std::uint64_t to = 0) {

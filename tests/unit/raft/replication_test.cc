@@ -476,12 +476,7 @@ TEST_CASE("entries that left the memory come from the disk: for the state machin
 TEST_CASE("old entries that are gone are asked for again with a heartbeat, not in a loop") {
   const std::vector<std::uint64_t> terms(100, 2);
   Solo solo(with_log(three(), 2, terms), core_config(1), 1, 3);
-  solo.win_election();
-  solo.accept(3, 102);
-  solo.node.auto_log_reads = false;
-  solo.reject(2, {{101}, {1}, {}, {}});
-  solo.accept(2, 1, 1);
-  REQUIRE(solo.node.log_reads.size() == 1);
+  solo.lead_with_old_entries_wanted();
   solo.core().log_read_done(solo.now, solo.node.log_reads[0].id, {});
   solo.node.log_reads.clear();
   solo.node.pump(solo.now);

@@ -151,12 +151,7 @@ TEST_CASE("a follower that was lost begins with a small window again") {
 TEST_CASE("old entries are read by as many bytes as one message may have") {
   const std::vector<std::uint64_t> terms(100, 2);
   Solo solo(with_log(three(), 2, terms), core_config(1), 1, 3);
-  solo.win_election();
-  solo.accept(3, 102);
-  solo.node.auto_log_reads = false;
-  solo.reject(2, {{101}, {1}, {}, {}});
-  solo.accept(2, 1, 1);
-  REQUIRE(solo.node.log_reads.size() == 1);
+  solo.lead_with_old_entries_wanted();
   CHECK(solo.node.log_reads[0].bytes_max == kStart / 2);
 }
 
