@@ -90,6 +90,8 @@ class Call {
   virtual Step on_done(const Site& site, RequestId request, node::Done& done) = 0;
   // After a Park.
   virtual Step on_woken(const Site& site, const Woken& woken);
+  // An answer in the form of this call's protocol.
+  virtual http::Response refuse(const Site& site, const ApiError& error) const;
   // Why, in the words of this call; nullopt: in those of every call.
   virtual std::optional<ApiError> refusal_of(const Site&, const node::Refused&) const {
     return std::nullopt;
@@ -114,6 +116,16 @@ struct Beating {
 };
 struct AwaitBody {};  // Only if head_only.
 using Handled = std::variant<http::Response, Started, Beating, AwaitBody>;
+
+// Another API than the native one, on paths of its own: it gives its requests their meaning and its
+// answers their form.
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+  virtual bool owns(std::string_view path) const = 0;
+  // Of the context only now, request and head_only are set.
+  virtual Handled handle(const Site& site, const Context& context) const = 0;
+};
 
 inline Handled refuse(const Site& site, const ApiError& error) {
   return to_response(error, site.headers);

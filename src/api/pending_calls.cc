@@ -17,8 +17,12 @@
 
 namespace raftd::api {
 
+http::Response Call::refuse(const Site& site, const ApiError& error) const {
+  return to_response(error, site.headers);
+}
+
 Step Call::on_woken(const Site& site, const Woken&) {
-  return to_response(internal_error("a call that does not wait was woken"), site.headers);
+  return refuse(site, internal_error("a call that does not wait was woken"));
 }
 
 PendingCalls::PendingCalls(Host& host, const ServiceLimits& limits, Watches& watches)
@@ -176,11 +180,11 @@ Step PendingCalls::take(const Site& site, Pending& pending, node::ClientResult& 
   }
   if (const auto* refused = std::get_if<node::Refused>(&result)) {
     if (counts) host_.metrics().count_refused();
-    if (auto error = call.refusal_of(site, *refused)) return to_response(*error, site.headers);
-    return to_response(error_of(*refused, asked, site.options.election_timeout_min), site.headers);
+    if (auto error = call.refusal_of(site, *refused)) return call.refuse(site, *error);
+    return call.refuse(site, error_of(*refused, asked, site.options.election_timeout_min));
   }
   if (counts) host_.metrics().count_unknown();
-  return to_response(error_of(std::get<node::Unknown>(result), asked), site.headers);
+  return call.refuse(site, error_of(std::get<node::Unknown>(result), asked));
 }
 
 void PendingCalls::proceed(const Site& site, Pending& pending, Step step) {
@@ -203,7 +207,7 @@ void PendingCalls::park(const Site& site, Pending& pending, Park wanted) {
   // Who has a place in a queue was let in before.
   if (pending.call->asked() == Asked::kRead) {
     if (auto error = check_watchers(watches_, limits_)) {
-      return proceed(site, pending, to_response(*error, site.headers));
+      return proceed(site, pending, pending.call->refuse(site, *error));
     }
   }
   ASSERT(pending.poll == nullptr && pending.asker.id);

@@ -87,7 +87,7 @@ Step take_result(const Site& site, Call& call, RequestId request, node::Done& do
     // These are of no kind that the call knows.
     if (reply->result == kv::StoreReply::Result::kMismatch ||
         reply->result == kv::StoreReply::Result::kBadCommand) {
-      return to_response(*error_of(*reply), site.headers);
+      return call.refuse(site, *error_of(*reply));
     }
     if (reply->replayed) {
       call.replayed = true;

@@ -52,7 +52,7 @@ constexpr std::string_view kKeepaliveSuffix = "/keepalive";
 
 constexpr std::array<const char*, kRoots> kRootNames{
     "/",        "/kv",      "/watch", "/status", "/livez", "/readyz", "/health",   "/version",
-    "/metrics", "/cluster", "/admin", "/lease",  "/txn",   "/lock",   "/election", "other"};
+    "/metrics", "/cluster", "/admin", "/lease",  "/txn",   "/lock",   "/election", "/v3",     "other"};
 
 struct Found {
   Routed routed;
@@ -170,6 +170,7 @@ Root root_of(std::string_view path) {
   for (std::size_t i = 0; i + 1 < kRoots; ++i) {
     if (root == kRootNames[i]) return static_cast<Root>(i);
   }
+  if (root == "/v3beta" || root == "/v3alpha") return Root::kEtcd;
   return Root::kOther;
 }
 

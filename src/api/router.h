@@ -62,6 +62,7 @@ enum class Root : std::uint8_t {
   kTxn,
   kLock,
   kElection,
+  kEtcd,
   kOther,
 };
 inline constexpr std::size_t kRoots = static_cast<std::size_t>(Root::kOther) + 1;

@@ -145,8 +145,9 @@ struct Service::State final : PendingCalls::Host {
   Watches watches;
   Wishes wishes;
   QueueKeeper queue_keeper;
-  Backend* bound_backend = nullptr;  // Set by bind().
-  Responder* responder = nullptr;    // Likewise.
+  const Protocol* protocol = nullptr;  // Set by mount().
+  Backend* bound_backend = nullptr;    // Set by bind().
+  Responder* responder = nullptr;      // Likewise.
   Instant slow_noted{};
   std::uint64_t slow_unnoted = 0;
   PendingCalls pending;  // Its calls end before what they watch and keep.
@@ -164,6 +165,10 @@ Handled Service::State::handle(Context& context) {
   headers.refresh(standing.role);
   context.leader_contact = standing.leader_contact;
   const Site here = known_site();
+  if (protocol != nullptr && protocol->owns(context.request.path())) {
+    context.timeout = limits.request_timeout;
+    return protocol->handle(here, context);
+  }
   Routing routing = route(context.request);
   if (const auto* error = std::get_if<ApiError>(&routing)) return refuse(here, *error);
   if (auto* options_answer = std::get_if<OptionsAnswer>(&routing)) {
@@ -223,6 +228,11 @@ void Service::bind(Backend& backend, Responder& responder) {
   ASSERT(state_->bound_backend == nullptr);
   state_->bound_backend = &backend;
   state_->responder = &responder;
+}
+
+void Service::mount(const Protocol& protocol) {
+  ASSERT(state_->protocol == nullptr);
+  state_->protocol = &protocol;
 }
 
 void Service::set_limits(const ServiceLimits& limits) {

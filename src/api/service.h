@@ -54,6 +54,8 @@ struct ServiceOptions {
   std::function<std::vector<std::pair<std::string, std::string>>()> limits_shown;
 };
 
+class Protocol;
+
 class Service final : public Front, public node::Clients {
  public:
   Service(const ServiceOptions& options, const ServiceLimits& limits, kv::Store& store,
@@ -61,6 +63,7 @@ class Service final : public Front, public node::Clients {
   ~Service() override;
   void bind(Backend& backend, Responder& responder);  // Once, before the first request.
   void set_limits(const ServiceLimits& limits);
+  void mount(const Protocol& protocol);  // Once, likewise. It outlives the service.
   // Before each pump: complete() is not told what time it is, and durations are measured by this.
   void on_turn(Instant now);
   // After each pump: tells those who wait for changes of what was applied, or that it is time.

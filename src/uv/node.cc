@@ -163,6 +163,7 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       sigint(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
       sighup(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }) {
   service.bind(backend, http);
+  service.mount(etcd::gateway());
   peers.bind(*this);
 }
 

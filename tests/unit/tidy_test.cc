@@ -127,7 +127,9 @@ const std::map<std::string, std::set<std::string>>& rooms() {
       {"wire", {"base", "raft", "node"}},
       {"http", {"base"}},
       {"api", {"base", "http", "kv", "node", "machine", "raft", "storage"}},
-      {"uv", {"base", "raft", "machine", "storage", "kv", "node", "wire", "http", "api", "config"}},
+      {"etcd", {"base", "http", "kv", "node", "machine", "raft", "api"}},
+      {"uv", {"base", "raft", "machine", "storage", "kv", "node", "wire", "http", "api", "config",
+        "etcd"}},
       {"config", {"base"}},
       {"cli", {"base", "config", "http", "storage", "kv", "node", "machine", "raft"}},
   };
