@@ -88,10 +88,12 @@ uv::Adjustable adjustable(const config::Config& config) {
                 .value_bytes = config.limits.value_bytes,
                 .request_bytes = config.limits.request_bytes,
                 .txn_ops = config.limits.txn_ops,
+                .etcd_txn_ops = std::min(config.etcd.max_txn_ops, config.limits.txn_ops),
                 .page_items = config.limits.page_items,
                 .page_bytes = config.limits.page_bytes,
                 .watchers = config.limits.watchers,
                 .wait = config.limits.wait,
+                .etcd_progress = config.etcd.progress_interval,
                 .store_bytes = config.limits.store_bytes,
                 .request_timeout = config.client.request_timeout,
                 .redirect = config.client.follower == config::Follower::kRedirect};
@@ -110,6 +112,8 @@ uv::Adjustable adjustable(const config::Config& config) {
 // Keys that take effect at SIGHUP; all others need a restart.
 bool adjustable_key(std::string_view line) {
   static constexpr std::string_view kPrefixes[] = {"limits.",
+                                                   "etcd.max_txn_ops",
+                                                   "etcd.progress_interval",
                                                    "history.",
                                                    "logging.level",
                                                    "raft.max_pending_bytes",

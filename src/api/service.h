@@ -21,10 +21,12 @@ struct ServiceLimits {
   std::size_t value_bytes = 0;
   std::size_t request_bytes = 0;
   std::uint64_t txn_ops = 0;
+  std::uint64_t etcd_txn_ops = 0;
   std::uint64_t page_items = 0;
   std::size_t page_bytes = 0;
   std::uint64_t watchers = 0;
   Duration wait{};
+  Duration etcd_progress{};  // Silence on a watch of etcd's API.
   std::uint64_t store_bytes = 0;
   Duration request_timeout{};
   bool redirect = false;  // [client] follower = "redirect".

@@ -289,6 +289,8 @@ std::vector<std::pair<std::string, std::string>> limits_as_json(const Config& co
   duration("limits.wait", config.limits.wait);
   number("limits.watchers", config.limits.watchers);
   number("limits.store_bytes", config.limits.store_bytes);
+  number("etcd.max_txn_ops", config.etcd.max_txn_ops);
+  duration("etcd.progress_interval", config.etcd.progress_interval);
   number("raft.max_pending_bytes", config.raft.max_pending_bytes);
   number("client.max_connections", config.client.max_connections);
   duration("history.age", config.history.age);

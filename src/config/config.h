@@ -97,6 +97,8 @@ struct Config {
 
   struct Etcd {
     std::string version = "3.6.0";
+    std::uint64_t max_txn_ops = 128;
+    milliseconds progress_interval{600'000};
   } etcd;
 
   struct Logging {

@@ -327,8 +327,10 @@ void api_keys(std::vector<Key>& keys) {
   keys.push_back(boolean("auth.open_status"));
   keys.push_back(
       text("etcd.version", FIELD(etcd.version), "three numbers such as \"3.6.0\"", is_version));
-  keys.push_back(integer<std::int64_t>("etcd.max_txn_ops", nullptr, 1, 512));
-  keys.push_back(duration("etcd.progress_interval", nullptr, milliseconds(100), hours(24)));
+  keys.push_back(integer<std::uint64_t>("etcd.max_txn_ops", FIELD(etcd.max_txn_ops), 1,
+                                        limits::kTransactionOpsMax));
+  keys.push_back(duration("etcd.progress_interval", FIELD(etcd.progress_interval),
+                          milliseconds(100), hours(24)));
   keys.push_back(boolean("etcd.v2"));
   keys.push_back(text("consul.listen", nullptr, "HOST:PORT, or \"\"", is_tcp_or_nothing));
   keys.push_back(

@@ -14,6 +14,12 @@ namespace raftd::etcd {
 // revision: of the store; 0: not told.
 ResponseHeader header(const api::Site& site, kv::Revision revision);
 
+// Any page may ask, as with etcd: its clients have nothing that a browser would add by itself.
+inline constexpr std::string_view kCorsFields =
+    "Access-Control-Allow-Methods: POST, GET, OPTIONS, PUT, DELETE\r\n"
+    "Access-Control-Allow-Origin: *\r\n"
+    "Access-Control-Allow-Headers: accept, content-type, authorization\r\n";
+
 // Whole answers: 200 and a message, or an error.
 http::Response answer(const api::Site& site, std::string json);
 template <class Message>
@@ -35,6 +41,8 @@ class EtcdCall : public api::Call {
 std::optional<Error> check_leader(const api::Site& site);
 
 KeyValue key_value(kv::Item item);
+// Of what the store does not do; nothing: it did it.
+std::optional<Error> error_of(const kv::StoreReply& reply);
 // An id of a lease, or a revision, as the store counts them; nothing: it can be none of them.
 inline std::optional<std::uint64_t> positive(std::int64_t number) {
   if (number <= 0) return std::nullopt;

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "api/backend.h"
+#include "etcd/gateway.h"
 #include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
 #include "uv/loop_meter.h"

@@ -82,10 +82,12 @@ inline ServiceLimits usual_limits() {
           .value_bytes = 1024 * 1024,
           .request_bytes = 1536 * 1024,
           .txn_ops = 512,
+          .etcd_txn_ops = 128,
           .page_items = 10'000,
           .page_bytes = 1024 * 1024,
           .watchers = 100,
           .wait = std::chrono::minutes(10),
+          .etcd_progress = std::chrono::minutes(10),
           .store_bytes = 1ULL << 33,
           .request_timeout = std::chrono::seconds(5),
           .redirect = false};

@@ -1,0 +1,301 @@
+// Ranges that are asked for alone.
+//
+// The happy path is: one key is one look; of many the first piece is read as fresh as the client
+// asked, and if that was all, it is the answer. A longer range is a stream of further pieces at the
+// same revision, each bounded. What stands behind the keys (more, count) is known at the end: keys
+// beyond the limit are only counted.
+//
+// Possible failure modes are: the revision leaves the history while the range is read, or the node
+// stops (the body is cut off); the client goes away (the stream is destroyed and forgets its
+// question); what is to be sorted by something else than keys is too much (code 8).
+#include "etcd/range.h"
+
+#include <utility>
+
+#include "api/pieces_stream.h"
+#include "api/read_options.h"
+#include "etcd/txn.h"
+#include "etcd/writes.h"
+
+namespace raftd::etcd {
+namespace {
+
+using api::Asked;
+using api::Handled;
+using api::RequestId;
+using api::Site;
+using api::Step;
+
+std::uint64_t limit_of(const RangeRequest& request) {
+  return request.limit > 0 ? static_cast<std::uint64_t>(request.limit) : 0;
+}
+
+kv::Revision revision_of(std::int64_t revision) {
+  return revision > 0 ? static_cast<kv::Revision>(revision) : 0;
+}
+
+node::Consistency consistency_of(const RangeRequest& request) {
+  return request.serializable ? node::Consistency::kLocal : node::Consistency::kLinearizable;
+}
+
+// Of what is listed, not of what is counted.
+template <class Listing>
+void set_filter(Listing& listing, const RangeRequest& request) {
+  listing.min_mod = revision_of(request.min_mod_revision);
+  listing.max_mod = revision_of(request.max_mod_revision);
+  listing.min_create = revision_of(request.min_create_revision);
+  listing.max_create = revision_of(request.max_create_revision);
+}
+
+template <class Result>
+std::optional<Error> error_of_read(Result result) {
+  if (result == Result::kCompacted) return compacted();
+  if (result == Result::kFuture) return future_revision();
+  return std::nullopt;
+}
+
+// One key.
+class GetCall final : public EtcdCall {
+ public:
+  explicit GetCall(const RangeRequest& request)
+      : keys_only_(request.keys_only), count_only_(request.count_only) {
+    set_filter(filter_, request);
+  }
+
+  Asked asked() const override { return Asked::kRead; }
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
+    using Result = kv::GetReply::Result;
+    auto& reply = api::reply_as<kv::GetReply>(done);
+    RangeResponse response;
+    response.header = header(site, reply.revision);
+    switch (reply.result) {
+      case Result::kFuture:
+        return etcd::refuse(future_revision());
+      case Result::kCompacted:
+        return etcd::refuse(compacted());
+      case Result::kNotFound:
+        return answer(site, response);
+      case Result::kFound:
+        break;
+    }
+    response.count = 1;
+    if (!count_only_ && kv::passes(filter_, reply.item)) {
+      if (keys_only_) reply.item.value.clear();
+      response.kvs.push_back(key_value(std::move(reply.item)));
+    }
+    return answer(site, response);
+  }
+
+ private:
+  kv::List filter_;
+  bool keys_only_;
+  bool count_only_;
+};
+
+// Rows that are sorted by what is not the key are looked for by a transaction with one operation.
+class SortedCall final : public EtcdCall {
+ public:
+  explicit SortedCall(RangeRequest request) : request_(std::move(request)) {}
+
+  Asked asked() const override { return Asked::kRead; }
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
+    auto& reply = api::reply_as<kv::TransactionQueryReply>(done);
+    if (auto error = error_of(reply.transaction)) return etcd::refuse(*error);
+    ASSERT_CMP(reply.transaction.results.size(), ==, 1U);
+    return answer(site, range_response(request_, reply.transaction.results.front(),
+                                       header(site, reply.revision)));
+  }
+
+ private:
+  RangeRequest request_;
+};
+
+// A range that is read piece by piece: what the next piece is, and what the pieces were.
+class Pieces {
+ public:
+  explicit Pieces(RangeRequest request)
+      : request_(std::move(request)), left_(limit_of(request_)), counts_(request_.count_only) {}
+
+  kv::SpanQuery first() const {
+    kv::SpanQuery query = query_from(request_.key);
+    query.rev = revision_of(request_.revision);
+    return query;
+  }
+  kv::SpanQuery next() const {
+    kv::SpanQuery query = query_from(next_);
+    query.rev = at_;
+    return query;
+  }
+
+  // The rows of the reply that belong to the answer are left in it.
+  void take(kv::SpanReply& reply) {
+    at_ = reply.at;
+    count_ += reply.count;
+    if (limit_of(request_) != 0 && reply.rows.size() > left_) {
+      reply.rows.resize(left_);
+      more_ = true;
+      counts_ = true;
+    }
+    left_ -= std::min<std::uint64_t>(left_, reply.rows.size());
+    next_ = std::move(reply.next);
+  }
+  bool more() const { return more_; }
+  std::int64_t count() const { return static_cast<std::int64_t>(count_); }
+
+ private:
+  kv::SpanQuery query_from(const std::string& from) const {
+    const bool descending = request_.sort_order == SortOrder::kDescend;
+    kv::SpanQuery query;
+    query.from = request_.key;
+    query.to = request_.range_end;
+    if (!from.empty() && from != request_.key) (descending ? query.to : query.from) = from;
+    query.reverse = descending;
+    set_filter(query, request_);
+    query.keys_only = request_.keys_only;
+    query.count_only = counts_;
+    query.limit = limit_of(request_) == 0 ? 0 : left_ + 1;  // One more shows that there are more.
+    query.bytes_max = limits::kHttpStreamBytes;
+    return query;
+  }
+
+  RangeRequest request_;
+  std::uint64_t left_;  // Of its limit.
+  bool counts_;         // No row is wanted any more.
+  bool more_ = false;
+  std::uint64_t count_ = 0;
+  kv::Revision at_ = 0;
+  std::string next_;
+};
+
+class RangeStream final : public api::PiecesStream {
+ public:
+  RangeStream(const Site& site, RequestId request, Pieces pieces)
+      : PiecesStream(site, request), pieces_(std::move(pieces)) {}
+
+ private:
+  Next take(node::Done& done, std::string& out) override {
+    auto& reply = api::reply_as<kv::SpanReply>(done);
+    if (error_of_read(reply.result)) return Next::kBroken;
+    const bool last = !reply.more;
+    pieces_.take(reply);
+    for (kv::Item& item : reply.rows) {
+      out += std::exchange(any_, true) ? "," : ",\"kvs\":[";
+      add_json(out, key_value(std::move(item)));
+    }
+    if (!last) return Next::kMore;
+    if (any_) out += ']';
+    if (pieces_.more()) out += ",\"more\":true";
+    out.append(",\"count\":\"").append(std::to_string(pieces_.count())).append("\"}");
+    return Next::kEnd;
+  }
+  node::ClientOp ask_more() const override {
+    return api::read_op(pieces_.next(), node::Consistency::kLocal);
+  }
+
+  Pieces pieces_;
+  bool any_ = false;
+};
+
+class RangeCall final : public EtcdCall {
+ public:
+  explicit RangeCall(RangeRequest request) : pieces_(std::move(request)) {}
+  kv::SpanQuery first() const { return pieces_.first(); }
+
+  Asked asked() const override { return Asked::kRead; }
+  Step on_done(const Site& site, RequestId request, node::Done& done) override {
+    auto& reply = api::reply_as<kv::SpanReply>(done);
+    if (auto error = error_of_read(reply.result)) return etcd::refuse(*error);
+    if (reply.more) {
+      std::string begin = "{\"header\":";
+      add_json(begin, header(site, reply.revision));
+      auto stream = std::make_unique<RangeStream>(site, request, std::move(pieces_));
+      stream->begin(done, std::move(begin));
+      return stream_answer(std::move(stream));
+    }
+    pieces_.take(reply);
+    RangeResponse response;
+    response.header = header(site, reply.revision);
+    response.kvs.reserve(reply.rows.size());
+    for (kv::Item& item : reply.rows)
+      response.kvs.push_back(key_value(std::move(item)));
+    response.more = pieces_.more();
+    response.count = pieces_.count();
+    return answer(site, response);
+  }
+
+ private:
+  Pieces pieces_;
+};
+
+}  // namespace
+
+kv::List to_list(const RangeRequest& request) {
+  kv::List list;
+  list.span = {request.key, request.range_end};
+  list.limit = limit_of(request);
+  list.rev = revision_of(request.revision);
+  list.keys_only = request.keys_only;
+  list.count_only = request.count_only;
+  list.count_all = !request.count_only;
+  set_filter(list, request);
+  switch (request.sort_target) {
+    case SortTarget::kKey:
+      list.sort.target = kv::Sort::Target::kKey;
+      break;
+    case SortTarget::kVersion:
+      list.sort.target = kv::Sort::Target::kVersion;
+      break;
+    case SortTarget::kCreate:
+      list.sort.target = kv::Sort::Target::kCreate;
+      break;
+    case SortTarget::kMod:
+      list.sort.target = kv::Sort::Target::kMod;
+      break;
+    case SortTarget::kValue:
+      list.sort.target = kv::Sort::Target::kValue;
+      break;
+  }
+  list.sort.descending = request.sort_order == SortOrder::kDescend;
+  return list;
+}
+
+RangeResponse range_response(const RangeRequest& request, kv::OpReply& reply,
+                             const ResponseHeader& header) {
+  RangeResponse response;
+  response.header = header;
+  response.count = static_cast<std::int64_t>(reply.count);
+  if (request.count_only) return response;
+  response.more = reply.more;
+  response.kvs.reserve(reply.items.size());
+  for (kv::Item& item : reply.items)
+    response.kvs.push_back(key_value(std::move(item)));
+  return response;
+}
+
+Handled range(const Site& site, RangeRequest request) {
+  if (auto error = check(request)) return refuse(*error);
+  if (!request.serializable) {
+    if (auto error = check_leader(site)) return refuse(*error);
+  }
+  const node::Consistency consistency = consistency_of(request);
+  if (request.range_end.empty()) {
+    auto call = std::make_unique<GetCall>(request);
+    kv::GetQuery query;
+    query.key = std::move(request.key);
+    query.rev = revision_of(request.revision);
+    return api::Started{std::move(call), api::read_op(std::move(query), consistency)};
+  }
+  if (request.sort_target != SortTarget::kKey && !request.count_only) {
+    kv::Transaction transaction;
+    transaction.then.push_back({to_list(request)});
+    kv::TransactionQuery query;
+    query.transaction = kv::encode(transaction);
+    return api::Started{std::make_unique<SortedCall>(std::move(request)),
+                        api::read_op(std::move(query), consistency)};
+  }
+  auto call = std::make_unique<RangeCall>(std::move(request));
+  kv::SpanQuery query = call->first();
+  return api::Started{std::move(call), api::read_op(std::move(query), consistency)};
+}
+
+}  // namespace raftd::etcd

@@ -1,0 +1,30 @@
+// A TxnRequest as the store's transaction: what etcd refuses before it looks at the store, and how
+// what was done is told.
+#pragma once
+
+#include <optional>
+
+#include "etcd/call.h"
+#include "kv/command.h"
+
+namespace raftd::etcd {
+
+// Nothing: go on.
+std::optional<Error> check(const api::Site& site, const TxnRequest& request);
+
+// Views into the request. Precondition: check() let it pass.
+kv::Transaction to_transaction(const TxnRequest& request);
+
+// None of its operations, whichever branches are taken, writes; all of them may be answered from
+// this node's state.
+struct TxnReads {
+  bool only = true;
+  bool serializable = true;
+};
+TxnReads reads_of(const TxnRequest& request);
+
+// Items are moved out of the reply, which is that of the request's transaction.
+TxnResponse txn_response(const TxnRequest& request, kv::TransactionReply& reply,
+                         kv::Revision revision);
+
+}  // namespace raftd::etcd
