@@ -61,6 +61,8 @@ ApiError make(const kv::StoreReply& reply, std::string_view key) {
     case Result::kLocked:
     case Result::kWaiting:
     case Result::kLockLost:
+    case Result::kCompacted:
+    case Result::kFuture:
       break;
   }
   return internal_error(reply.message);

@@ -46,6 +46,8 @@ struct Put {
   Condition condition{};
   bool want_prev = false;
   LeaseChoice lease{};
+  bool keep_value = false;  // The key has the value that it had; value is empty then.
+  bool must_exist = false;  // Absent: kNotFound. Also with keep_value.
 };
 struct Delete {
   std::string_view key;
@@ -77,8 +79,8 @@ struct PublishMember {
   std::string_view client;   // Client URL.
   std::string_view version;  // raftd's.
 };
-// History before this revision is given up: reads below it are answered "compacted". It is not in
-// the future.
+// History before this revision is given up: reads below it are answered "compacted". What has been
+// given up before is kCompacted, what is in the future kFuture.
 struct Compact {
   std::uint64_t revision = 0;
 };

@@ -30,6 +30,9 @@
 // | 18   | Release       | space, name bin, token                                       |
 // | 19   | Proclaim      | name bin, token, value bin                                   |
 // | 20   | LeaveQueue    | space, name bin, place                                       |
+// | 21   | Put           | that keeps its value or must find its key: key bin, value    |
+// |      |               | bin, condition u8, mod, want_prev, lease choice u8, number,  |
+// |      |               | keep_value, must_exist                                       |
 //
 // Operations of a transaction have kinds of their own:
 //
@@ -43,6 +46,7 @@
 // | 6    | Increment   | key bin, by, lease choice, number                 |
 // | 7    | Touch       | key bin, ttl                                      |
 // | 8    | Transaction | as above                                          |
+// | 9    | Put         | as 1, keep_value, must_exist                      |
 #pragma once
 
 #include <cstdint>
@@ -84,6 +88,7 @@ enum class CommandKind : std::uint8_t {
   kRelease = 18,
   kProclaim = 19,
   kLeaveQueue = 20,
+  kPutKeeping = 21,
 };
 
 enum class OpKind : std::uint8_t {
@@ -95,6 +100,7 @@ enum class OpKind : std::uint8_t {
   kIncrement = 6,
   kTouch = 7,
   kTransaction = 8,
+  kPutKeeping = 9,
 };
 
 }  // namespace raftd::kv

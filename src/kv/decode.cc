@@ -255,6 +255,18 @@ Put read_put(Reader& reader) {
   return put;
 }
 
+void read_keeping(Reader& reader, Put& put) {
+  put.keep_value = reader.flag();
+  put.must_exist = reader.flag();
+  if (put.keep_value ? !put.value.empty() : !put.must_exist) reader.refuse();
+}
+
+Put read_put_keeping(Reader& reader) {
+  Put put = read_put(reader);
+  read_keeping(reader, put);
+  return put;
+}
+
 Delete read_delete(Reader& reader) {
   Delete del;
   del.key = reader.key();
@@ -305,13 +317,16 @@ Guard read_guard(Reader& reader) {
 Transaction read_transaction(Reader& reader, std::size_t depth);
 
 TransactionOp read_op(Reader& reader, std::size_t depth) {
-  switch (reader.word(OpKind::kTransaction)) {
-    case OpKind::kPut: {
+  const OpKind kind = reader.word(OpKind::kPutKeeping);
+  switch (kind) {
+    case OpKind::kPut:
+    case OpKind::kPutKeeping: {
       Put put;
       put.key = reader.key();
       put.value = reader.text();
       put.want_prev = reader.flag();
       put.lease = reader.lease();
+      if (kind == OpKind::kPutKeeping) read_keeping(reader, put);
       return {put};
     }
     case OpKind::kDelete: {
@@ -455,6 +470,8 @@ Command read_body(Kind kind, Reader& reader) {
       return read_proclaim(reader);
     case Kind::kLeaveQueue:
       return read_named<LeaveQueue>(reader, &LeaveQueue::place);
+    case Kind::kPutKeeping:
+      return read_put_keeping(reader);
   }
   return ExpireLeases{};
 }
@@ -489,7 +506,7 @@ Result<Request> decode(ByteView command) noexcept {
   if (!reader.good()) return Error{Errc::kBadInput, "a command whose beginning is none"};
   if ((version != kPlainCommand && version != kCommandOnTerms) ||
       kind < static_cast<std::uint64_t>(Kind::kPut) ||
-      kind > static_cast<std::uint64_t>(Kind::kLeaveQueue)) {
+      kind > static_cast<std::uint64_t>(Kind::kPutKeeping)) {
     return Error{
         Errc::kUnsupported,
         strf("a command of version %llu and kind %llu, which this version of raftd does "

@@ -111,7 +111,12 @@ class Line {
 
 void write(Line& line, const Put& put) {
   line.bytes("key", put.key);
-  line.value("value", put.value);
+  if (put.keep_value) {
+    line.word("value", "keep");
+  } else {
+    line.value("value", put.value);
+  }
+  if (put.must_exist) line.word("must", "exist");
   line.condition(put.condition);
   line.lease(put.lease);
 }

@@ -121,7 +121,15 @@ class Writer {
   std::uint32_t fields_ = 0;
 };
 
+bool keeps(const Put& put) {
+  return put.keep_value || put.must_exist;
+}
+
 void write(Writer& to, const Put& put) {
+  if (keeps(put)) {
+    return to.command(Kind::kPutKeeping, put.key, put.value, put.condition, put.want_prev,
+                      put.lease, put.keep_value, put.must_exist);
+  }
   if (put.lease.kind == LeaseChoice::Kind::kNone) {
     return to.command(Kind::kPut, put.key, put.value, put.condition, put.want_prev);
   }
@@ -173,7 +181,9 @@ void add_op(Writer& to, const TransactionOp& op) {
   std::visit(
       overloaded{
           [&](const Put& put) {
-            to.add(OpKind::kPut, put.key, put.value, put.want_prev, put.lease);
+            to.add(keeps(put) ? OpKind::kPutKeeping : OpKind::kPut, put.key, put.value,
+                   put.want_prev, put.lease);
+            if (keeps(put)) to.add(put.keep_value, put.must_exist);
           },
           [&](const Delete& del) { to.add(OpKind::kDelete, del.key, del.want_prev); },
           [&](const DeleteSpan& del) { to.add(OpKind::kDeleteSpan, del.span, del.want_prev); },

@@ -34,7 +34,7 @@ struct StoreReply : machine::Reply {
     kBadCommand,  // It did not decode: nothing was changed.
     kFenced,      // A fence is not held: message is its name, number its token.
     kMismatch,    // The idempotency key belongs to another request.
-    kNotFound,    // Touch: the key is absent.
+    kNotFound,    // Touch, and a Put of a key that must exist: it is absent.
     kNotANumber,
     kOverflow,
     kLeaseNotFound,
@@ -46,14 +46,17 @@ struct StoreReply : machine::Reply {
     kLocked,         // By somebody else.
     kWaiting,        // Acquire: it has a place in the queue.
     kLockLost,       // It is not held with that token.
+    kCompacted,      // Compact: up to there, before; number is the compact revision.
+    kFuture,         // Compact: beyond the store's revision; the same number.
   };
   Result result = Result::kDone;
-  Revision revision = 0;     // Of this write; the store's if nothing changed.
-  bool replayed = false;     // This is what the same request was answered before;
-  bool truncated = false;    //   without what was too long to be kept: see reply_codec.h.
-  std::uint64_t index = 0;   // replayed: of the entry that did it.
-  std::string message;       // kBadCommand: why. kFenced: the name. kTooLarge: which limit.
-  std::uint64_t number = 0;  // kFenced: the token. kLeaseNotFound: the id. kTooLarge: the limit.
+  Revision revision = 0;    // Of this write; the store's if nothing changed.
+  bool replayed = false;    // This is what the same request was answered before;
+  bool truncated = false;   //   without what was too long to be kept: see reply_codec.h.
+  std::uint64_t index = 0;  // replayed: of the entry that did it.
+  std::string message;      // kBadCommand: why. kFenced: the name. kTooLarge: which limit.
+  // kFenced: the token. kLeaseNotFound: the id. kTooLarge: the limit. And where it says so above.
+  std::uint64_t number = 0;
 };
 
 // Of Put, Delete, DeletePrefix, Increment, Touch.

@@ -110,7 +110,7 @@ void write_common(Writer& writer, const StoreReply& reply) {
 void read_common(Reader& reader, StoreReply& reply) {
   reply.truncated = reader.flags(kTruncated) != 0;
   reply.result =
-      static_cast<Result>(reader.number_within(static_cast<std::uint64_t>(Result::kLockLost)));
+      static_cast<Result>(reader.number_within(static_cast<std::uint64_t>(Result::kFuture)));
   reply.revision = reader.number();
   reply.number = reader.number();
   reply.message = reader.text();

@@ -267,11 +267,13 @@ bool is_final(StoreReply::Result result) {
     case Result::kLocked:
     case Result::kWaiting:
     case Result::kLockLost:
+    case Result::kCompacted:
       return true;
     case Result::kBadCommand:
     case Result::kMismatch:
     case Result::kTooManyLeases:
     case Result::kTooLarge:
+    case Result::kFuture:
       return false;
   }
   return false;

@@ -309,10 +309,14 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
     reply.prev = item(put.key, *present, true, now);
   }
   if (refuse) return reply;
+  if (present == nullptr && (put.must_exist || put.keep_value)) {
+    reply.result = StoreReply::Result::kNotFound;
+    return reply;
+  }
   const std::optional<LeaseId> lease = choose_lease(put.lease, present, reply);
   if (!lease) return reply;
   reply.created = present == nullptr;
-  write(Space::kKeys, at, put.key, put.value, *lease);
+  write(Space::kKeys, at, put.key, put.keep_value ? present->value() : put.value, *lease);
   return reply;
 }
 
@@ -333,8 +337,14 @@ WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
 }
 
 WriteReply Store::State::compact(const Compact& compact) {
-  if (compact.revision > stats.revision) return bad_command("a compaction of the future");
-  stats.compact_revision = std::max(stats.compact_revision, compact.revision);
+  if (compact.revision > stats.revision || compact.revision <= stats.compact_revision) {
+    using Result = StoreReply::Result;
+    WriteReply reply;
+    reply.result = compact.revision > stats.revision ? Result::kFuture : Result::kCompacted;
+    reply.number = stats.compact_revision;
+    return reply;
+  }
+  stats.compact_revision = compact.revision;
   while (!times.empty() && times.front().revision <= stats.compact_revision) {
     hash_sum -= hash_of(times.front());
     times.pop_front();

@@ -109,10 +109,15 @@ kv::WriteReply StoreModel::put(const kv::Put& put) {
     reply.result = *refused;
     return reply;
   }
+  if (present == nullptr && (put.must_exist || put.keep_value)) {
+    reply.result = Result::kNotFound;
+    return reply;
+  }
   const auto lease = choose_lease(put.lease, present, reply);
   if (!lease) return reply;
   reply.created = present == nullptr;
-  state_.put(kv::Space::kKeys, key, put.value, *lease);
+  const std::string value(put.keep_value ? std::string_view(present->value) : put.value);
+  state_.put(kv::Space::kKeys, key, value, *lease);
   return reply;
 }
 

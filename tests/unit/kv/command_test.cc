@@ -30,7 +30,11 @@ Transaction transaction() {
               {DeleteSpan{{"tmp/", "tmp0"}, true}},
               {Increment{"n", -3, {}}},
               {nested}};
-  all.otherwise = {{Get{"a"}}, {List{{"", Span::kEndless}, 10, true}}, {Delete{"b", {}, false}}};
+  all.otherwise = {{Get{"a"}},
+                   {List{{"", Span::kEndless}, 10, true}},
+                   {Delete{"b", {}, false}},
+                   {Put{"c", "", {}, true, {LeaseChoice::Kind::kAttach, 9}, true, true}},
+                   {Put{"d", "1", {}, false, {LeaseChoice::Kind::kKeep, 0}, false, true}}};
   return all;
 }
 
@@ -75,6 +79,8 @@ const std::vector<Command>& samples() {
       Release{Space::kElections, "db", 70},
       Proclaim{"db", 70, binary},
       LeaveQueue{Space::kLocks, "l", 58},
+      Put{"a", "1", {}, true, {LeaseChoice::Kind::kKeep, 0}, false, true},
+      Put{"a", "", {Kind::kModIs, 9}, false, {}, true},
   };
   return all;
 }
@@ -240,6 +246,34 @@ TEST_CASE("numbers and lengths are written in the fewest bytes, and read in any"
     CHECK_FALSE(decode_text("\xdc\0\x03\x01\x05"s + std::string(seven)));
 }
 
+TEST_CASE("what logs hold already is written and read in the same bytes") {
+  using namespace std::string_view_literals;
+  const std::pair<Command, std::string_view> kWritten[] = {
+      {Put{"k", "v", {Kind::kModIs, 5}, true}, "\x97\x01\x01\xc4\x01k\xc4\x01v\x01\x05\x01"sv},
+      {Put{"k", "v", {}, false, {LeaseChoice::Kind::kKeep, 0}},
+       "\x99\x01\x01\xc4\x01k\xc4\x01v\0\0\0\x01\0"sv},
+      {Transaction{{}, {{Put{"k", "v"}}, {List{{"a", "b"}, 3, true}}}, {}},
+       "\xdd\0\0\0\x10\x01\x0b\0\x02\x01\xc4\x01k\xc4\x01v\0\0\0"
+       "\x05\xc4\x01"
+       "a\xc4\x01"
+       "b\x03\x01\0"sv},
+  };
+  for (const auto& [command, bytes] : kWritten) {
+    CHECK(as_text(unstamped(command)) == bytes);
+    const auto read = decode_text(bytes);
+    REQUIRE(read);
+    CHECK(encode(read->command) == encode(command));
+  }
+}
+
+TEST_CASE("a put that keeps or must find nothing has no kind of its own") {
+  using namespace std::string_view_literals;
+  CHECK_FALSE(decode_text("\x9b\x01\x15\xc4\x01k\xc4\0\0\0\0\0\0\0\0"sv));
+  const auto read = decode_text("\x9b\x01\x15\xc4\x01k\xc4\0\0\0\0\0\0\x01\0"sv);
+  REQUIRE(read);
+  CHECK(std::get<Put>(read->command).keep_value);
+}
+
 TEST_CASE("a version or kind of command that this version does not know is unsupported") {
   for (const std::string_view text : {"\x93\x03\x05\x01", "\x93\x01\x7f\x01"}) {
     const auto command = decode_text(text);
@@ -294,6 +328,9 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
       Release{Space::kWaiters, "l", 1},
       Transaction{{{Guard::Target::kFence, Guard::Relation::kLess, {"l", ""}, 1, ""}}, {}, {}},
       Transaction{{}, {{DeleteSpan{{"", ""}, false}}}, {}},
+      Put{"a", "1", {}, false, {}, true},
+      Put{"", "", {}, false, {}, true},
+      Transaction{{}, {{Put{"a", "1", {}, false, {}, true}}}, {}},
   };
   for (const Command& command : bad) {
     const auto decoded = decode(unstamped(command));

@@ -43,6 +43,10 @@ TEST_CASE("leases, locks and elections are named as such, and terms stand behind
         R"(Put { key: "a", value: "1", lease: 7 })");
   CHECK(shown(Put{"a", "1", {}, false, {Choice::kKeep, 0}}, false, false) ==
         R"(Put { key: "a", value: "1", lease: keep })");
+  CHECK(shown(Put{"a", "", {}, false, {}, true}, false, false) ==
+        R"(Put { key: "a", value: keep })");
+  CHECK(shown(Put{"a", "1", {}, false, {Choice::kKeep, 0}, false, true}, false, false) ==
+        R"(Put { key: "a", value: "1", must: exist, lease: keep })");
   CHECK(shown(Increment{"n", -3, {Condition::Kind::kExists, 0}, {}}, false, false) ==
         R"(Increment { key: "n", by: -3, if: exists })");
   CHECK(shown(Touch{"a", 0}, false, false) == R"(Touch { key: "a" })");

@@ -31,8 +31,19 @@ TEST_CASE("below the compacted revision reads are refused, at and above it they 
     CHECK(fed.range(query).result == RangeReply::Result::kFuture);
     fed.tidy();
   }
-  fed.apply(Compact{3});  // Never goes back.
-  CHECK(fed.store.stats().compact_revision == 5);
+  const std::uint64_t before = fed.store.digest();
+  for (const Revision gone : {Revision{0}, Revision{3}, Revision{5}}) {
+    const WriteReply reply = fed.apply(Compact{gone});  // Never goes back.
+    CHECK(reply.result == StoreReply::Result::kCompacted);
+    CHECK(reply.number == 5);
+    CHECK(reply.revision == 9);
+  }
+  const WriteReply beyond = fed.apply(Compact{10});
+  CHECK(beyond.result == StoreReply::Result::kFuture);
+  CHECK(beyond.number == 5);
+  CHECK(fed.store.digest() == before);
+  CHECK(fed.apply(Compact{9}).result == StoreReply::Result::kDone);
+  CHECK(fed.store.stats().compact_revision == 9);
   fed.store.check_invariants();
 }
 

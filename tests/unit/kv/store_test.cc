@@ -144,9 +144,40 @@ TEST_CASE("[RF-6] a command that does not decode is a reply, changes nothing, an
     CHECK_FALSE(reply->message.empty());
     CHECK(fed.store.digest() == before);
   }
-  CHECK(fed.apply(Compact{3}).result == Result::kBadCommand);  // Not reached yet.
   CHECK(fed.store.digest() == before);
   CHECK(fed.put("a", "2").revision == 3);
+}
+
+TEST_CASE("a put may keep the value of its key, or insist that the key exists") {
+  Fed fed;
+  const std::string value(70'000, 'v');
+  fed.put("a", value);
+  const std::uint64_t before = fed.store.digest();
+  for (const Put& put : {Put{"b", "", {}, true, {}, true}, Put{"b", "1", {}, true, {}, false, true},
+                         Put{"b", "", {}, true, {LeaseChoice::Kind::kKeep, 0}, true, true}}) {
+    const WriteReply reply = fed.apply(put);
+    CHECK(reply.result == Result::kNotFound);
+    CHECK_FALSE(reply.prev.has_value());
+    CHECK(reply.revision == 2);
+    CHECK(fed.store.digest() == before);
+  }
+  WriteReply reply = fed.apply(Put{"a", "", {}, true, {LeaseChoice::Kind::kPrivate, 9000}, true});
+  CHECK(reply.result == Result::kDone);
+  CHECK_FALSE(reply.created);
+  CHECK(reply.prev->value == value);
+  CHECK(reply.revision == 3);
+  Item item = fed.get("a").item;
+  CHECK(item.value == value);
+  CHECK(item.version == 2);
+  CHECK(item.mod == 3);
+  CHECK(item.lease == reply.lease);
+  reply = fed.apply(Put{"a", "x", {}, false, {LeaseChoice::Kind::kKeep, 0}, false, true});
+  CHECK(reply.result == Result::kDone);
+  CHECK(fed.get("a").item.value == "x");
+  CHECK(fed.get("a").item.lease == item.lease);
+  fed.store.check_invariants();
+  fed.del("a");
+  CHECK(fed.apply(Put{"a", "", {}, false, {}, true}).result == Result::kNotFound);
 }
 
 TEST_CASE("no reply is built when none is wanted, and none for a no-op") {

@@ -117,11 +117,14 @@ struct Naive {
   }
   bool run(const Put& put, OpReply& reply) {
     if (!may_write(put.key)) return false;
-    if (put.lease.kind == LeaseChoice::Kind::kAttach) return fail(Result::kLeaseNotFound, put.key);
     const auto found = keys.find(std::string(put.key));
+    if (found == keys.end() && (put.keep_value || put.must_exist)) {
+      return fail(Result::kNotFound, put.key);
+    }
+    if (put.lease.kind == LeaseChoice::Kind::kAttach) return fail(Result::kLeaseNotFound, put.key);
     reply.write.created = found == keys.end();
     if (put.want_prev && found != keys.end()) reply.write.prev = item(found->first, found->second);
-    return write(put.key, std::string(put.value), put.lease);
+    return write(put.key, put.keep_value ? found->second.value : std::string(put.value), put.lease);
   }
   bool run(const Delete& del, OpReply& reply) {
     if (!may_write(del.key)) return false;
@@ -228,11 +231,18 @@ class Dice {
     }
     return guard;
   }
+  Put put() {
+    Put put{name(), rng.one_in(6) ? "text" : value(), {}, rng.one_in(2), lease()};
+    put.keep_value = rng.one_in(8);
+    put.must_exist = rng.one_in(8);
+    if (put.keep_value) put.value = {};
+    return put;
+  }
   TransactionOp op(Revision revision, int depth) {
     switch (rng.below(depth == 0 ? 8 : 7)) {
       case 0:
       case 1:
-        return {Put{name(), rng.one_in(6) ? "text" : value(), {}, rng.one_in(2), lease()}};
+        return {put()};
       case 2:
         return {Delete{name()}};
       case 3:
