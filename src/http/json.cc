@@ -114,13 +114,4 @@ void JsonWriter::append_text(std::string_view text) {
   out_.push_back('"');
 }
 
-const JsonValue* JsonValue::field(std::string_view name) const {
-  const JsonObject* fields = object();
-  if (fields == nullptr) return nullptr;
-  for (const JsonField& candidate : *fields) {
-    if (candidate.name == name) return &candidate.value;
-  }
-  return nullptr;
-}
-
 }  // namespace raftd::http

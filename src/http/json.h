@@ -87,9 +87,32 @@ struct JsonField {
   JsonValue value;
 };
 
-// kBadInput: not one JSON text and nothing else, a repeated field, more than kJsonDepthMax levels,
-// a number beyond double, a byte order mark, a lone surrogate, bytes that are not UTF-8. The
-// message names the byte's offset or the field.
+// kBadInput: what parse_json_events() refuses, and a repeated field, which is named.
 Result<JsonValue> parse_json(std::string_view text);
+
+// Hears what a text consists of, in its order. false: it wants no more, and has a problem.
+class JsonEvents {
+ public:
+  virtual ~JsonEvents() = default;
+
+  virtual bool null() = 0;
+  virtual bool boolean(bool value) = 0;
+  virtual bool whole(std::uint64_t value) = 0;
+  virtual bool negative(std::int64_t value) = 0;
+  virtual bool real(double value) = 0;
+  virtual bool text(std::string& value) = 0;  // May be taken.
+  virtual bool begin_object() = 0;
+  virtual bool name(std::string& name) = 0;  // Of the value that follows. May be taken.
+  virtual bool end_object() = 0;
+  virtual bool begin_array() = 0;
+  virtual bool end_array() = 0;
+
+  virtual std::string take_problem() = 0;
+};
+
+// kBadInput: not one JSON text and nothing else, more than kJsonDepthMax levels, a number beyond
+// double, a byte order mark, a lone surrogate, bytes that are not UTF-8, each with the byte's
+// offset; or the problem of the events.
+Status parse_json_events(std::string_view text, JsonEvents& events);
 
 }  // namespace raftd::http

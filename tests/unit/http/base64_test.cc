@@ -45,4 +45,35 @@ TEST_CASE("any other text is refused") {
   }
 }
 
+TEST_CASE("what clients call base64 is read in either alphabet, with line ends and stray bits") {
+  std::string bytes = "before";
+  std::string all;
+  for (int i = 0; i < 256; ++i) {
+    all.push_back(static_cast<char>(i));
+    CHECK(base64_decode_any(base64_encode(all), bytes));
+    CHECK(bytes == all);
+  }
+  const std::pair<const char*, const char*> read[] = {
+      {"", ""},       {"-_8=", "\xfb\xff"},         {"+_8=", "\xfb\xff"}, {"Zh==", "f"},
+      {"Zm9=", "fo"}, {"Zm9v\r\nYg=\n=\n", "foob"}, {"\n", ""},
+  };
+  for (const auto& [text, expected] : read) {
+    INFO(text);
+    CHECK(base64_decode_any(text, bytes));
+    CHECK(bytes == expected);
+  }
+  for (const char* bad : {"Z", "Zg", "Zg=", "Zm9", "====", "Z===", "Zg==Zg==", " Zm9v", "Zm 9v",
+                          "Zm=v", "Zm9v====", "Zm9v=", "Z\x80==", "\xff\xff\xff\xff", "Zm9\t"}) {
+    INFO(bad);
+    CHECK(!base64_decode_any(bad, bytes));
+  }
+}
+
+TEST_CASE("base64 is appended to what is there") {
+  std::string out = "\"";
+  base64_append(out, "foob");
+  base64_append(out, "");
+  CHECK(out == "\"Zm9vYg==");
+}
+
 }  // namespace raftd::http
