@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -211,11 +212,10 @@ TEST_CASE("fields come in the table's order, numbers of 64 bits as texts, and no
   response.count = 3;
   response.kvs.push_back({.key = "foo", .create_revision = 2, .value = "ba"});
   response.kvs.emplace_back().lease = -1;
-  CHECK(
-      written(response) ==
-      R"({"header":{"cluster_id":"18446744073709551615","member_id":"1","revision":"2"},)"
-      R"("kvs":[{"key":"Zm9v","create_revision":"2","value":"YmE="},{"lease":"-1"}],)"
-      R"("count":"3"})");
+  CHECK(written(response) ==
+        R"({"header":{"cluster_id":"18446744073709551615","member_id":"1","revision":"2"},)"
+        R"("kvs":[{"key":"Zm9v","create_revision":"2","value":"YmE="},{"lease":"-1"}],)"
+        R"("count":"3"})");
   CHECK(written(RangeResponse()) == "{}");
   CHECK(written(Empty()) == "{}");
 }
