@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 #include <type_traits>
 #include <typeinfo>
 #include <variant>
@@ -122,6 +124,7 @@ using Handled = std::variant<http::Response, Started, Beating, AwaitBody>;
 class Protocol {
  public:
   virtual ~Protocol() = default;
+  virtual std::span<const std::string_view> streamed_paths() const = 0;  // See Front.
   virtual bool owns(std::string_view path) const = 0;
   // Of the context only now, request and head_only are set.
   virtual Handled handle(const Site& site, const Context& context) const = 0;

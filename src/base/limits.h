@@ -164,6 +164,9 @@ inline constexpr std::size_t kWatchPumpBytes = 1 * kMiB;     //   all of them to
 inline constexpr std::size_t kWatchAlarmsPerPumpMax = 512;   // Heartbeats and ends of long-polls.
 inline constexpr std::chrono::seconds kWatchHeartbeat{15};   // Without other output.
 inline constexpr std::chrono::seconds kWatchProgress{60};
+// Of etcd's API: events of one revision in one message; answers that a client does not read.
+inline constexpr std::size_t kEtcdWatchMessageBytes = 1 * kMiB;
+inline constexpr std::size_t kEtcdWatchAnswersMax = 1024;
 inline constexpr std::uint64_t kWatchersMax = 100'000;  // Of [limits] watchers: 429.
 
 // Configuration file.

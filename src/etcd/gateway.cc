@@ -1,7 +1,8 @@
 #include "etcd/gateway.h"
 
-#include "api/answer.h"
+#include "api/read_options.h"
 #include "etcd/call.h"
+#include "etcd/watch_stream.h"
 
 namespace raftd::etcd {
 namespace {
@@ -9,6 +10,20 @@ namespace {
 using api::Context;
 using api::Handled;
 using api::Site;
+
+// Until this node's state may be shown.
+class WatchCall final : public EtcdCall {
+ public:
+  api::Asked asked() const override { return api::Asked::kRead; }
+  api::Step on_done(const Site& site, api::RequestId request, node::Done&) override {
+    return stream_answer(std::make_unique<WatchStream>(site, request));
+  }
+};
+
+// What is watched comes in the body, which is the stream's.
+Handled watch(const Site&, const http::Request&) {
+  return api::Started{std::make_unique<WatchCall>(), api::confirmation(node::Consistency::kLocal)};
+}
 
 using Handle = Handled (*)(const Site& site, const http::Request& request);
 
@@ -30,6 +45,7 @@ constexpr Path kPaths[] = {
     {"/kv/range", unary<RangeRequest, range>},
     {"/kv/txn", unary<TxnRequest, txn>},
     {"/lease/keepalive", unary<LeaseKeepAliveRequest, lease_keepalive>},
+    {"/watch", watch},
     {"/kv/deleterange", unary<DeleteRangeRequest, delete_range>},
     {"/kv/compaction", unary<CompactionRequest, compaction>},
     {"/lease/grant", unary<LeaseGrantRequest, lease_grant>},
@@ -80,6 +96,11 @@ http::Response plain(int status, std::string text) {
 
 class Gateway final : public api::Protocol {
  public:
+  std::span<const std::string_view> streamed_paths() const override {
+    static constexpr std::string_view kStreamed[] = {"/v3/watch", "/v3beta/watch",
+                                                     "/v3alpha/watch"};
+    return kStreamed;
+  }
   bool owns(std::string_view path) const override { return !unversioned(path).empty(); }
 
   // Whatever is sent along is read: only then does the client hear of what was wrong.

@@ -97,7 +97,7 @@ kv::DeleteSpan to_delete(const DeleteRangeRequest& request) {
 }
 
 kv::Put to_put(const PutRequest& request) {
-  using Kind = kv::LeaseChoice::Kind;
+  using Choice = kv::LeaseChoice::Kind;
   kv::Put put;
   put.key = request.key;
   put.value = request.value;
@@ -105,9 +105,9 @@ kv::Put to_put(const PutRequest& request) {
   put.keep_value = request.ignore_value;
   put.must_exist = request.ignore_value || request.ignore_lease;
   if (request.ignore_lease) {
-    put.lease = {Kind::kKeep, 0};
+    put.lease = {Choice::kKeep, 0};
   } else if (request.lease != 0) {
-    put.lease = {Kind::kAttach, static_cast<kv::LeaseId>(request.lease)};
+    put.lease = {Choice::kAttach, static_cast<kv::LeaseId>(request.lease)};
   }
   return put;
 }
