@@ -139,10 +139,28 @@ struct Guard {
 struct Get {
   std::string_view key;
 };
+// What is equal is in the order of the keys, also when it descends.
+struct Sort {
+  enum class Target : std::uint8_t { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };
+  Target target = Target::kKey;
+  bool descending = false;
+  bool operator==(const Sort&) const = default;
+};
 struct List {
   Span span;
   std::uint64_t limit = 0;  // 0: only the bounds of a transaction's results.
   bool keys_only = false;
+  // 0: as the transaction sees it. Otherwise as the store was then, if that can be told: what was
+  // compacted is kCompacted, what is after the store's revision before the transaction kFuture.
+  Revision rev = 0;
+  bool count_only = false;  // No rows.
+  bool count_all = false;   // Rows, and the count of the whole span: it is visited to its end.
+  // Of the rows, not of what is counted. 0: no bound.
+  Revision min_mod = 0;
+  Revision max_mod = 0;
+  Revision min_create = 0;
+  Revision max_create = 0;
+  Sort sort{};  // The limit takes the first ones in this order.
 };
 struct DeleteSpan {
   Span span;
@@ -155,6 +173,8 @@ struct Transaction {
   std::vector<Guard> guards;
   std::vector<TransactionOp> then;
   std::vector<TransactionOp> otherwise;
+  // Of the outermost one: all guards, also nested ones, see what was there before its operations.
+  bool guards_first = false;
 };
 struct TransactionOp {
   std::variant<Put, Delete, DeleteSpan, Get, List, Increment, Touch, Transaction> op;

@@ -33,6 +33,7 @@
 // | 21   | Put           | that keeps its value or must find its key: key bin, value    |
 // |      |               | bin, condition u8, mod, want_prev, lease choice u8, number,  |
 // |      |               | keep_value, must_exist                                       |
+// | 22   | Transaction   | whose guards are first: as 11                                |
 //
 // Operations of a transaction have kinds of their own:
 //
@@ -47,6 +48,9 @@
 // | 7    | Touch       | key bin, ttl                                      |
 // | 8    | Transaction | as above                                          |
 // | 9    | Put         | as 1, keep_value, must_exist                      |
+// | 10   | List        | as 5, rev, count_only, count_all, min_mod,        |
+// |      |             | max_mod, min_create, max_create, sort target,     |
+// |      |             | descending                                        |
 #pragma once
 
 #include <cstdint>
@@ -89,6 +93,7 @@ enum class CommandKind : std::uint8_t {
   kProclaim = 19,
   kLeaveQueue = 20,
   kPutKeeping = 21,
+  kTransactionGuardsFirst = 22,
 };
 
 enum class OpKind : std::uint8_t {
@@ -101,6 +106,7 @@ enum class OpKind : std::uint8_t {
   kTouch = 7,
   kTransaction = 8,
   kPutKeeping = 9,
+  kListBy = 10,
 };
 
 }  // namespace raftd::kv

@@ -314,10 +314,26 @@ Guard read_guard(Reader& reader) {
   return guard;
 }
 
+List read_list(Reader& reader, OpKind kind) {
+  List list;
+  list.span = reader.span();
+  list.limit = reader.number();
+  list.keys_only = reader.flag();
+  if (kind == OpKind::kList) return list;
+  list.rev = reader.number();
+  list.count_only = reader.flag();
+  list.count_all = reader.flag();
+  for (Revision* bound : {&list.min_mod, &list.max_mod, &list.min_create, &list.max_create})
+    *bound = reader.number();
+  list.sort.target = reader.word(Sort::Target::kValue);
+  list.sort.descending = reader.flag();
+  return list;
+}
+
 Transaction read_transaction(Reader& reader, std::size_t depth);
 
 TransactionOp read_op(Reader& reader, std::size_t depth) {
-  const OpKind kind = reader.word(OpKind::kPutKeeping);
+  const OpKind kind = reader.word(OpKind::kListBy);
   switch (kind) {
     case OpKind::kPut:
     case OpKind::kPutKeeping: {
@@ -343,13 +359,9 @@ TransactionOp read_op(Reader& reader, std::size_t depth) {
     }
     case OpKind::kGet:
       return {Get{reader.key()}};
-    case OpKind::kList: {
-      List list;
-      list.span = reader.span();
-      list.limit = reader.number();
-      list.keys_only = reader.flag();
-      return {list};
-    }
+    case OpKind::kList:
+    case OpKind::kListBy:
+      return {read_list(reader, kind)};
     case OpKind::kIncrement: {
       Increment increment;
       increment.key = reader.key();
@@ -472,6 +484,11 @@ Command read_body(Kind kind, Reader& reader) {
       return read_named<LeaveQueue>(reader, &LeaveQueue::place);
     case Kind::kPutKeeping:
       return read_put_keeping(reader);
+    case Kind::kTransactionGuardsFirst: {
+      Transaction transaction = read_transaction(reader, 1);
+      transaction.guards_first = true;
+      return transaction;
+    }
   }
   return ExpireLeases{};
 }
@@ -506,7 +523,7 @@ Result<Request> decode(ByteView command) noexcept {
   if (!reader.good()) return Error{Errc::kBadInput, "a command whose beginning is none"};
   if ((version != kPlainCommand && version != kCommandOnTerms) ||
       kind < static_cast<std::uint64_t>(Kind::kPut) ||
-      kind > static_cast<std::uint64_t>(Kind::kPutKeeping)) {
+      kind > static_cast<std::uint64_t>(Kind::kTransactionGuardsFirst)) {
     return Error{
         Errc::kUnsupported,
         strf("a command of version %llu and kind %llu, which this version of raftd does "

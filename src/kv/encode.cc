@@ -177,6 +177,19 @@ void write(Writer& to, const Touch& touch) {
 
 void add_transaction(Writer& to, const Transaction& transaction);
 
+bool is_plain(const List& list) {
+  return list.rev == 0 && !list.count_only && !list.count_all && list.min_mod == 0 &&
+         list.max_mod == 0 && list.min_create == 0 && list.max_create == 0 && list.sort == Sort{};
+}
+
+void add_list(Writer& to, const List& list) {
+  const bool plain = is_plain(list);
+  to.add(plain ? OpKind::kList : OpKind::kListBy, list.span, list.limit, list.keys_only);
+  if (plain) return;
+  to.add(list.rev, list.count_only, list.count_all, list.min_mod, list.max_mod, list.min_create,
+         list.max_create, list.sort.target, list.sort.descending);
+}
+
 void add_op(Writer& to, const TransactionOp& op) {
   std::visit(
       overloaded{
@@ -188,7 +201,7 @@ void add_op(Writer& to, const TransactionOp& op) {
           [&](const Delete& del) { to.add(OpKind::kDelete, del.key, del.want_prev); },
           [&](const DeleteSpan& del) { to.add(OpKind::kDeleteSpan, del.span, del.want_prev); },
           [&](const Get& get) { to.add(OpKind::kGet, get.key); },
-          [&](const List& list) { to.add(OpKind::kList, list.span, list.limit, list.keys_only); },
+          [&](const List& list) { add_list(to, list); },
           [&](const Increment& increment) {
             to.add(OpKind::kIncrement, increment.key, increment.by, increment.lease);
           },
@@ -213,7 +226,7 @@ void add_transaction(Writer& to, const Transaction& transaction) {
 }
 
 void write(Writer& to, const Transaction& transaction) {
-  to.begin(Kind::kTransaction);
+  to.begin(transaction.guards_first ? Kind::kTransactionGuardsFirst : Kind::kTransaction);
   add_transaction(to, transaction);
   to.finish();
 }

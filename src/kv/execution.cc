@@ -1,5 +1,7 @@
 #include "kv/execution.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 #include "base/overloaded.h"
 
@@ -7,6 +9,7 @@ namespace raftd::kv {
 namespace {
 
 constexpr std::size_t kItemWeight = 64;  // Of an item in a result, besides its key and value.
+constexpr std::string_view kResultBytes = "the bytes of a transaction's results";
 
 bool compare(Guard::Relation relation, std::strong_ordering order) {
   switch (relation) {
@@ -53,12 +56,40 @@ bool satisfies(const Guard& guard, const Version* version) {
   return compare(guard.relation, number <=> guard.number);
 }
 
+std::strong_ordering compare(Sort::Target target, const Version& a, const Version& b) {
+  switch (target) {
+    case Sort::Target::kVersion:
+      return a.version() <=> b.version();
+    case Sort::Target::kCreate:
+      return a.create() <=> b.create();
+    case Sort::Target::kMod:
+      return a.mod() <=> b.mod();
+    case Sort::Target::kValue:
+      return a.value() <=> b.value();
+    case Sort::Target::kKey:
+      break;
+  }
+  return std::strong_ordering::equal;
+}
+
 }  // namespace
+
+// Whether one row stands before another one.
+struct Store::State::Execution::Before {
+  Sort sort;
+  bool operator()(const Row& a, const Row& b) const {
+    const std::strong_ordering order = compare(sort.target, *a.version, *b.version);
+    if (order != 0) return (order < 0) != sort.descending;
+    const bool by_key_down = sort.target == Sort::Target::kKey && sort.descending;
+    return by_key_down ? a.key->text() > b.key->text() : a.key->text() < b.key->text();
+  }
+};
 
 Store::State::Execution::Execution(State& state, const Transaction& transaction, bool reply_wanted)
     : state_(state),
       writer_(&state),
       at_(state.stats.revision + 1),
+      guards_at_(at_),
       now_(state.now),
       wanted_(reply_wanted),
       hash_sum_(state.hash_sum),
@@ -68,6 +99,7 @@ Store::State::Execution::Execution(State& state, const Transaction& transaction,
       lease_counter_(state.lease_counter),
       orphans_(state.orphans.size()) {
   ASSERT(!state.written());
+  if (transaction.guards_first) guards_at_ = state.stats.revision;
   frames_.push_back({&transaction, &reply_});
 }
 
@@ -80,7 +112,7 @@ Store::State::Execution::Execution(State& state, const DeletePrefix& del, bool r
 
 Store::State::Execution::Execution(const State& state, const Transaction& transaction, Revision at,
                                    machine::ClusterTime now)
-    : state_(state), writer_(nullptr), at_(at), now_(now), wanted_(true) {
+    : state_(state), writer_(nullptr), at_(at), guards_at_(at), now_(now), wanted_(true) {
   frames_.push_back({&transaction, &reply_});
 }
 
@@ -136,11 +168,11 @@ std::optional<bool> Store::State::Execution::holds(const Guard& guard) {
   if (guard.is_fence()) {
     const bool election = guard.target == Guard::Target::kElectionFence;
     return state_.holds(
-        {election ? Space::kElections : Space::kKeys, guard.span.from, guard.number}, at_);
+        {election ? Space::kElections : Space::kKeys, guard.span.from, guard.number}, guards_at_);
   }
   const bool first_decides = guard.target == Guard::Target::kExists;
   bool satisfied = true;
-  const bool finished = walk(guard.span, [&](Key&, const Version& version) {
+  const bool finished = walk(guard.span, guards_at_, [&](Key&, const Version& version) {
     satisfied = satisfies(guard, &version);
     return satisfied && !first_decides;
   });
@@ -234,7 +266,7 @@ void Store::State::Execution::touch(const Touch& touch) {
 }
 
 bool Store::State::Execution::remove(const DeleteSpan& del) {
-  return walk(del.span, [&](Key& key, const Version& present) {
+  return walk(del.span, at_, [&](Key& key, const Version& present) {
     if (limit_ != 0 && op_.write.deleted == limit_) {
       op_.write.more = true;
       return false;
@@ -254,21 +286,73 @@ bool Store::State::Execution::remove(const DeleteSpan& del) {
 }
 
 bool Store::State::Execution::list(const List& list) {
-  return walk(list.span, [&](Key& key, const Version& version) {
-    if (list.limit != 0 && seen_ > list.limit) {
-      op_.more = true;
-      return false;
-    }
-    const std::string_view value = list.keys_only ? std::string_view() : version.value();
-    if (!charge(key.text(), value)) return false;
-    if (wanted_) op_.items.push_back(state_.item(key.text(), version, !list.keys_only, now_));
-    return true;
-  });
+  if (!can_read(list.rev)) return true;
+  if (!interrupted_) rows_ = 0;
+  const bool finished =
+      walk(list.span, list.rev == 0 ? at_ : list.rev,
+           [&](const Key& key, const Version& version) { return visit(list, key, version); });
+  if (!finished || failed_) return finished;
+  if (list.count_only || list.count_all) op_.count = seen_;
+  std::ranges::sort_heap(sorted_, Before{list.sort});
+  for (const Row& row : std::exchange(sorted_, {})) {
+    if (!failed_) add_row(list, row);
+  }
+  return true;
+}
+
+// False: what is left of the span does not matter.
+bool Store::State::Execution::visit(const List& list, const Key& key, const Version& version) {
+  if (list.count_only || !within_bounds(list, version)) return true;
+  if (list.sort != Sort{}) {
+    sort_in(list, {&key, &version});
+    return !failed_;
+  }
+  if (list.limit != 0 && rows_ == list.limit) {
+    op_.more = true;
+    return list.count_all;
+  }
+  ++rows_;
+  add_row(list, {&key, &version});
+  return !failed_;
+}
+
+// What the rows will weigh is known at the end; before that there are no more than can pass then.
+void Store::State::Execution::sort_in(const List& list, const Row& row) {
+  const Before before{list.sort};
+  if (list.limit != 0 && sorted_.size() == list.limit) {
+    op_.more = true;
+    if (!before(row, sorted_.front())) return;
+    std::ranges::pop_heap(sorted_, before);
+    sorted_.back() = row;
+  } else if (sorted_.size() == limits::kTransactionResultBytesMax / kItemWeight) {
+    return give_up(kResultBytes, limits::kTransactionResultBytesMax);
+  } else {
+    sorted_.push_back(row);
+  }
+  std::ranges::push_heap(sorted_, before);
+}
+
+void Store::State::Execution::add_row(const List& list, const Row& row) {
+  const std::string_view key = row.key->text();
+  if (!charge(key, list.keys_only ? std::string_view() : row.version->value())) return;
+  if (wanted_) op_.items.push_back(state_.item(key, *row.version, !list.keys_only, now_));
+}
+
+// False: not, and the transaction has failed. Nothing of it stays, so that it makes no difference
+// which of its operations were done before.
+bool Store::State::Execution::can_read(Revision rev) {
+  const StoreStats& stats = state_.stats;
+  if (rev == 0 || (rev >= stats.compact_revision && rev <= stats.revision)) return true;
+  StoreReply why;
+  why.result = rev > stats.revision ? StoreReply::Result::kFuture : StoreReply::Result::kCompacted;
+  why.number = stats.compact_revision;
+  fail(why, {});
+  return false;
 }
 
 // Calls visit(key, version) for each live key of the span, until it says false.
 template <class Visit>
-bool Store::State::Execution::walk(const Span& span, Visit&& visit) {
+bool Store::State::Execution::walk(const Span& span, Revision at_revision, Visit&& visit) {
   const Keys& keys = state_.in(Space::kKeys);
   if (!interrupted_) seen_ = 0;
   auto at = keys.lower_bound(interrupted_ ? std::string_view(next_) : span.from);
@@ -280,7 +364,7 @@ bool Store::State::Execution::walk(const Span& span, Visit&& visit) {
       return false;
     }
     --left_;
-    const Version* version = at->at(at_);
+    const Version* version = at->at(at_revision);
     if (version == nullptr) continue;
     ++seen_;
     if (!visit(*at, *version)) break;
@@ -298,7 +382,7 @@ const Version* Store::State::Execution::find(std::string_view key) const {
 bool Store::State::Execution::charge(std::string_view key, std::string_view value) {
   result_bytes_ += key.size() + value.size() + kItemWeight;
   if (result_bytes_ <= limits::kTransactionResultBytesMax) return true;
-  give_up("the bytes of a transaction's results", limits::kTransactionResultBytesMax);
+  give_up(kResultBytes, limits::kTransactionResultBytesMax);
   return false;
 }
 

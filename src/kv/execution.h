@@ -40,12 +40,18 @@ class Store::State::Execution {
     const std::vector<TransactionOp>* branch = nullptr;  // Null: the guards are not decided.
     std::size_t next = 0;                                // Guard or operation.
   };
+  struct Row {
+    const Key* key;
+    const Version* version;
+  };
   struct LeaseBefore {
     LeaseId id;
     bool made = false;  // It was not there.
     std::uint64_t ttl_ms = 0;
     machine::ClusterTime deadline{};
   };
+
+  struct Before;
 
   bool advance();
   void swap_counts();
@@ -58,8 +64,12 @@ class Store::State::Execution {
   void touch(const Touch& touch);
   bool remove(const DeleteSpan& del);
   bool list(const List& list);
+  bool visit(const List& list, const Key& key, const Version& version);
+  void sort_in(const List& list, const Row& row);
+  void add_row(const List& list, const Row& row);
+  bool can_read(Revision rev);
   template <class Visit>
-  bool walk(const Span& span, Visit&& visit);
+  bool walk(const Span& span, Revision at, Visit&& visit);
   const Version* find(std::string_view key) const;
   bool charge(std::string_view key, std::string_view value);
   void check_written(std::string_view key);
@@ -70,7 +80,8 @@ class Store::State::Execution {
 
   const State& state_;
   State* const writer_;  // Null: a question.
-  const Revision at_;    // At which it reads.
+  const Revision at_;    // At which it reads,
+  Revision guards_at_;   //   and its guards.
   const machine::ClusterTime now_;
   const bool wanted_;
   TransactionReply reply_;
@@ -84,7 +95,9 @@ class Store::State::Execution {
   std::size_t left_ = 0;    // Keys in this slice.
   std::uint64_t seen_ = 0;  // Live keys.
   bool interrupted_ = false;
-  std::string next_;  // Where it goes on then.
+  std::string next_;         // Where it goes on then.
+  std::uint64_t rows_ = 0;   // Of a list that needs no sorting.
+  std::vector<Row> sorted_;  // Of one that does: a heap of the first ones, the last of them on top.
 
   // As it was before.
   std::uint64_t hash_sum_ = 0;

@@ -46,8 +46,9 @@ struct StoreReply : machine::Reply {
     kLocked,         // By somebody else.
     kWaiting,        // Acquire: it has a place in the queue.
     kLockLost,       // It is not held with that token.
-    kCompacted,      // Compact: up to there, before; number is the compact revision.
-    kFuture,         // Compact: beyond the store's revision; the same number.
+    kCompacted,      // Compact: up to there, before. A List at such a revision.
+    kFuture,         // Compact, a List: of a revision that the store has not. number of both is
+                     //   the compact revision.
   };
   Result result = Result::kDone;
   Revision revision = 0;    // Of this write; the store's if nothing changed.
@@ -76,6 +77,7 @@ struct OpReply {
   WriteReply write;                               // Put, Delete, DeleteSpan, Increment, Touch.
   std::vector<Item> items;                        // Get: one or none. List. DeleteSpan: want_prev.
   bool more = false;                              // List: some are left.
+  std::uint64_t count = 0;                        // List: keys in the span, if they are counted.
   std::unique_ptr<TransactionReply> transaction;  // Of a nested one.
 };
 struct TransactionReply final : StoreReply {

@@ -4,8 +4,8 @@
 //   all           flags (truncated), result, revision, number, message
 //   Write         flags (created, more, has prev), deleted, value (zigzag), lease, ttl; prev
 //   Transaction   flags (succeeded), failed guard, failed key, number of results, each:
-//                 flags (more, has transaction), Write with what all have, number of items, items;
-//                 a transaction with what all have
+//                 flags (more, has transaction, has count), Write with what all have, number of
+//                 items, items; a count that is not 0; a transaction with what all have
 //   Lease         id, ttl, deleted
 //   KeepLeases    number, ttls
 //   Lock          token, lease, owner, value, remaining, waiters, place
@@ -20,9 +20,9 @@ namespace {
 using Result = StoreReply::Result;
 
 constexpr std::uint64_t kTruncated = 1;
-constexpr std::uint64_t kCreated = 1, kMore = 2, kHasPrev = 4;  // Of a Write.
-constexpr std::uint64_t kSucceeded = 1;                         // Of a Transaction.
-constexpr std::uint64_t kListMore = 1, kHasTransaction = 2;     // Of an operation.
+constexpr std::uint64_t kCreated = 1, kMore = 2, kHasPrev = 4;              // Of a Write.
+constexpr std::uint64_t kSucceeded = 1;                                     // Of a Transaction.
+constexpr std::uint64_t kListMore = 1, kHasTransaction = 2, kHasCount = 4;  // Of an operation.
 
 constexpr std::size_t kMessageBytesMax = limits::kLockNameBytesMax;
 
@@ -168,7 +168,8 @@ bool read(Reader& reader, TransactionReply& reply, std::size_t depth);
 
 void write(Writer& writer, const OpReply& reply) {
   writer.number((reply.more ? kListMore : 0) |
-                (reply.transaction != nullptr ? kHasTransaction : 0));
+                (reply.transaction != nullptr ? kHasTransaction : 0) |
+                (reply.count != 0 ? kHasCount : 0));
   write_common(writer, reply.write);
   write(writer, reply.write);
   writer.number(reply.items.size());
@@ -176,6 +177,7 @@ void write(Writer& writer, const OpReply& reply) {
     if (writer.full()) return;
     write_item(writer, item);
   }
+  if (reply.count != 0) writer.number(reply.count);
   if (reply.transaction == nullptr) return;
   write_common(writer, *reply.transaction);
   write(writer, *reply.transaction);
@@ -183,12 +185,13 @@ void write(Writer& writer, const OpReply& reply) {
 
 OpReply read_op(Reader& reader, std::size_t depth) {
   OpReply reply;
-  const std::uint64_t flags = reader.flags(kListMore | kHasTransaction);
+  const std::uint64_t flags = reader.flags(kListMore | kHasTransaction | kHasCount);
   reply.more = (flags & kListMore) != 0;
   read_common(reader, reply.write);
   read(reader, reply.write);
   for (std::size_t left = reader.count(); left > 0 && reader.good(); --left)
     reply.items.push_back(read_item(reader));
+  if ((flags & kHasCount) != 0 && (reply.count = reader.number()) == 0) reader.number_within(0);
   if ((flags & kHasTransaction) == 0 || !reader.good()) return reply;
   reply.transaction = std::make_unique<TransactionReply>();
   read_common(reader, *reply.transaction);

@@ -276,6 +276,16 @@ struct Store::State {
   mutable Spares<std::unique_ptr<GetReply>> spare_gets;
 };
 
+// Whether a version is one of the rows that a question with bounds wants.
+template <class Asked>
+bool within_bounds(const Asked& asked, const Version& version) {
+  const auto within = [](Revision revision, Revision min, Revision max) {
+    return revision >= min && (max == 0 || revision <= max);
+  };
+  return within(version.mod(), asked.min_mod, asked.max_mod) &&
+         within(version.create(), asked.min_create, asked.max_create);
+}
+
 // Memory that a change takes, roughly, and that a version takes which only history sees.
 inline constexpr std::uint64_t kChangeWeight = 24;
 inline std::uint64_t history_weight(const Version& version) {

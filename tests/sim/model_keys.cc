@@ -261,6 +261,51 @@ bool StoreModel::run_branch(const kv::Transaction& transaction, kv::TransactionR
   return true;
 }
 
+void StoreModel::list(const kv::List& list, kv::OpReply& reply) const {
+  ASSERT_CMP(list.rev, ==, 0U);
+  const auto within = [](std::uint64_t revision, std::uint64_t min, std::uint64_t max) {
+    return revision >= min && (max == 0 || revision <= max);
+  };
+  using Row = std::pair<std::string, const ModelKey*>;
+  std::vector<Row> rows;
+  for (const std::string& name : state_.keys_in(list.span)) {
+    const ModelKey* key = state_.find(kv::Space::kKeys, name);
+    if (list.count_only || list.count_all) ++reply.count;
+    if (!list.count_only && within(key->mod, list.min_mod, list.max_mod) &&
+        within(key->create, list.min_create, list.max_create)) {
+      rows.emplace_back(name, key);
+    }
+  }
+  const auto sort = [&](const auto& field) {
+    std::ranges::stable_sort(rows, [&](const Row& a, const Row& b) {
+      return list.sort.descending ? field(b) < field(a) : field(a) < field(b);
+    });
+  };
+  switch (list.sort.target) {
+    case kv::Sort::Target::kKey:
+      sort([](const Row& row) -> const std::string& { return row.first; });
+      break;
+    case kv::Sort::Target::kVersion:
+      sort([](const Row& row) { return row.second->version; });
+      break;
+    case kv::Sort::Target::kCreate:
+      sort([](const Row& row) { return row.second->create; });
+      break;
+    case kv::Sort::Target::kMod:
+      sort([](const Row& row) { return row.second->mod; });
+      break;
+    case kv::Sort::Target::kValue:
+      sort([](const Row& row) -> const std::string& { return row.second->value; });
+      break;
+  }
+  reply.more = list.limit != 0 && rows.size() > list.limit;
+  if (reply.more) rows.resize(list.limit);
+  for (const auto& [name, key] : rows) {
+    reply.items.push_back(item(name, *key));
+    if (list.keys_only) reply.items.back().value.clear();
+  }
+}
+
 bool StoreModel::run_op(const kv::TransactionOp& op, kv::OpReply& reply,
                         kv::TransactionReply& whole) {
   const auto wrote = [&](std::string_view key, kv::WriteReply write) {
@@ -295,12 +340,7 @@ bool StoreModel::run_op(const kv::TransactionOp& op, kv::OpReply& reply,
                           return true;
                         },
                         [&](const kv::List& body) {
-                          for (const std::string& key : state_.keys_in(body.span)) {
-                            reply.more = body.limit != 0 && reply.items.size() == body.limit;
-                            if (reply.more) break;
-                            found(key);
-                            if (body.keys_only) reply.items.back().value.clear();
-                          }
+                          list(body, reply);
                           return true;
                         },
                         [&](const kv::Transaction& body) {

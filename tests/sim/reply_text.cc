@@ -53,6 +53,7 @@ std::string transaction_text(const kv::TransactionReply& outermost, bool truncat
     if (op.transaction == nullptr) text += write_text(op.write, false);
     for (const kv::Item& item : op.items)
       text += item_text(item);
+    if (op.count != 0) text += strf(" of %llu", number(op.count));
     text += op.more ? " more)" : ")";
     if (op.transaction) open.push_back({op.transaction.get(), 0});
   }

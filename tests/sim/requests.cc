@@ -135,11 +135,22 @@ kv::Guard Requests::make_guard(Rng& rng) {
   return guard;
 }
 
+// What it has beside its limit depends on the revision heard of last: it takes no draw of its own.
+kv::List Requests::make_list(Rng& rng) const {
+  kv::List list{{"s-", "s."}, rng.below(4), rng.one_in(2)};
+  list.sort = {static_cast<kv::Sort::Target>(revision_ % 5), revision_ % 2 == 0};
+  list.count_all = revision_ % 3 == 0;
+  list.count_only = revision_ % 13 == 0;
+  if (revision_ % 7 == 0) list.min_mod = revision_ / 2;
+  if (revision_ % 11 == 0) list.max_create = revision_ / 2;
+  return list;
+}
+
 // written: keys that the transaction writes already, which nothing may write twice.
 kv::TransactionOp Requests::make_op(Rng& rng, int depth, std::set<std::string>& written) {
   const std::string_view name = key(rng);
   if (rng.one_in(3)) return {kv::Get{name}};
-  if (rng.one_in(6)) return {kv::List{{"s-", "s."}, rng.below(4), rng.one_in(2)}};
+  if (rng.one_in(6)) return {make_list(rng)};
   if (depth < kDepthMax && rng.one_in(6)) return {make_transaction(rng, depth + 1, written)};
   if (rng.one_in(10) && written.empty()) {
     for (std::uint64_t i = 0; i < kKeys; ++i)
@@ -157,8 +168,11 @@ kv::TransactionOp Requests::make_op(Rng& rng, int depth, std::set<std::string>& 
     default:
       break;
   }
-  const std::string_view value = make_value(rng);
-  return {kv::Put{name, value, {}, rng.one_in(3), make_choice(rng)}};
+  kv::Put put{name, make_value(rng), {}, rng.one_in(3), make_choice(rng)};
+  put.must_exist = revision_ % 8 == 0;
+  put.keep_value = revision_ % 8 == 4;
+  if (put.keep_value) put.value = {};
+  return {put};
 }
 
 kv::Transaction Requests::make_transaction(Rng& rng, int depth, std::set<std::string>& written) {

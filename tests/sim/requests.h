@@ -50,6 +50,7 @@ class Requests {
   void make_write(Rng& rng, kv::Command& command, Request& request);
   void make_lease(Rng& rng, kv::Command& command);
   void make_lock(Rng& rng, kv::Command& command, Request& request);
+  kv::List make_list(Rng& rng) const;
   kv::Transaction make_transaction(Rng& rng, int depth, std::set<std::string>& written);
   kv::TransactionOp make_op(Rng& rng, int depth, std::set<std::string>& written);
   kv::Guard make_guard(Rng& rng);

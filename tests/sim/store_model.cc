@@ -27,7 +27,7 @@ std::shared_ptr<const kv::StoreReply> shared(T reply, std::uint64_t revision) {
 bool is_kept(kv::StoreReply::Result result) {
   using Result = kv::StoreReply::Result;
   return result != Result::kBadCommand && result != Result::kTooLarge &&
-         result != Result::kTooManyLeases;
+         result != Result::kTooManyLeases && result != Result::kFuture;
 }
 
 }  // namespace

@@ -87,6 +87,8 @@ class StoreModel {
   bool run_branch(const kv::Transaction& transaction, kv::TransactionReply& reply,
                   kv::TransactionReply& whole);
   bool run_op(const kv::TransactionOp& op, kv::OpReply& reply, kv::TransactionReply& whole);
+  // Precondition: at no other revision. Guards that are first are not known either.
+  void list(const kv::List& list, kv::OpReply& reply) const;
   bool is_true(const kv::Guard& guard) const;
   std::optional<kv::LeaseId> choose_lease(const kv::LeaseChoice& choice, const ModelKey* present,
                                           kv::WriteReply& reply);

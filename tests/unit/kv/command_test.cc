@@ -22,6 +22,7 @@ Transaction transaction() {
   Transaction nested;
   nested.guards = {{Target::kExists, Relation::kEqual, {"p/", "p0"}, 1, ""}};
   nested.then = {{Touch{"t", 5000}}};
+  const Sort by_value{Sort::Target::kValue, true};
   Transaction all;
   all.guards = {{Target::kMod, Relation::kLess, {"a", ""}, 5, ""},
                 {Target::kValue, Relation::kEqual, {"b", Span::kEndless}, 0, "v"},
@@ -34,7 +35,9 @@ Transaction transaction() {
                    {List{{"", Span::kEndless}, 10, true}},
                    {Delete{"b", {}, false}},
                    {Put{"c", "", {}, true, {LeaseChoice::Kind::kAttach, 9}, true, true}},
-                   {Put{"d", "1", {}, false, {LeaseChoice::Kind::kKeep, 0}, false, true}}};
+                   {Put{"d", "1", {}, false, {LeaseChoice::Kind::kKeep, 0}, false, true}},
+                   {List{{"a", ""}, 0, false, 7}},
+                   {List{{"a", "b"}, 1, true, 0, true, true, 1, 2, 3, UINT64_MAX, by_value}}};
   return all;
 }
 
@@ -67,6 +70,7 @@ const std::vector<Command>& samples() {
       Touch{"a", 15'000},
       transaction(),
       Transaction{},
+      Transaction{{}, {{Put{"a", "1"}}}, {}, true},
       GrantLease{0, 1000},
       GrantLease{limits::kLeaseIdMax, limits::kLeaseTtlMsMax},
       KeepLeases{{1, 2, limits::kLeaseIdMax}},
@@ -290,6 +294,7 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
   const std::string hash(kTokenHashBytes, 'h');
   const std::string token = hash + "x";
   const std::string short_hash = hash.substr(1);
+  const Sort no_sort{static_cast<Sort::Target>(5), false};
   const std::vector<Command> bad = {
       Put{"", "1", {}, false},
       Put{long_key, "1", {}, false},
@@ -331,6 +336,7 @@ TEST_CASE("fields out of bounds are refused: keys, conditions, members") {
       Put{"a", "1", {}, false, {}, true},
       Put{"", "", {}, false, {}, true},
       Transaction{{}, {{Put{"a", "1", {}, false, {}, true}}}, {}},
+      Transaction{{}, {{List{{"a", ""}, 0, false, 0, false, false, 0, 0, 0, 0, no_sort}}}, {}},
   };
   for (const Command& command : bad) {
     const auto decoded = decode(unstamped(command));

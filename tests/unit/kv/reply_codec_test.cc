@@ -44,6 +44,7 @@ TransactionReply transaction_reply(std::size_t results) {
     op.write = write_reply("v");
     op.items = {item("a", "1"), item("b", "")};
     op.more = true;
+    op.count = 1'000'000;
     op.transaction = std::make_unique<TransactionReply>();
     op.transaction->failed_guard = 1;
     op.transaction->results.emplace_back().items = {item("c", "3")};
@@ -123,6 +124,7 @@ TEST_CASE("the reply to a transaction comes back with what is nested in it") {
   REQUIRE(back->results.size() == 2);
   const OpReply& op = back->results[1];
   CHECK(op.more);
+  CHECK(op.count == 1'000'000);
   CHECK(op.write.value == INT64_MIN);
   REQUIRE(op.items.size() == 2);
   check_same(op.items[0], item("a", "1"));

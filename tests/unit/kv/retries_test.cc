@@ -176,6 +176,8 @@ TEST_CASE("which results are answers for good, and which may be asked for again"
   CHECK_FALSE(is_final(Result::kBadCommand));
   CHECK_FALSE(is_final(Result::kTooManyLeases));
   CHECK_FALSE(is_final(Result::kTooLarge));
+  CHECK(is_final(Result::kCompacted));
+  CHECK_FALSE(is_final(Result::kFuture));
 }
 
 TEST_CASE("an answer that was long comes back without what is long") {

@@ -21,8 +21,12 @@ struct Naive {
     std::uint64_t version = 0;
     LeaseId lease = 0;
   };
-  std::map<std::string, Key> keys;
+  using Keys = std::map<std::string, Key>;
+  Keys keys;
+  std::map<Revision, Keys> history;         // What they were, without gaps from 1 on.
   std::map<std::string, Revision> written;  // By deletes, too.
+  const Naive* guarded = nullptr;           // What guards are about, if it is not this.
+  Revision compacted = 0;
   Revision revision = 1;
   LeaseId leases = 0;
   Result result = Result::kDone;
@@ -97,8 +101,9 @@ struct Naive {
 
   // False: it cannot be done.
   bool run(const Transaction& transaction, TransactionReply& reply) {
-    const auto failed = std::ranges::find_if_not(transaction.guards,
-                                                 [&](const Guard& guard) { return holds(guard); });
+    const Naive& seen = guarded != nullptr ? *guarded : *this;
+    const auto failed = std::ranges::find_if_not(
+        transaction.guards, [&](const Guard& guard) { return seen.holds(guard); });
     reply.succeeded = failed == transaction.guards.end();
     if (!reply.succeeded) {
       reply.failed_guard = static_cast<std::size_t>(failed - transaction.guards.begin());
@@ -149,14 +154,43 @@ struct Naive {
     return true;
   }
   bool run(const List& list, OpReply& reply) {
-    for (const auto& [name, at] : keys) {
+    if (list.rev > revision) return fail(Result::kFuture, {});
+    if (list.rev != 0 && list.rev < compacted) return fail(Result::kCompacted, {});
+    std::vector<Item>& rows = reply.items;
+    for (const auto& [name, at] : list.rev == 0 ? keys : history.at(list.rev)) {
       if (!list.span.contains(name)) continue;
-      reply.more = list.limit != 0 && reply.items.size() == list.limit;
-      if (reply.more) return true;
-      reply.items.push_back(item(name, at));
-      if (list.keys_only) reply.items.back().value.clear();
+      if (list.count_only || list.count_all) ++reply.count;
+      const bool in_bounds = at.mod >= list.min_mod && at.create >= list.min_create &&
+                             (list.max_mod == 0 || at.mod <= list.max_mod) &&
+                             (list.max_create == 0 || at.create <= list.max_create);
+      if (in_bounds && !list.count_only) rows.push_back(item(name, at));
+    }
+    sort(rows, list.sort);
+    reply.more = list.limit != 0 && rows.size() > list.limit;
+    if (reply.more) rows.resize(list.limit);
+    for (Item& row : rows) {
+      if (list.keys_only) row.value.clear();
     }
     return true;
+  }
+  static void sort(std::vector<Item>& rows, const Sort& by) {
+    const auto stable = [&](const auto& field) {
+      std::ranges::stable_sort(rows, [&](const Item& a, const Item& b) {
+        return by.descending ? field(b) < field(a) : field(a) < field(b);
+      });
+    };
+    switch (by.target) {
+      case Sort::Target::kKey:
+        return stable([](const Item& row) { return row.key; });
+      case Sort::Target::kVersion:
+        return stable([](const Item& row) { return row.version; });
+      case Sort::Target::kCreate:
+        return stable([](const Item& row) { return row.create; });
+      case Sort::Target::kMod:
+        return stable([](const Item& row) { return row.mod; });
+      case Sort::Target::kValue:
+        return stable([](const Item& row) { return row.value; });
+    }
   }
   bool run(const Increment& increment, OpReply& reply) {
     if (!may_write(increment.key)) return false;
@@ -192,6 +226,7 @@ void check_same(const TransactionReply& got, const TransactionReply& expected) {
     if (a.write.prev && b.write.prev) CHECK(kv::same(*a.write.prev, *b.write.prev));
     CHECK(same(a.items, b.items));
     CHECK(a.more == b.more);
+    CHECK(a.count == b.count);
     REQUIRE((a.transaction == nullptr) == (b.transaction == nullptr));
     if (a.transaction) check_same(*a.transaction, *b.transaction);
   }
@@ -238,6 +273,18 @@ class Dice {
     if (put.keep_value) put.value = {};
     return put;
   }
+  List list(Revision revision) {
+    List list{span(), rng.below(3), rng.one_in(2)};
+    if (rng.one_in(2)) return list;
+    if (rng.one_in(4)) list.rev = revision + 2 - std::min(revision + 1, rng.below(20));
+    list.count_only = rng.one_in(8);
+    list.count_all = rng.one_in(2);
+    for (Revision* bound : {&list.min_mod, &list.max_mod, &list.min_create, &list.max_create}) {
+      if (rng.one_in(6)) *bound = revision - std::min(revision, rng.below(20));
+    }
+    list.sort = {static_cast<Sort::Target>(rng.below(5)), rng.one_in(2)};
+    return list;
+  }
   TransactionOp op(Revision revision, int depth) {
     switch (rng.below(depth == 0 ? 8 : 7)) {
       case 0:
@@ -250,7 +297,7 @@ class Dice {
       case 4:
         return {Get{name()}};
       case 5:
-        return {List{span(), rng.below(3), rng.one_in(2)}};
+        return {list(revision)};
       case 6:
         return {Increment{name(), static_cast<std::int64_t>(rng.below(9)) - 4}};
       default:
@@ -282,22 +329,26 @@ TEST_CASE("random transactions do what they do to a map, and leave no trace when
     Dice dice(seed);
     Fed fed;
     Naive naive;
+    naive.history[1] = {};
     for (int round = 0; round < 120; ++round) {
       CAPTURE(round);
       dice.texts.clear();
-      const Transaction transaction = dice.transaction(naive.revision, 0);
+      Transaction transaction = dice.transaction(naive.revision, 0);
+      transaction.guards_first = dice.rng.one_in(3);
       const Trace trace(fed);
       Naive after = naive;
+      if (transaction.guards_first) after.guarded = &naive;
       TransactionReply expected;
       const bool possible = after.run(transaction, expected);
       const TransactionReply reply = transact(fed, transaction);
       fed.store.check_invariants();
       if (possible) {
         ++done;
+        after.guarded = nullptr;
         naive = std::move(after);
         const bool wrote = std::ranges::any_of(
             naive.written, [&](const auto& entry) { return entry.second > naive.revision; });
-        if (wrote) ++naive.revision;
+        if (wrote) naive.history[++naive.revision] = naive.keys;
         CHECK(reply.result == Result::kDone);
         check_same(reply, expected);
       } else {
@@ -314,7 +365,11 @@ TEST_CASE("random transactions do what they do to a map, and leave no trace when
       TransactionReply all_expected;
       naive.run(all_of({{List{{"", Span::kEndless}, 0, false}}}), all_expected);
       CHECK(same(all.results.at(0).items, all_expected.results.at(0).items));
-      if (dice.rng.one_in(10)) fed.apply(Compact{dice.rng.below(naive.revision + 1)});
+      if (dice.rng.one_in(10)) {
+        const Revision floor = dice.rng.below(naive.revision + 1);
+        fed.apply(Compact{floor});
+        naive.compacted = std::max(naive.compacted, floor);
+      }
       if (dice.rng.one_in(3)) fed.tidy();
     }
   }
