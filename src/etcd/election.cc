@@ -38,7 +38,7 @@ class LeaderCall final : public EtcdCall {
   api::Step on_done(const Site& site, api::RequestId, node::Done& done) override {
     auto& reply = api::reply_as<kv::TransactionQueryReply>(done);
     if (auto error = error_of(reply.transaction)) return etcd::refuse(*error);
-    std::vector<kv::Item>& items = reply.transaction.results.at(0).items;
+    std::vector<kv::Item>& items = reply.transaction.results.front().items;
     if (items.empty()) return etcd::refuse(unknown("election: no leader"));
     LeaderResponse response;
     response.header = header(site, reply.revision);

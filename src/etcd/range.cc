@@ -47,6 +47,12 @@ void set_filter(Listing& listing, const RangeRequest& request) {
   listing.max_create = revision_of(request.max_create_revision);
 }
 
+bool passes(const kv::List& filter, const kv::Item& item) {
+  return item.mod >= filter.min_mod && (filter.max_mod == 0 || item.mod <= filter.max_mod) &&
+         item.create >= filter.min_create &&
+         (filter.max_create == 0 || item.create <= filter.max_create);
+}
+
 template <class Result>
 std::optional<Error> error_of_read(Result result) {
   if (result == Result::kCompacted) return compacted();
@@ -79,7 +85,7 @@ class GetCall final : public EtcdCall {
         break;
     }
     response.count = 1;
-    if (!count_only_ && kv::passes(filter_, reply.item)) {
+    if (!count_only_ && passes(filter_, reply.item)) {
       if (keys_only_) reply.item.value.clear();
       response.kvs.push_back(key_value(std::move(reply.item)));
     }
