@@ -24,14 +24,15 @@ inline constexpr std::size_t kConfigurationBytesMax =
 inline constexpr std::uint64_t kNodeIdMax = (1ULL << 53) - 1;  // Exact in JSON numbers.
 
 // Key-value store.
-inline constexpr std::size_t kKeyBytesMax = 2 * kKiB;          // 413.
-inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;  // One command, encoded: 413.
-inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;     // Visited by one query.
-inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;     // Of one large command.
-inline constexpr std::size_t kTidyVersionsPerSliceMax = 512;   // Freed at once: 1 us each.
-inline constexpr std::size_t kCommandFieldsMax = 16384;        // Else it is no command.
-inline constexpr std::size_t kTransactionOpsMax = 512;         // Guards too, nested ones too: 413.
-inline constexpr std::size_t kTransactionDepthMax = 32;        // As deep as JSON may be.
+inline constexpr std::size_t kKeyBytesMax = 2 * kKiB;           // 413.
+inline constexpr std::size_t kRequestBytesMax = 3 * kMiB / 2;   // One command, encoded: 413.
+inline constexpr std::size_t kRangeKeysPerSliceMax = 4096;      // Visited by one query.
+inline constexpr std::size_t kHashBytesPerSliceMax = 4 * kMiB;  // Hashed by one query.
+inline constexpr std::size_t kApplyKeysPerSliceMax = 4096;      // Of one large command.
+inline constexpr std::size_t kTidyVersionsPerSliceMax = 512;    // Freed at once: 1 us each.
+inline constexpr std::size_t kCommandFieldsMax = 16384;         // Else it is no command.
+inline constexpr std::size_t kTransactionOpsMax = 512;          // Guards too, nested ones too: 413.
+inline constexpr std::size_t kTransactionDepthMax = 32;         // As deep as JSON may be.
 inline constexpr std::size_t kTransactionResultBytesMax = 4 * kMiB;    // Read in one: 413.
 inline constexpr std::size_t kTransactionKeysReadMax = 65536;          // Visited by a query: 413.
 inline constexpr std::size_t kLeasesMax = 2'000'000;                   // 507.

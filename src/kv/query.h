@@ -237,6 +237,63 @@ struct RangeReply final : machine::Reply {
   bool page_full = false;
 };
 
+// One bounded piece of a span, with what etcd asks of a range: the caller goes on from next at the
+// same revision. Of one key alone GetQuery says as much, and is cheaper.
+struct SpanQuery final : machine::Query {
+  std::string from;
+  std::string to;     // As Span::to: empty: the key `from` alone.
+  std::string start;  // Not empty: begin at this key, included (reverse: at the last key below it).
+  Revision rev = 0;   // 0: the latest.
+  Revision min_revision = 0;
+  std::uint64_t limit = 0;    // Rows; 0: only the slice's own bound.
+  std::size_t bytes_max = 0;  // Of keys and values; at least one row is given. 0: no bound.
+  bool keys_only = false;
+  bool count_only = false;
+  bool count_rest = false;  // Once the page is full, the keys behind it are counted still.
+  bool reverse = false;
+  // Of the rows, not of what is counted. 0: no bound.
+  Revision min_mod = 0;
+  Revision max_mod = 0;
+  Revision min_create = 0;
+  Revision max_create = 0;
+};
+
+struct SpanReply final : machine::Reply {
+  enum class Result : std::uint8_t { kDone, kCompacted, kFuture };
+  Result result = Result::kDone;
+  Revision revision = 0;  // The store's.
+  Revision rev = 0;       // At which it was read.
+  Revision compact_revision = 0;
+  std::vector<Item> rows;  // In the order asked for.
+  // Of this piece, whatever the bounds of its rows. The sum over all pieces is that of the span.
+  std::uint64_t count = 0;
+  bool more = false;  // Something may be left: continue with start = next.
+  std::string next;
+  // A row was left out for limit or bytes_max. With count_rest the pieces after this one are only
+  // to be counted.
+  bool page_full = false;
+};
+
+// One bounded piece of a number that all keys with all they have make at a revision, on every node
+// the same: the caller goes on with start = next and seed = hash, at the same revision.
+struct HashQuery final : machine::Query {
+  Revision rev = 0;  // 0: the latest.
+  Revision min_revision = 0;
+  std::string start;
+  std::uint64_t seed = 0;
+};
+
+struct HashReply final : machine::Reply {
+  enum class Result : std::uint8_t { kDone, kCompacted, kFuture };
+  Result result = Result::kDone;
+  Revision revision = 0;  // The store's.
+  Revision rev = 0;       // At which it was read.
+  Revision compact_revision = 0;
+  std::uint64_t hash = 0;
+  bool more = false;
+  std::string next;
+};
+
 struct LeaseRow {
   LeaseId id = 0;
   std::uint64_t ttl_ms = 0;

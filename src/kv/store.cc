@@ -359,12 +359,14 @@ std::unique_ptr<machine::Reply> Store::query(const machine::Query& query,
   const machine::ClusterTime at = std::max(now, s.now);
   // Nearly all are of this kind: asked for first, and more cheaply than the others.
   if (typeid(query) == typeid(GetQuery)) return s.get(static_cast<const GetQuery&>(query), at);
+  if (typeid(query) == typeid(SpanQuery)) return s.span(static_cast<const SpanQuery&>(query), at);
   if (const auto* lease = dynamic_cast<const LeaseQuery*>(&query)) return s.lease(*lease, at);
   if (const auto* all = dynamic_cast<const LeasesQuery*>(&query)) return s.list_leases(*all, at);
   if (const auto* lock = dynamic_cast<const LockQuery*>(&query)) return s.lock(*lock, at);
   if (const auto* locks = dynamic_cast<const LocksQuery*>(&query)) return s.list_locks(*locks, at);
   if (const auto* place = dynamic_cast<const PlaceQuery*>(&query)) return s.place(*place);
   if (const auto* range = dynamic_cast<const RangeQuery*>(&query)) return s.range(*range, at);
+  if (const auto* hash = dynamic_cast<const HashQuery*>(&query)) return s.hash(*hash);
   if (const auto* retry = dynamic_cast<const RetryQuery*>(&query)) {
     auto reply = std::make_unique<RetryReply>();
     reply->reply = s.answered_before(retry->idempotency_key, retry->request_hash, retry->kind);

@@ -1,5 +1,6 @@
 // What a store consists of. Included by the store's own files alone: store.cc (apply), range.cc
-// (queries), execution.cc and transaction.cc (many operations in one), leases.cc (keys that end by
+// (queries), span.cc (those
+// of etcd), execution.cc and transaction.cc (many operations in one), leases.cc (keys that end by
 // time), lease_queries.cc (what is shown of them), locks.cc (locks and elections), retries.cc
 // (answers kept for those who ask again), history.cc (dropping old versions), events.cc (the
 // changes one after the other), membership.cc (who is and was a member), snapshot.cc and restore.cc
@@ -89,6 +90,10 @@ struct Store::State {
   // range.cc
   std::unique_ptr<machine::Reply> get(const GetQuery& query, machine::ClusterTime at) const;
   std::unique_ptr<machine::Reply> range(const RangeQuery& query, machine::ClusterTime at) const;
+  // span.cc
+  std::unique_ptr<machine::Reply> span(const SpanQuery& query, machine::ClusterTime at) const;
+  std::unique_ptr<machine::Reply> hash(const HashQuery& query) const;
+  // Both in range.cc.
   Item item(std::string_view key, const Version& version, bool with_value,
             machine::ClusterTime at) const;
   // item: an empty one, perhaps with memory for its texts.
