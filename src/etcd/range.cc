@@ -123,56 +123,65 @@ class Pieces {
       : request_(std::move(request)), left_(limit_of(request_)), counts_(request_.count_only) {}
 
   kv::SpanQuery first() const {
-    kv::SpanQuery query = query_from(request_.key);
+    kv::SpanQuery query = rest();
     query.rev = revision_of(request_.revision);
     return query;
   }
   kv::SpanQuery next() const {
-    kv::SpanQuery query = query_from(next_);
-    query.rev = at_;
+    kv::SpanQuery query = rest();
+    query.start = next_;
+    query.rev = rev_;
     return query;
   }
 
-  // The rows of the reply that belong to the answer are left in it.
+  // The rows that belong to the answer are left in the reply.
   void take(kv::SpanReply& reply) {
-    at_ = reply.at;
+    rev_ = reply.rev;
     count_ += reply.count;
-    if (limit_of(request_) != 0 && reply.rows.size() > left_) {
-      reply.rows.resize(left_);
-      more_ = true;
-      counts_ = true;
-    }
-    left_ -= std::min<std::uint64_t>(left_, reply.rows.size());
     next_ = std::move(reply.next);
+    if (limit_of(request_) == 0 || counts_) return;
+    if (left_ == 0) {
+      more_ = !reply.rows.empty();
+      reply.rows.clear();
+    } else {
+      left_ -= reply.rows.size();
+      more_ = left_ == 0 && reply.page_full;
+    }
+    counts_ = more_;
+  }
+  bool counts() const { return counts_; }  // No row is wanted any more.
+  // It has all rows of the limit.
+  bool fills(const kv::SpanReply& reply) const {
+    return limit_of(request_) != 0 && reply.rows.size() == left_;
   }
   bool more() const { return more_; }
   std::int64_t count() const { return static_cast<std::int64_t>(count_); }
 
  private:
-  kv::SpanQuery query_from(const std::string& from) const {
-    const bool descending = request_.sort_order == SortOrder::kDescend;
+  kv::SpanQuery rest() const {
     kv::SpanQuery query;
     query.from = request_.key;
     query.to = request_.range_end;
-    if (!from.empty() && from != request_.key) (descending ? query.to : query.from) = from;
-    query.reverse = descending;
-    set_filter(query, request_);
+    query.reverse = request_.sort_order == SortOrder::kDescend;
     query.keys_only = request_.keys_only;
     query.count_only = counts_;
-    query.limit = limit_of(request_) == 0 ? 0 : left_ + 1;  // One more shows that there are more.
+    // Behind the limit one more is looked for, to know whether there are more.
+    if (limit_of(request_) != 0) query.limit = std::max<std::uint64_t>(left_, 1);
     query.bytes_max = limits::kHttpStreamBytes;
+    set_filter(query, request_);
     return query;
   }
 
   RangeRequest request_;
   std::uint64_t left_;  // Of its limit.
-  bool counts_;         // No row is wanted any more.
+  bool counts_;
   bool more_ = false;
   std::uint64_t count_ = 0;
-  kv::Revision at_ = 0;
+  kv::Revision rev_ = 0;
   std::string next_;
 };
 
+// An answer that is too long to be put together before it is sent.
 class RangeStream final : public api::PiecesStream {
  public:
   RangeStream(const Site& site, RequestId request, Pieces pieces)
@@ -191,7 +200,10 @@ class RangeStream final : public api::PiecesStream {
     if (!last) return Next::kMore;
     if (any_) out += ']';
     if (pieces_.more()) out += ",\"more\":true";
-    out.append(",\"count\":\"").append(std::to_string(pieces_.count())).append("\"}");
+    if (pieces_.count() != 0) {
+      out.append(",\"count\":\"").append(std::to_string(pieces_.count())).append("\"");
+    }
+    out += '}';
     return Next::kEnd;
   }
   node::ClientOp ask_more() const override {
@@ -211,26 +223,35 @@ class RangeCall final : public EtcdCall {
   Step on_done(const Site& site, RequestId request, node::Done& done) override {
     auto& reply = api::reply_as<kv::SpanReply>(done);
     if (auto error = error_of_read(reply.result)) return etcd::refuse(*error);
-    if (reply.more) {
-      std::string begin = "{\"header\":";
-      add_json(begin, header(site, reply.revision));
-      auto stream = std::make_unique<RangeStream>(site, request, std::move(pieces_));
-      stream->begin(done, std::move(begin));
-      return stream_answer(std::move(stream));
-    }
+    if (streams(reply)) return stream(site, request, header(site, reply.revision), done);
     pieces_.take(reply);
+    for (kv::Item& item : reply.rows)
+      rows_.push_back(key_value(std::move(item)));
+    if (reply.more) return api::read_op(pieces_.next(), node::Consistency::kLocal);
     RangeResponse response;
     response.header = header(site, reply.revision);
-    response.kvs.reserve(reply.rows.size());
-    for (kv::Item& item : reply.rows)
-      response.kvs.push_back(key_value(std::move(item)));
+    response.kvs = std::move(rows_);
     response.more = pieces_.more();
     response.count = pieces_.count();
     return answer(site, response);
   }
 
  private:
+  // There are rows behind these.
+  bool streams(const kv::SpanReply& reply) const {
+    return reply.more && rows_.empty() && !pieces_.counts() && !pieces_.fills(reply);
+  }
+  http::Response stream(const Site& site, RequestId request, const ResponseHeader& head,
+                        node::Done& done) {
+    std::string begin = "{\"header\":";
+    add_json(begin, head);
+    auto stream = std::make_unique<RangeStream>(site, request, std::move(pieces_));
+    stream->begin(done, std::move(begin));
+    return stream_answer(std::move(stream));
+  }
+
   Pieces pieces_;
+  std::vector<KeyValue> rows_;
 };
 
 }  // namespace

@@ -30,9 +30,8 @@ struct EtcdFixture : api::WatchFixture {
   }
   std::unique_ptr<machine::Reply> apply_wanted(const Bytes& command) {
     ++applied;
-    machine::Outcome outcome =
-        store.apply({{applied}, {3}, cluster_time, ByteView(command).subspan(machine::kStampBytes)},
-                    true);
+    machine::Outcome outcome = store.apply(
+        {{applied}, {3}, cluster_time, ByteView(command).subspan(machine::kStampBytes)}, true);
     while (!outcome.finished)
       outcome = store.apply_slice();
     return std::move(outcome.reply);

@@ -121,8 +121,9 @@ TEST_CASE("a range at a revision shows what was there, and the header the presen
         "{@6,\"kvs\":[" + row("c", 3, 3, 1, "cc") + "],\"count\":\"1\"}");
   CHECK(f.range(range_body("a", "z", ",\"revision\":3")) ==
         "{@6,\"kvs\":[" + kA + "," + row("c", 3, 3, 1, "cc") + "],\"count\":\"2\"}");
-  CHECK(f.range(range_body("a", "z", ",\"revision\":3,\"sort_target\":\"MOD\",\"sort_order\":"
-                                     "\"DESCEND\"")) ==
+  CHECK(f.range(range_body("a", "z",
+                           ",\"revision\":3,\"sort_target\":\"MOD\",\"sort_order\":"
+                           "\"DESCEND\"")) ==
         "{@6,\"kvs\":[" + row("c", 3, 3, 1, "cc") + "," + kA + "],\"count\":\"2\"}");
   const std::string future =
       error_text(400, 11, "etcdserver: mvcc: required revision is a future revision");
@@ -194,8 +195,7 @@ TEST_CASE("a put needs a key, a lease that exists, and sizes within the limits")
   CHECK(f.ask("/v3/kv/put", put_body("a", "v", ",\"lease\":\"-7\"")) == no_lease);
   CHECK(f.ask("/v3/kv/put", put_body(std::string(2049, 'k'), "v")) == large);
   CHECK(f.ask("/v3/kv/put", put_body("k", std::string((1 << 20) + 1, 'v'))) == large);
-  CHECK(f.ask("/v3/kv/put", put_body(std::string(2048, 'k'), std::string(1 << 20, 'v'))) ==
-        "{@2}");
+  CHECK(f.ask("/v3/kv/put", put_body(std::string(2048, 'k'), std::string(1 << 20, 'v'))) == "{@2}");
 }
 
 TEST_CASE("a delete says how many keys it took, and changes no revision for none") {
@@ -208,8 +208,7 @@ TEST_CASE("a delete says how many keys it took, and changes no revision for none
         "{@8,\"deleted\":\"2\",\"prev_kvs\":[" + kB + "," + kC + "]}");
   CHECK(f.ask("/v3/kv/deleterange", range_body(std::string(1, '\0'), std::string(1, '\0'))) ==
         "{@9,\"deleted\":\"1\"}");
-  CHECK(f.ask("/v3/kv/deleterange", "{}") ==
-        error_text(400, 3, "etcdserver: key is not provided"));
+  CHECK(f.ask("/v3/kv/deleterange", "{}") == error_text(400, 3, "etcdserver: key is not provided"));
 }
 
 TEST_CASE("without a leader only what may be out of date is answered") {
@@ -220,8 +219,7 @@ TEST_CASE("without a leader only what may be out of date is answered") {
   CHECK(f.ask("/v3/kv/put", put_body("a", "v")) == none);
   CHECK(f.ask("/v3/kv/deleterange", one("a")) == none);
   CHECK(f.ask("/v3/kv/compaction", "{\"revision\":3}") == none);
-  CHECK(f.range(one("a", ",\"serializable\":true")) ==
-        "{@6,\"kvs\":[" + kA + "],\"count\":\"1\"}");
+  CHECK(f.range(one("a", ",\"serializable\":true")) == "{@6,\"kvs\":[" + kA + "],\"count\":\"1\"}");
 }
 
 TEST_CASE("what the replica cannot do is said in etcd's words") {
@@ -237,7 +235,8 @@ TEST_CASE("what the replica cannot do is said in etcd's words") {
   CHECK(refusal(Errc::kTimeout) == error_text(503, 14, "etcdserver: request timed out"));
   CHECK(refusal(Errc::kShuttingDown) == error_text(503, 14, "etcdserver: server stopped"));
   CHECK(refusal(Errc::kBusy) == error_text(429, 8, "etcdserver: too many requests"));
-  CHECK(refusal(Errc::kDiskFull) == error_text(429, 8, "etcdserver: mvcc: database space exceeded"));
+  CHECK(refusal(Errc::kDiskFull) ==
+        error_text(429, 8, "etcdserver: mvcc: database space exceeded"));
 }
 
 TEST_CASE("other methods and other paths are refused as HTTP, and any page may ask") {

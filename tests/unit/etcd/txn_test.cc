@@ -50,8 +50,7 @@ struct Txns : EtcdFixture {
   }
 };
 
-const std::string kDuplicate =
-    error_text(400, 3, "etcdserver: duplicate key given in txn request");
+const std::string kDuplicate = error_text(400, 3, "etcdserver: duplicate key given in txn request");
 const std::string kTooMany = error_text(400, 3, "etcdserver: too many operations in txn request");
 
 }  // namespace
@@ -96,8 +95,8 @@ TEST_CASE("each target is compared in each way, and an absent key counts as 0") 
 TEST_CASE("no comparison with the value of an absent key is true") {
   Txns f;
   for (const char* result : {"EQUAL", "NOT_EQUAL", "LESS", "GREATER"}) {
-    CHECK_FALSE(f.holds(compare("no", "\"target\":\"VALUE\",\"value\":\"\",\"result\":\"" +
-                                          std::string(result) + "\"")));
+    CHECK_FALSE(f.holds(compare(
+        "no", "\"target\":\"VALUE\",\"value\":\"\",\"result\":\"" + std::string(result) + "\"")));
   }
 }
 
@@ -129,8 +128,7 @@ TEST_CASE("a key is written once on each path through a transaction") {
   CHECK(success(delete_op("a", "z") + "," + put_op("k", "1")) == kDuplicate);
   CHECK(success(delete_op("a", "c") + "," + delete_op("b", "k") + "," + put_op("d", "1")) ==
         kDuplicate);
-  CHECK(success(put_op("k", "1") + "," + txn_op(txn_body("", put_op("k", "2"), ""))) ==
-        kDuplicate);
+  CHECK(success(put_op("k", "1") + "," + txn_op(txn_body("", put_op("k", "2"), ""))) == kDuplicate);
   CHECK(success(txn_op(txn_body("", "", delete_op("k"))) + "," + put_op("k", "2")) == kDuplicate);
   CHECK(f.txn(txn_body(compare("no", "\"target\":\"VERSION\",\"version\":1"),
                        put_op("k", "1") + "," + put_op("k", "2"), "")) == kDuplicate);
@@ -179,8 +177,9 @@ TEST_CASE("operations without a request, without a key, or too many are refused"
   CHECK(f.txn(txn_body(compare("a", "\"target\":7"), "", "")).starts_with("400 "));
 }
 
-TEST_CASE("a transaction that only reads goes past the log, and any node may answer it if all is "
-          "serializable") {
+TEST_CASE(
+    "a transaction that only reads goes past the log, and any node may answer it if all is "
+    "serializable") {
   Txns f;
   const std::uint64_t before = f.applied;
   CHECK(f.txn(txn_body("", get_op("a", ",\"count_only\":true"), "")) ==

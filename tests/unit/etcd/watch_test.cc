@@ -218,7 +218,8 @@ TEST_CASE("progress is told when it is asked for, and after silence to who wants
 
 TEST_CASE("requests come in any pieces, and what is none ends the stream with a reason") {
   WatchClient f;
-  const std::string body = " {\"createRequest\":{\"key\":" + b64("k") + "}}\n{\"progress_request\":{}}";
+  const std::string body =
+      " {\"createRequest\":{\"key\":" + b64("k") + "}}\n{\"progress_request\":{}}";
   for (const char byte : body)
     f.send_body(std::string(1, byte));
   const std::vector<std::string> messages = f.read();
@@ -226,8 +227,9 @@ TEST_CASE("requests come in any pieces, and what is none ends the stream with a 
   CHECK(messages[0] == message("@1,\"created\":true"));
   f.send_body("{\"create_request\":{\"key\":5}}");
   const std::string error = f.read_one();
-  CHECK(error.starts_with("{\"error\":{\"grpc_code\":3,\"http_code\":400,\"http_status\":\"Bad "
-                          "Request\",\"code\":3,\"message\":\"create_request.key"));
+  CHECK(
+      error.starts_with("{\"error\":{\"grpc_code\":3,\"http_code\":400,\"http_status\":\"Bad "
+                        "Request\",\"code\":3,\"message\":\"create_request.key"));
   CHECK(f.ended);
 }
 
