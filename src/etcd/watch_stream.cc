@@ -75,6 +75,7 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
       : stream_(stream),
         id_(request.watch_id),
         prev_(request.prev_kv),
+        lost_(after + 1 < stream.site_.store.stats().compact_revision),
         told_(after),
         spoke_(stream.site_.watches.now),
         watcher_(stream.site_.watches.hub, *this, span_of(request), kinds_of(request), after),
@@ -96,6 +97,7 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
   // Appends a message, or nothing.
   void speak(std::string& out) {
     has_turn_ = false;
+    if (lost_) return lose_history(out);
     std::vector<kv::Event>& events = stream_.site_.watches.events;
     kv::EventsRead read{};
     do {
@@ -193,6 +195,7 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
   WatchStream& stream_;
   const std::int64_t id_;
   const bool prev_;
+  const bool lost_;  // Whatever is left of what came before the floor.
   bool has_turn_ = false;
   bool notifies_ = false;
   bool progress_wanted_ = false;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "etcd/gateway.h"
+#include "http/base64.h"
 #include "unit/api/watch_fixture.h"
 
 namespace raftd::etcd {
@@ -19,13 +20,13 @@ struct EtcdFixture : api::WatchFixture {
     while (!backend.asked.empty()) {
       if (auto* write = std::get_if<node::Write>(&backend.asked.front().op)) {
         auto& propose = std::get<node::Propose>(write->op);
-        answer(done(apply_wanted(propose.command), applied));
+        answer(api::done(apply_wanted(propose.command), applied));
         continue;
       }
       const auto& read = std::get<node::Read>(backend.asked.front().op);
       std::unique_ptr<machine::Reply> reply = store.query(*read.query, cluster_time);
       if (reply == nullptr) return;
-      answer(done(std::move(reply), applied));
+      answer(api::done(std::move(reply), applied));
     }
   }
   std::unique_ptr<machine::Reply> apply_wanted(const Bytes& command) {
@@ -76,8 +77,13 @@ struct EtcdFixture : api::WatchFixture {
     return text;
   }
 
-  machine::ClusterTime cluster_time{1000};
+  machine::ClusterTime cluster_time{0};
 };
+
+// Bytes as a JSON text.
+inline std::string b64(std::string_view bytes) {
+  return "\"" + http::base64_encode(bytes) + "\"";
+}
 
 // An error as both kinds of clients read it.
 inline std::string error_text(int status, int code, const std::string& message) {

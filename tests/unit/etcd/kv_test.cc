@@ -1,15 +1,11 @@
 // Goal: puts, ranges, deletes and compactions answer as etcd does. Method: a store of its own
 // behind the gateway; answers are compared to the byte, but for their header, of which only the
 // revision is shown ("@5").
-#include "http/base64.h"
 #include "unit/etcd/fixture.h"
 
 namespace raftd::etcd {
 namespace {
 
-std::string b64(std::string_view text) {
-  return "\"" + http::base64_encode(text) + "\"";
-}
 std::string put_body(std::string_view key, std::string_view value, const std::string& more = "") {
   return "{\"key\":" + b64(key) + ",\"value\":" + b64(value) + more + "}";
 }

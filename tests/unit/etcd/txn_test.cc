@@ -1,13 +1,9 @@
 // Goal: transactions answer as etcd does. Method: as in kv_test.cc.
-#include "http/base64.h"
 #include "unit/etcd/fixture.h"
 
 namespace raftd::etcd {
 namespace {
 
-std::string b64(std::string_view text) {
-  return "\"" + http::base64_encode(text) + "\"";
-}
 std::string put_op(std::string_view key, std::string_view value) {
   return "{\"request_put\":{\"key\":" + b64(key) + ",\"value\":" + b64(value) + "}}";
 }

@@ -1,14 +1,9 @@
 // Goal: the watch stream says what etcd's says, event by event. Method: a store of its own behind
 // the gateway; the body is fed by hand, and each message is what one call of next() gives.
-#include "http/base64.h"
 #include "unit/etcd/fixture.h"
 
 namespace raftd::etcd {
 namespace {
-
-std::string b64(std::string_view text) {
-  return "\"" + http::base64_encode(text) + "\"";
-}
 
 struct WatchClient : EtcdFixture {
   WatchClient() {
@@ -152,6 +147,7 @@ TEST_CASE("who begins anew where history began gets further") {
   WatchClient f;
   for (int i = 0; i < 6; ++i)
     f.store_put("k", "1");
+  f.service.pump(f.time);
   f.compact(5);
   while (f.store.tidy_slice()) {
   }
