@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/histogram.h"
@@ -26,6 +28,13 @@ class Responder {
 class Front {
  public:
   virtual ~Front() = default;
+  // The body of a POST to one of these paths is given as it comes: it may have any length, take any
+  // time and go on while the answer is sent. on_request() follows on its head, and has none of it;
+  // on_head() is not asked. If the answer is a stream, the body goes to BodySource::on_body() and
+  // on_body_end(), but nothing of it is read before the answer begins: until then the client is
+  // not heard, not even if it hangs up. A stream that ends before the body is the last answer of
+  // its connection. These are always the same paths.
+  virtual std::span<const std::string_view> streamed_paths() const = 0;
   // Once the head of a request with a body is complete: a response (413, 307, 405...) that does
   // not wait for the body, or nothing.
   virtual std::optional<http::Response> on_head(Instant now, const http::Request& head) = 0;

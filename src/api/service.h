@@ -74,6 +74,8 @@ class Service final : public Front, public node::Clients {
   Instant next_wakeup() const;
   const Wishes& wishes() const;
 
+  // None of the native API.
+  std::span<const std::string_view> streamed_paths() const override { return {}; }
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
   void on_request(Instant now, RequestId id, const http::Request& request) override;
   void on_gone(RequestId id) override;

@@ -51,6 +51,11 @@ class BodySource {
   // It waits for what may never happen: a client that does not read for a while is not hung up on,
   // and one that closes its side wants no more of it.
   virtual bool lasting() const { return false; }
+  // If the body of the request is given as it comes: the next piece of it, of which the connection
+  // keeps nothing; and that it has ended. next() follows without a wake(). Neither comes after kEnd
+  // or kBroken. A body that is cut off has no end: the source is destroyed.
+  virtual void on_body(std::string_view /*bytes*/) {}
+  virtual void on_body_end() {}
   // After kEnd: whole header lines that follow a chunked body (RFC 9110, 6.5).
   virtual std::string trailers() { return {}; }
 };

@@ -157,7 +157,7 @@ bool RequestParser::is_head() const {
 RequestParser::Step RequestParser::feed_head(std::string_view bytes, const ParserLimits& bounds) {
   if (phase_ == Phase::kBetween) {
     const std::size_t whole = read_ordinary_head(bytes, bounds.header_bytes, request_);
-    if (whole != 0) return end_head(check_fields(bounds), whole, bytes, bounds);
+    if (whole != 0) return end_head(check_fields(), whole, bytes, bounds);
     request_ = Request();
   }
   phase_ = Phase::kHead;
@@ -177,7 +177,7 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
     head_.append(head);
     head = head_;
   }
-  const bool accepted = parse_head(head, bounds);
+  const bool accepted = parse_head(head);
   clear_text(head_, 0);
   return end_head(accepted, consumed, bytes, bounds);
 }
@@ -185,9 +185,10 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
 // consumed: of bytes, which may hold more than the head.
 RequestParser::Step RequestParser::end_head(bool accepted, std::size_t consumed,
                                             std::string_view bytes, const ParserLimits& bounds) {
-  if (!accepted) return {Event::kRefused, consumed};
+  if (!accepted || !check_body(bounds)) return {Event::kRefused, consumed};
   const bool has_body = chunked_ || content_left_ != 0;
   phase_ = has_body ? Phase::kBody : Phase::kWhole;
+  if (streamed_) return {Event::kOpened, consumed};
   if (!has_body) return {Event::kRequest, consumed};
   if (chunked_ || bytes.size() - consumed < content_left_) return {Event::kHead, consumed};
   Step step = feed_body(bytes.substr(consumed), bounds);
@@ -200,9 +201,10 @@ RequestParser::Step RequestParser::feed_body(std::string_view bytes, const Parse
   std::size_t consumed = 0;
   bool whole = false;
   if (chunked_) {
-    const ChunkedDecoder::Outcome outcome =
-        chunks_.feed(bytes, {.body_bytes = bounds.body_bytes, .trailer_bytes = bounds.header_bytes},
-                     body, consumed);
+    constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+    const std::size_t bytes_max = streamed_ ? kAny : bounds.body_bytes;
+    const ChunkedDecoder::Outcome outcome = chunks_.feed(
+        bytes, {.body_bytes = bytes_max, .trailer_bytes = bounds.header_bytes}, body, consumed);
     if (outcome == ChunkedDecoder::Outcome::kRefused) {
       refuse(chunks_.refusal());
       return {Event::kRefused, consumed};
@@ -219,7 +221,7 @@ RequestParser::Step RequestParser::feed_body(std::string_view bytes, const Parse
   return {Event::kRequest, consumed};
 }
 
-bool RequestParser::parse_head(std::string_view head, const ParserLimits& bounds) {
+bool RequestParser::parse_head(std::string_view head) {
   request_.headers.reserve(8);
   request_.method_name = scanner_.method();
   request_.method = method_of(request_.method_name);
@@ -230,10 +232,10 @@ bool RequestParser::parse_head(std::string_view head, const ParserLimits& bounds
     const std::size_t last = header.value.find_last_not_of(" \t");
     header.value.resize(last == std::string::npos ? 0 : last + 1);
   }
-  return check_fields(bounds) && check_target();
+  return check_fields() && check_target();
 }
 
-bool RequestParser::check_fields(const ParserLimits& bounds) {
+bool RequestParser::check_fields() {
   std::size_t hosts = 0;
   std::size_t lengths = 0;
   std::size_t encodings = 0;
@@ -283,6 +285,14 @@ bool RequestParser::check_fields(const ParserLimits& bounds) {
     }
     request_.expects_continue = !request_.http_1_0;
   }
+  return true;
+}
+
+bool RequestParser::check_body(const ParserLimits& bounds) {
+  streamed_ =
+      request_.method == Method::kPost &&
+      std::ranges::find(bounds.streamed_paths, request_.path()) != bounds.streamed_paths.end();
+  if (streamed_) return true;
   if (content_left_ > bounds.body_bytes) return refuse(body_too_large(bounds.body_bytes));
   request_.body.reserve(
       static_cast<std::size_t>(std::min<std::uint64_t>(content_left_, kBodyReserveMax)));

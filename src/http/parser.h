@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "http/chunked.h"
 #include "http/head_scanner.h"
@@ -18,6 +20,8 @@ namespace raftd::http {
 struct ParserLimits {
   std::size_t header_bytes = 0;  // 431; the request line counts, too.
   std::size_t body_bytes = 0;    // 413.
+  // The body of a POST to one of these paths is given as it comes. It may have any length.
+  std::span<const std::string_view> streamed_paths{};
 };
 
 class RequestParser {
@@ -26,6 +30,8 @@ class RequestParser {
     kMore,     // Everything was consumed.
     kHead,     // A head whose body is still to come: request() has all but the body. Feed on. Not
                // if the body came with it: what there is to say of the head is said of the request.
+    kOpened,   // A head whose body is given as it comes, if there is one: it is kWhole now if not.
+               // Else feed on and take_body() each time, until kRequest, where next() is called.
     kRequest,  // request() is whole; take() it, or let it go with next(). What was not consumed
                // belongs to the next one.
     kRefused,  // refusal() says why. Feed no more.
@@ -48,6 +54,8 @@ class RequestParser {
   const Request& request() const { return request_; }  // From kHead on.
   Request take();                                      // After kRequest,
   void next();                                         //   or this, which keeps its memory.
+  // What came of the body since the last time. After kOpened.
+  std::string take_body() { return std::exchange(request_.body, {}); }
   const Refusal& refusal() const { return refusal_; }  // After kRefused.
 
   // The rest of this request's body is counted and checked, but not kept.
@@ -67,15 +75,17 @@ class RequestParser {
   Step end_head(bool accepted, std::size_t consumed, std::string_view bytes,
                 const ParserLimits& bounds);
   Step feed_body(std::string_view bytes, const ParserLimits& bounds);
-  bool parse_head(std::string_view head, const ParserLimits& bounds);  // False: refused.
-  bool check_fields(const ParserLimits& bounds);
+  bool parse_head(std::string_view head);  // False: refused.
+  bool check_fields();
   bool check_target();
+  bool check_body(const ParserLimits& bounds);
   bool refuse(Refusal refusal);
   bool bad(const char* message);
 
   Phase phase_ = Phase::kBetween;
   bool discard_ = false;
   bool chunked_ = false;
+  bool streamed_ = false;
   std::uint64_t content_left_ = 0;
   Request request_;
   Refusal refusal_;

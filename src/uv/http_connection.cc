@@ -124,6 +124,7 @@ void HttpConnection::mark_dirty() {
 }
 
 bool HttpConnection::may_parse() const {
+  if (open_ && !takes_body()) return false;
   return !input_done_ && places() < limits::kHttpPipelineMax &&
          waiting_bytes_ < limits::kHttpWaitingBytesMax;
 }
@@ -182,7 +183,7 @@ void HttpConnection::on_eof() {
   eof_ = true;
   input_done_ = true;
   reading_ = false;  // libuv has stopped it.
-  if (lingering_ || lasting()) return die();
+  if (lingering_ || lasting() || takes_body()) return die();
   mark_dirty();  // Closes at once if nothing is in progress.
   std::vector<api::RequestId> handed;
   for (std::size_t i = first_; i < places_.size(); ++i) {
@@ -195,7 +196,8 @@ void HttpConnection::on_eof() {
 
 std::size_t HttpConnection::parse(Instant now, std::string_view bytes) {
   const http::ParserLimits bounds{.header_bytes = shared_.options.header_bytes,
-                                  .body_bytes = shared_.options.request_bytes};
+                                  .body_bytes = shared_.options.request_bytes,
+                                  .streamed_paths = shared_.streamed_paths};
   std::size_t at = 0;
   while (at < bytes.size() && !dead_ && may_parse()) {
     const http::RequestParser::Step step = parser_.feed(bytes.substr(at), bounds);
@@ -204,15 +206,23 @@ std::size_t HttpConnection::parse(Instant now, std::string_view bytes) {
     switch (step.event) {
       case http::RequestParser::Event::kMore:
         ASSERT_CMP(at, ==, bytes.size());
+        if (open_) pass_body();
         break;
       case http::RequestParser::Event::kHead:
         on_head(now);
+        break;
+      case http::RequestParser::Event::kOpened:
+        on_opened(now);
         break;
       case http::RequestParser::Event::kRequest:
         on_whole(now);
         break;
       case http::RequestParser::Event::kRefused:
-        refuse(now, parser_.refusal());
+        if (open_) {
+          die();  // What is said of it would come after a stream that may have no end.
+        } else {
+          refuse(now, parser_.refusal());
+        }
         break;
     }
     if (parser_.phase() != phase_ || step.event == http::RequestParser::Event::kRequest) {
@@ -241,40 +251,8 @@ HttpConnection::Place& HttpConnection::add_place(const http::Request& request) {
   return place;
 }
 
-// The head of a request whose body is still to come.
-void HttpConnection::on_head(Instant now) {
-  const http::Request& head = parser_.request();
-  std::optional<http::Response> response = shared_.front.on_head(now, head);
-  if (!response) {
-    wants_continue_ = head.expects_continue;
-    if (wants_continue_) mark_dirty();
-    return;
-  }
-  Place& place = add_place(head);
-  place.stage = Stage::kAnswered;
-  place.response = std::move(*response);
-  // Who asked first will perhaps not send the body now: then nobody knows where the next request
-  // begins. And a large body is not worth waiting for.
-  const bool chunked = head.header("transfer-encoding") != nullptr;
-  const bool large = !chunked && parser_.body_left() > limits::kHttpDrainBytesMax;
-  if (head.expects_continue || large || place.response.status == 413 || !head.keep_alive) {
-    place.keep_alive = false;
-    input_done_ = true;
-  } else {
-    discarded_ = 0;
-    parser_.discard_body();
-  }
-  mark_dirty();
-}
-
-void HttpConnection::count_discarded(std::size_t bytes) {
-  discarded_ += bytes;
-  if (discarded_ <= limits::kHttpDrainBytesMax) return;
-  input_done_ = true;
-  mark_dirty();
-}
-
 void HttpConnection::on_whole(Instant now) {
+  if (open_) return end_body();
   wants_continue_ = false;
   if (parser_.discarding()) {  // It is answered already.
     discarded_ = 0;
@@ -374,6 +352,7 @@ bool HttpConnection::append_answers(Instant now) {
     if (place.stage == Stage::kAnswered) {
       // The places then fill up, and nothing more is read.
       if (unwritten() >= limits::kHttpOutputBytesMax) return freed;
+      if (place.id == open_) settle_body(place);
       const bool last_before_stop = shared_.stopping && places() == 1 && waiting_input().empty() &&
                                     parser_.phase() != Phase::kBody;
       const http::Appended appended =
@@ -393,9 +372,11 @@ bool HttpConnection::append_answers(Instant now) {
         }
         begin_lasting();
       }
+      if (takes_body() && parser_.phase() == Phase::kWhole) end_body();
     }
     if (place.stage != Stage::kStreaming) return freed;
     if (place.form != http::BodyForm::kComplete && !append_stream(place)) return freed;
+    if (place.id == open_) place.keep_alive = false;
     if (place.keep_alive) {
       pop_place();
       freed = true;
@@ -458,6 +439,7 @@ void HttpConnection::pop_place() {
 void HttpConnection::close_after_output() {
   closing_ = true;
   input_done_ = true;
+  open_ = {};
   wants_continue_ = false;
   drop_input();
   std::vector<api::RequestId> gone;
@@ -563,6 +545,7 @@ void HttpConnection::sweep(Instant now) {
       return;
     case Phase::kHead:
     case Phase::kBody: {
+      if (open_) return;
       const bool head = parser_.phase() == Phase::kHead;
       if (elapsed < (head ? options.header_timeout : options.body_timeout)) return;
       refuse(now, {.status = 408,

@@ -9,9 +9,12 @@
 // connection closes); the client is too slow (408, or closed); it does not read (nothing more is
 // read from it, then it is closed); it hangs up (the front end is told); it closes its sending side
 // only (the front end is told that, too, and it still gets its answers, but no lasting stream).
+//
+// A request may be handed to the front end when only its head has come (uv/http_bodies.cc).
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -34,7 +37,7 @@ uv_stream_t* raw_stream(ClientStream& stream);
 // What the connections of a server have in common.
 struct HttpShared {
   HttpShared(api::Front& front_end, const HttpServerOptions& settings)
-      : front(front_end), options(settings) {}
+      : front(front_end), options(settings), streamed_paths(front_end.streamed_paths()) {}
 
   api::RequestId next_id(std::uint32_t index) {
     ASSERT_CMP(index, <, 1u << kIndexBits);
@@ -49,6 +52,7 @@ struct HttpShared {
 
   api::Front& front;
   HttpServerOptions options;
+  const std::span<const std::string_view> streamed_paths;
   bool stopping = false;
   bool handed_in_flush = false;  // The front end may have work: the loop must not sleep now.
   std::uint64_t sequence = 0;
@@ -104,15 +108,26 @@ class HttpConnection {
   void on_written(int status);
 
   std::size_t parse(Instant now, std::string_view bytes);  // How many were consumed.
-  void on_head(Instant now);
   void on_whole(Instant now);
   void refuse(Instant now, const http::Refusal& refusal);
   Place& add_place(const http::Request& request);
-  void count_discarded(std::size_t bytes);
   void hand_over(Instant now);
   void hand(Instant now, Place& place, const http::Request& request);
   bool may_hand(const Place& place) const {
     return handed_ == 0 || place.changes == handed_changes_;
+  }
+
+  // In uv/http_bodies.cc.
+  void on_head(Instant now);
+  void leave_body(Place& place);
+  void count_discarded(std::size_t bytes);
+  void on_opened(Instant now);
+  void settle_body(Place& place);
+  void pass_body();
+  void end_body();
+  bool takes_body() const {  // The answer to open_ has begun, and is a stream.
+    return open_ && places() != 0 && places_[first_].id == open_ &&
+           places_[first_].stage == Stage::kStreaming;
   }
 
   bool append_answers(Instant now);  // True: places became free.
@@ -147,6 +162,7 @@ class HttpConnection {
   bool handed_changes_ = false;    //   this one.
   std::size_t waiting_ = 0;        // Places in stage kWaiting,
   std::size_t waiting_bytes_ = 0;  //   and their bodies.
+  api::RequestId open_;            // Its body is given as it comes, and has not ended.
   std::string input_;              // Read; not parsed from input_at_ on: it is not their turn yet.
   std::size_t input_at_ = 0;
   std::string pending_;            // To be written when the write in flight is done.

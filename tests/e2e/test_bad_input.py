@@ -90,6 +90,18 @@ def test_bytes_after_the_announced_body_are_the_next_request_not_part_of_it(node
     assert node.get("long").body == b"abc"
 
 
+def test_a_body_that_nobody_asked_for_is_read_and_the_connection_goes_on(node):
+    # So does Patroni with every request.
+    version = b"GET /version HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+    chunked = b"POST /txn HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = [b'{"then":[{"put":"chu', b'nked","value":"1"}]}', b""]
+    chunked += b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+    out = raw(node.http_port, version + chunked + version)
+    assert out.count(b"HTTP/1.1 200 OK\r\n") == 3, out
+    assert out.count(b'"etcdserver":') == 2
+    assert node.get("chunked").body == b"1"
+
+
 def test_binary_keys_and_values_come_back_exactly(node):
     key = "".join(f"%{b:02X}" for b in range(256))
     value = os.urandom(100_000)

@@ -1,10 +1,11 @@
 // libFuzzer: any bytes as a stream of HTTP requests. Proves: how they are cut in pieces changes
-// nothing; limits hold; a plain reading of the framing rules finds the same end of each accepted
-// request, and written anew it is the same request, so that no other server can be led to see one
-// where raftd sees two.
+// nothing, nor that a body is given as it comes; limits hold; a plain reading of the framing rules
+// finds the same end of each accepted request, and written anew it is the same request, so that no
+// other server can be led to see one where raftd sees two.
 #include <charconv>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
@@ -49,6 +50,7 @@ Seen parse(std::string_view bytes, const ParserLimits& bounds, Cut cut, bool kee
   Rng rng(crc32c(as_bytes(bytes)));
   RequestParser parser;
   Seen seen;
+  std::string streamed;  // Of the body of the request that is being read.
   std::size_t end = 0;
   std::size_t at = 0;
   while (at < bytes.size()) {
@@ -63,6 +65,7 @@ Seen parse(std::string_view bytes, const ParserLimits& bounds, Cut cut, bool kee
     switch (step.event) {
       case RequestParser::Event::kMore:
         ASSERT_CMP(at, ==, end);
+        if (!bounds.streamed_paths.empty()) streamed += parser.take_body();
         break;
       case RequestParser::Event::kHead:
         ASSERT_CMP(parser.body_left(), >, 0U);
@@ -70,8 +73,15 @@ Seen parse(std::string_view bytes, const ParserLimits& bounds, Cut cut, bool kee
         ++seen.heads;
         if (!keep_bodies) parser.discard_body();
         break;
+      case RequestParser::Event::kOpened:
+        ASSERT(parser.request().method == http::Method::kPost);
+        ASSERT(parser.request().body.empty());
+        if (parser.phase() == RequestParser::Phase::kBody) break;
+        ASSERT(parser.phase() == RequestParser::Phase::kWhole);
+        [[fallthrough]];
       case RequestParser::Event::kRequest:
         seen.requests.push_back(parser.take());
+        seen.requests.back().body.insert(0, std::exchange(streamed, {}));
         seen.ends.push_back(at);
         seen.events += strf("request at %zu: ", at) + show(seen.requests.back(), keep_bodies);
         break;
@@ -179,12 +189,25 @@ void check_heads(const Seen& whole, const Seen& slowly) {
   ASSERT_CMP(whole.heads, <=, slowly.heads);
 }
 
+// Where bodies are given as they come; they may be larger then, so that more is accepted.
+void check_streamed(std::string_view bytes, ParserLimits bounds, const Seen& whole) {
+  constexpr std::string_view kPaths[] = {"/open", "/"};
+  bounds.streamed_paths = kPaths;
+  const Seen streamed = parse(bytes, bounds, Cut::kPieces, true);
+  ASSERT_CMP(streamed.requests.size(), >=, whole.requests.size());
+  for (std::size_t i = 0; i < whole.requests.size(); ++i) {
+    ASSERT_CMP(streamed.ends[i], ==, whole.ends[i]);
+    ASSERT(show(streamed.requests[i], true) == show(whole.requests[i], true));
+  }
+}
+
 void check(std::string_view bytes, const ParserLimits& bounds) {
   const Seen whole = parse(bytes, bounds, Cut::kWhole, true);
   const Seen slowly = parse(bytes, bounds, Cut::kBytes, true);
   ASSERT(slowly.events == whole.events);
   ASSERT(parse(bytes, bounds, Cut::kPieces, true).events == whole.events);
   check_heads(whole, slowly);
+  check_streamed(bytes, bounds, whole);
   const Seen discarded = parse(bytes, bounds, Cut::kPieces, false);
   ASSERT(discarded.ends == whole.ends);
   std::size_t begin = 0;

@@ -33,6 +33,7 @@ std::string show(const Request& request) {
 std::string parse_in_pieces(std::string_view bytes, std::size_t piece, const ParserLimits& bounds) {
   RequestParser parser;
   std::string out;
+  std::string opened;  // The head of a request whose body is coming; then what came of that.
   std::size_t end = 0;
   std::size_t at = 0;
   while (at < bytes.size()) {
@@ -42,23 +43,34 @@ std::string parse_in_pieces(std::string_view bytes, std::size_t piece, const Par
     switch (step.event) {
       case RequestParser::Event::kMore:
         CHECK(at == end);
+        if (!opened.empty()) opened += parser.take_body();
+        break;
+      case RequestParser::Event::kOpened:
+        CHECK(parser.request().body.empty());
+        opened = show(parser.request()) + "opened ";
+        if (parser.phase() != RequestParser::Phase::kWhole) break;
+        out += std::exchange(opened, {}) + "without body\n";
+        parser.next();
         break;
       case RequestParser::Event::kHead:
         CHECK(parser.request().body.empty());
         CHECK(parser.body_left() > 0);
         break;
       case RequestParser::Event::kRequest:
-        out += show(parser.request());
+        out += opened.empty() ? show(parser.request())
+                              : std::exchange(opened, {}) + parser.take_body() + "\n";
         parser.next();
         break;
       case RequestParser::Event::kRefused:
-        return out +
+        if (!opened.empty()) opened += parser.take_body() + " then ";
+        return out + opened +
                strf("%d %s %s %llu at %zu: ", parser.refusal().status,
                     parser.refusal().error.c_str(), parser.refusal().limit.c_str(),
                     static_cast<unsigned long long>(parser.refusal().max), at) +
                parser.refusal().message;
     }
   }
+  out += opened;
   if (parser.phase() == RequestParser::Phase::kHead) out += "head";
   if (parser.phase() == RequestParser::Phase::kBody) out += "body";
   return out;
@@ -419,6 +431,54 @@ TEST_CASE("a head is told of before its body, unless that comes with it") {
   CHECK(step.event == RequestParser::Event::kRequest);
   CHECK(step.consumed == head.size() + 5);
   CHECK(parser.take().body == "hello");
+}
+
+TEST_CASE("the body of a POST to a streamed path is given as it comes, of any length") {
+  const std::vector<std::string_view> paths{"/open", "/v2/open"};
+  const ParserLimits bounds{
+      .header_bytes = limits::kHttpHeaderBytesMax, .body_bytes = 4, .streamed_paths = paths};
+  const auto post = [](std::string_view target, std::string_view fields) {
+    return "POST " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n" + std::string(fields) +
+           "\r\n";
+  };
+  CHECK(parse(post("/open?a", "Content-Length: 9\r\n") + "some more" + get(""), bounds) ==
+        "POST /open?a host=h content-length=9\nopened some more\nGET /a host=h\n");
+  CHECK(parse(post("/v2/open", "Transfer-Encoding: chunked\r\n") +
+                  "5\r\nsome \r\n4\r\nmore\r\n0\r\n\r\n" + get(""),
+              bounds) ==
+        "POST /v2/open host=h transfer-encoding=chunked\nopened some more\nGET /a host=h\n");
+  CHECK(parse(post("http://h/open", "Content-Length: 9\r\n") + "some", bounds) ==
+        "POST /open host=h content-length=9\nopened somebody");
+  CHECK(parse(post("/open", "") + post("/open", "Content-Length: 0\r\n"), bounds) ==
+        "POST /open host=h\nopened without body\n"
+        "POST /open host=h content-length=0\nopened without body\n");
+  CHECK(parse(post("/open", "Transfer-Encoding: chunked\r\n") + "4\r\nmore\r\nx", bounds) ==
+        "POST /open host=h transfer-encoding=chunked\nopened more then 400 bad_request  0 at 70: a "
+        "chunk "
+        "has no size");
+  // Another path or method is as it was.
+  CHECK(refused(post("/opened", "Content-Length: 9\r\n"), bounds) == 413);
+  CHECK(refused(post("/", "Content-Length: 9\r\n"), bounds) == 413);
+  CHECK(refused("PUT /open HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n", bounds) == 413);
+}
+
+TEST_CASE("what was taken of a streamed body is not kept") {
+  const std::vector<std::string_view> paths{"/open"};
+  const ParserLimits bounds{.header_bytes = limits::kHttpHeaderBytesMax,
+                            .body_bytes = limits::kRequestBytesMax,
+                            .streamed_paths = paths};
+  RequestParser parser;
+  const std::string head = "POST /open HTTP/1.1\r\nHost: h\r\nContent-Length: 200000000\r\n\r\n";
+  REQUIRE(parser.feed(head, bounds).event == RequestParser::Event::kOpened);
+  const std::size_t at_first = parser.request().body.capacity();
+  const std::string piece(100'000, 'x');
+  for (int i = 0; i < 1999; ++i) {
+    REQUIRE(parser.feed(piece, bounds).event == RequestParser::Event::kMore);
+    REQUIRE(parser.take_body() == piece);
+  }
+  CHECK(parser.request().body.capacity() == at_first);
+  CHECK(parser.body_left() == piece.size());
+  CHECK(parser.feed(piece, bounds).event == RequestParser::Event::kRequest);
 }
 
 TEST_CASE("a head that came at once is read as one that came byte by byte") {

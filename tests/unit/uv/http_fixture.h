@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ class ScriptedFront final : public api::Front {
     std::string text;
   };
 
+  std::span<const std::string_view> streamed_paths() const override {
+    static constexpr std::string_view kPaths[] = {"/open"};
+    return kPaths;
+  }
   std::optional<http::Response> on_head(Instant, const http::Request& head) override {
     heads.push_back(head.method_name + " " + head.target);
     if (answer_head) return answer_head(head);
