@@ -21,6 +21,7 @@
 #include "cli/ticket.h"
 #include "cli/version.h"
 #include "config/config.h"
+#include "etcd/gateway.h"
 #include "storage/data_dir.h"
 #include "storage/removal.h"
 #include "uv/node.h"
@@ -253,6 +254,7 @@ uv::NodeOptions node_options(const config::Config& config, const storage::Opened
                  .client_url = config.client.advertise,
                  .version = cli::kVersion,
                  .etcd_version = config.etcd.version,
+                 .protocol = &etcd::gateway(),
                  .election_timeout_min = config.raft.election_timeout,
                  .started = uv::monotonic_now(),
                  .listed_members = {},

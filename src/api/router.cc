@@ -51,8 +51,9 @@ constexpr std::string_view kElectionPrefix = "/election/";
 constexpr std::string_view kKeepaliveSuffix = "/keepalive";
 
 constexpr std::array<const char*, kRoots> kRootNames{
-    "/",        "/kv",      "/watch", "/status", "/livez", "/readyz", "/health",   "/version",
-    "/metrics", "/cluster", "/admin", "/lease",  "/txn",   "/lock",   "/election", "/v3",     "other"};
+    "/",       "/kv",      "/watch",    "/status",  "/livez", "/readyz",
+    "/health", "/version", "/metrics",  "/cluster", "/admin", "/lease",
+    "/txn",    "/lock",    "/election", "/v3",      "other"};
 
 struct Found {
   Routed routed;

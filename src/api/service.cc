@@ -145,9 +145,8 @@ struct Service::State final : PendingCalls::Host {
   Watches watches;
   Wishes wishes;
   QueueKeeper queue_keeper;
-  const Protocol* protocol = nullptr;  // Set by mount().
-  Backend* bound_backend = nullptr;    // Set by bind().
-  Responder* responder = nullptr;      // Likewise.
+  Backend* bound_backend = nullptr;  // Set by bind().
+  Responder* responder = nullptr;    // Likewise.
   Instant slow_noted{};
   std::uint64_t slow_unnoted = 0;
   PendingCalls pending;  // Its calls end before what they watch and keep.
@@ -165,6 +164,7 @@ Handled Service::State::handle(Context& context) {
   headers.refresh(standing.role);
   context.leader_contact = standing.leader_contact;
   const Site here = known_site();
+  const Protocol* protocol = options.protocol;
   if (protocol != nullptr && protocol->owns(context.request.path())) {
     context.timeout = limits.request_timeout;
     return protocol->handle(here, context);
@@ -230,11 +230,6 @@ void Service::bind(Backend& backend, Responder& responder) {
   state_->responder = &responder;
 }
 
-void Service::mount(const Protocol& protocol) {
-  ASSERT(state_->protocol == nullptr);
-  state_->protocol = &protocol;
-}
-
 void Service::set_limits(const ServiceLimits& limits) {
   state_->limits = limits;
 }
@@ -271,6 +266,11 @@ Instant Service::next_wakeup() const {
 
 const Wishes& Service::wishes() const {
   return state_->wishes;
+}
+
+std::span<const std::string_view> Service::streamed_paths() const {
+  const Protocol* protocol = state_->options.protocol;
+  return protocol == nullptr ? std::span<const std::string_view>() : protocol->streamed_paths();
 }
 
 std::optional<http::Response> Service::on_head(Instant now, const http::Request& head) {

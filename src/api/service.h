@@ -39,6 +39,8 @@ struct MemberInfo {  // From [cluster] members: until the member has published i
   std::string client;
 };
 
+class Protocol;
+
 struct ServiceOptions {
   raft::NodeId self;
   std::string name;
@@ -47,6 +49,7 @@ struct ServiceOptions {
   std::string client_url;  // Advertised.
   std::string version;     // raftd's.
   std::string etcd_version;
+  const Protocol* protocol = nullptr;  // Beside the native API; it outlives the service.
   Duration election_timeout_min{};
   Instant started;
   std::uint64_t seed = 0;
@@ -56,8 +59,6 @@ struct ServiceOptions {
   std::function<std::vector<std::pair<std::string, std::string>>()> limits_shown;
 };
 
-class Protocol;
-
 class Service final : public Front, public node::Clients {
  public:
   Service(const ServiceOptions& options, const ServiceLimits& limits, kv::Store& store,
@@ -65,7 +66,6 @@ class Service final : public Front, public node::Clients {
   ~Service() override;
   void bind(Backend& backend, Responder& responder);  // Once, before the first request.
   void set_limits(const ServiceLimits& limits);
-  void mount(const Protocol& protocol);  // Once, likewise. It outlives the service.
   // Before each pump: complete() is not told what time it is, and durations are measured by this.
   void on_turn(Instant now);
   // After each pump: tells those who wait for changes of what was applied, or that it is time.
@@ -74,8 +74,7 @@ class Service final : public Front, public node::Clients {
   Instant next_wakeup() const;
   const Wishes& wishes() const;
 
-  // None of the native API.
-  std::span<const std::string_view> streamed_paths() const override { return {}; }
+  std::span<const std::string_view> streamed_paths() const override;
   std::optional<http::Response> on_head(Instant now, const http::Request& head) override;
   void on_request(Instant now, RequestId id, const http::Request& request) override;
   void on_gone(RequestId id) override;

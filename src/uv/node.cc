@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "api/backend.h"
-#include "etcd/gateway.h"
 #include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
 #include "uv/loop_meter.h"
@@ -164,7 +163,6 @@ Node::State::State(const NodeOptions& node_options, storage::Recovered recovered
       sigint(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }),
       sighup(this, [this](uv_signal_t* h) { return uv_signal_init(loop.get(), h); }) {
   service.bind(backend, http);
-  service.mount(etcd::gateway());
   peers.bind(*this);
 }
 

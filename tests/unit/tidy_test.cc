@@ -128,8 +128,7 @@ const std::map<std::string, std::set<std::string>>& rooms() {
       {"http", {"base"}},
       {"api", {"base", "http", "kv", "node", "machine", "raft", "storage"}},
       {"etcd", {"base", "http", "kv", "node", "machine", "raft", "api"}},
-      {"uv", {"base", "raft", "machine", "storage", "kv", "node", "wire", "http", "api", "config",
-        "etcd"}},
+      {"uv", {"base", "raft", "machine", "storage", "kv", "node", "wire", "http", "api", "config"}},
       {"config", {"base"}},
       {"cli", {"base", "config", "http", "storage", "kv", "node", "machine", "raft"}},
   };

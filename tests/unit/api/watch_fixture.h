@@ -17,6 +17,8 @@ struct Watching {
 };
 
 struct WatchFixture : Fixture {
+  using Fixture::Fixture;
+
   // Answers all that was asked of the replica, as it would.
   void run() {
     while (!backend.asked.empty()) {

@@ -13,7 +13,13 @@
 namespace raftd::etcd {
 
 struct EtcdFixture : api::WatchFixture {
-  EtcdFixture() { service.mount(gateway()); }
+  EtcdFixture() : WatchFixture(etcd_options()) {}
+
+  static api::ServiceOptions etcd_options() {
+    api::ServiceOptions options = api::usual_options();
+    options.protocol = &gateway();
+    return options;
+  }
 
   // All that was asked of the replica, but for what waits for a later state.
   void run() {
