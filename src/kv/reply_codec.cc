@@ -55,6 +55,7 @@ class Writer {
 class Reader {
  public:
   explicit Reader(ByteView bytes) : bytes_(bytes) {}
+  void refuse() { good_ = false; }
   bool good() const { return good_; }
   bool good_and_done() const { return good_ && bytes_.empty(); }
 
@@ -191,11 +192,11 @@ OpReply read_op(Reader& reader, std::size_t depth) {
   read(reader, reply.write);
   for (std::size_t left = reader.count(); left > 0 && reader.good(); --left)
     reply.items.push_back(read_item(reader));
-  if ((flags & kHasCount) != 0 && (reply.count = reader.number()) == 0) reader.number_within(0);
+  if ((flags & kHasCount) != 0 && (reply.count = reader.number()) == 0) reader.refuse();
   if ((flags & kHasTransaction) == 0 || !reader.good()) return reply;
   reply.transaction = std::make_unique<TransactionReply>();
   read_common(reader, *reply.transaction);
-  if (!read(reader, *reply.transaction, depth + 1)) reader.number_within(0);
+  if (!read(reader, *reply.transaction, depth + 1)) reader.refuse();
   return reply;
 }
 

@@ -126,6 +126,7 @@ class Pair {
     const kv::StoreStats stats = asked_->stats();
     look_at_keys(stats, false);
     look_at_keys(stats, true);
+    look_at_spans(stats);
     look_at_leases(stats);
     for (const kv::Space space : {kv::Space::kLocks, kv::Space::kElections})
       look_at_locks(space);
@@ -183,6 +184,20 @@ class Pair {
     }
     ASSERT_CMP(keys, ==, stats.keys);
     ASSERT_CMP(bytes, ==, stats.bytes);
+  }
+
+  void look_at_spans(const kv::StoreStats& stats) const {
+    kv::SpanQuery span;
+    span.to = kv::Span::kEndless;
+    span.limit = 3;
+    span.count_rest = true;
+    const auto reply = answer<kv::SpanReply>(span);
+    ASSERT_CMP(reply->count, ==, stats.keys);
+    ASSERT(reply->page_full == (stats.keys > 3));
+    const kv::HashQuery hash;
+    const auto beside = silent_->query(hash, {time_ms_});
+    ASSERT_CMP(answer<kv::HashReply>(hash)->hash, ==,
+               dynamic_cast<const kv::HashReply&>(*beside).hash);
   }
 
   void look_at_leases(const kv::StoreStats& stats) const {
