@@ -178,6 +178,7 @@ static_assert(kSegmentBytesMin % kBlockBytes == 0);
 static_assert(kFrameBytesMax % kBlockBytes == 0);
 static_assert(kFrameBytesMax + 2 * kBlockBytes <= kSegmentBytesMin,
               "header block, largest frame, and a block for the seal fit in a segment");
+static_assert(kTransactionOpsMax * 16 < kCommandFieldsMax, "a transaction of so many is a command");
 static_assert(kEntryBytesMax + kBlockBytes <= kFrameBytesMax, "any entry fits in a frame");
 static_assert(kEntryBytesMax <= kBatchBytesMax, "any entry fits in a batch");
 static_assert(kBatchBytesMax + kBatchEntriesMax * 40 + kBlockBytes <= kFrameBytesMax,

@@ -141,6 +141,7 @@ bool Store::State::Execution::advance() {
     const bool finished = frame.branch == nullptr ? choose() : step();
     if (!finished) return false;
   }
+  if (!failed_ && unreadable_) fail(*unreadable_, {});
   return true;
 }
 
@@ -338,15 +339,16 @@ void Store::State::Execution::add_row(const List& list, const Row& row) {
   if (wanted_) op_.items.push_back(state_.item(key, *row.version, !list.keys_only, now_));
 }
 
-// False: not, and the transaction has failed. Nothing of it stays, so that it makes no difference
-// which of its operations were done before.
+// False: not, and the transaction fails: at its end, so that a put which cannot be done is told
+// first, as in etcd. Nothing of it stays, whatever was done before.
 bool Store::State::Execution::can_read(Revision rev) {
-  const StoreStats& stats = state_.stats;
-  if (rev == 0 || (rev >= stats.compact_revision && rev <= stats.revision)) return true;
-  StoreReply why;
-  why.result = rev > stats.revision ? StoreReply::Result::kFuture : StoreReply::Result::kCompacted;
-  why.number = stats.compact_revision;
-  fail(why, {});
+  const Revision newest = state_.stats.revision;
+  const Revision oldest = state_.stats.compact_revision;
+  if (rev == 0 || (rev >= oldest && rev <= newest)) return true;
+  if (unreadable_) return false;
+  unreadable_.emplace();
+  unreadable_->result = rev > newest ? StoreReply::Result::kFuture : StoreReply::Result::kCompacted;
+  unreadable_->number = oldest;
   return false;
 }
 

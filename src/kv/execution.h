@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,7 @@ class Store::State::Execution {
   TransactionReply reply_;
   std::vector<Frame> frames_;  // The outermost first.
   bool failed_ = false;
+  std::optional<StoreReply> unreadable_;  // Of the first list at a revision that is not there.
   bool paused_ = false;
   OpReply op_;                    // Of the operation under way.
   std::size_t result_bytes_ = 0;  // Counted whether wanted or not: replicas agree.

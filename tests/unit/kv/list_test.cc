@@ -122,6 +122,14 @@ TEST_CASE("a revision that cannot be read undoes the transaction and says up to 
   }
 }
 
+TEST_CASE("a put that cannot be done is told before a revision that cannot be read") {
+  Fed fed;
+  const TransactionReply reply =
+      transact(fed, all_of({{List{kAll, 0, false, 99}}, {Put{"a", "", {}, false, {}, true}}}));
+  CHECK(reply.result == Result::kNotFound);
+  CHECK(reply.failed_key == "a");
+}
+
 TEST_CASE("a revision in a branch that is not taken does not matter") {
   Fed fed;
   Transaction transaction = all_of({{Put{"a", "1"}}});

@@ -27,6 +27,7 @@ struct Naive {
   std::map<std::string, Revision> written;  // By deletes, too.
   const Naive* guarded = nullptr;           // What guards are about, if it is not this.
   Revision compacted = 0;
+  Result unreadable = Result::kDone;  // What fails at the end.
   Revision revision = 1;
   LeaseId leases = 0;
   Result result = Result::kDone;
@@ -154,8 +155,12 @@ struct Naive {
     return true;
   }
   bool run(const List& list, OpReply& reply) {
-    if (list.rev > revision) return fail(Result::kFuture, {});
-    if (list.rev != 0 && list.rev < compacted) return fail(Result::kCompacted, {});
+    if (list.rev > revision || (list.rev != 0 && list.rev < compacted)) {
+      if (unreadable == Result::kDone) {
+        unreadable = list.rev > revision ? Result::kFuture : Result::kCompacted;
+      }
+      return true;
+    }
     std::vector<Item>& rows = reply.items;
     for (const auto& [name, at] : list.rev == 0 ? keys : history.at(list.rev)) {
       if (!list.span.contains(name)) continue;
@@ -339,7 +344,11 @@ TEST_CASE("random transactions do what they do to a map, and leave no trace when
       Naive after = naive;
       if (transaction.guards_first) after.guarded = &naive;
       TransactionReply expected;
-      const bool possible = after.run(transaction, expected);
+      after.unreadable = Result::kDone;
+      bool possible = after.run(transaction, expected);
+      if (possible && after.unreadable != Result::kDone) {
+        possible = after.fail(after.unreadable, {});
+      }
       const TransactionReply reply = transact(fed, transaction);
       fed.store.check_invariants();
       if (possible) {
