@@ -185,7 +185,18 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
 // consumed: of bytes, which may hold more than the head.
 RequestParser::Step RequestParser::end_head(bool accepted, std::size_t consumed,
                                             std::string_view bytes, const ParserLimits& bounds) {
-  if (!accepted || !check_body(bounds)) return {Event::kRefused, consumed};
+  if (!accepted) return {Event::kRefused, consumed};
+  streamed_ =
+      request_.method == Method::kPost &&
+      std::ranges::find(bounds.streamed_paths, request_.path()) != bounds.streamed_paths.end();
+  if (content_left_ != 0 && !streamed_) {
+    if (content_left_ > bounds.body_bytes) {
+      refuse(body_too_large(bounds.body_bytes));
+      return {Event::kRefused, consumed};
+    }
+    request_.body.reserve(
+        static_cast<std::size_t>(std::min<std::uint64_t>(content_left_, kBodyReserveMax)));
+  }
   const bool has_body = chunked_ || content_left_ != 0;
   phase_ = has_body ? Phase::kBody : Phase::kWhole;
   if (streamed_) return {Event::kOpened, consumed};
@@ -285,17 +296,6 @@ bool RequestParser::check_fields() {
     }
     request_.expects_continue = !request_.http_1_0;
   }
-  return true;
-}
-
-bool RequestParser::check_body(const ParserLimits& bounds) {
-  streamed_ =
-      request_.method == Method::kPost &&
-      std::ranges::find(bounds.streamed_paths, request_.path()) != bounds.streamed_paths.end();
-  if (streamed_) return true;
-  if (content_left_ > bounds.body_bytes) return refuse(body_too_large(bounds.body_bytes));
-  request_.body.reserve(
-      static_cast<std::size_t>(std::min<std::uint64_t>(content_left_, kBodyReserveMax)));
   return true;
 }
 

@@ -78,7 +78,6 @@ class RequestParser {
   bool parse_head(std::string_view head);  // False: refused.
   bool check_fields();
   bool check_target();
-  bool check_body(const ParserLimits& bounds);
   bool refuse(Refusal refusal);
   bool bad(const char* message);
 
