@@ -15,8 +15,9 @@ PYTHON := /usr/bin/python3
 BUILD_PACKAGES := g++ cmake ninja-build make pkg-config libuv1-dev node-llhttp \
   libmsgpack-cxx-dev libtoml11-dev nlohmann-json3-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl strace mount e2fsprogs
-CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd
+CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd etcd-server
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3 libbenchmark-dev valgrind
+INTEROP_PACKAGES := $(TEST_PACKAGES) etcd-server patroni postgresql-15 python3-etcd3gw python3-psycopg2
 
 # $(call need,PACKAGES): installs what is missing as root, else says what to type and stops. Where
 # there is no dpkg the packages are taken to be there: CMake names what is not.
@@ -35,7 +36,7 @@ need = @command -v dpkg-query >/dev/null || exit 0; \
 CONFIGURE := cmake -S . -G Ninja
 NINJA := ninja -j$(JOBS)
 
-.PHONY: all deps run test check clean bench bench-short bench-micro bench-instructions install soak
+.PHONY: all deps run test check interop clean bench bench-short bench-micro bench-instructions install soak
 .PHONY: check-format check-tidy check-sanitized check-fuzz check-texts check-sim sim-build check-mutants
 
 all: deps
@@ -142,6 +143,12 @@ check-texts:
 	bash -n conf/raftd.bash-completion
 	bash -n .ci/run
 	conf/check-units.sh
+
+# Beside etcd, and under what was written for it.
+interop: all
+	$(call need,$(INTEROP_PACKAGES))
+	RAFTD=$(BUILD)/raftd $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/interop
+	RAFTD=$(BUILD)/raftd $(PYTHON) -B tests/interop/patroni.py etcd raftd
 
 clean:
 	rm -rf $(BUILD)
