@@ -144,6 +144,7 @@ Handled handle_index(const Site& site, const Context& context) {
                      "/status         this node as JSON\n"
                      "/livez          200 while the process works\n"
                      "/readyz         200 while requests can be served\n"
+                     "/v3/            etcd's v3 API\n"
                      "/health         as etcd\n"
                      "/version        as etcd\n"
                      "/metrics        Prometheus\n"

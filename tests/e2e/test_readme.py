@@ -88,6 +88,22 @@ def test_every_line_of_the_coordination_works_against_make_run(make_cluster, wor
     assert "delete svc/web/a" in followed
 
 
+def test_every_line_for_users_of_etcd_works_against_make_run(make_cluster):
+    cluster_of_the_tour(make_cluster)
+    outputs = []
+    for command in tour_commands(3):
+        command = command.replace("curl ", "curl -sS --fail-with-body ").replace(" -m 2 ", " -m 5 ")
+        result = subprocess.run(["bash", "-c", command], capture_output=True, timeout=TIMEOUT_S, text=True)
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        outputs.append(result.stdout)
+    put, native, ranged, txn, lease, watched = outputs
+    assert '"header":{' in put and native == "bar"
+    assert '"value":"YmFy"' in ranged and '"count":"1"' in ranged
+    assert '"succeeded":true' in txn and '"response_put"' in txn
+    assert '"TTL":"20"' in lease
+    assert '"created":true' in watched and '"value":"YmF6"' in watched
+
+
 def test_every_line_of_the_growing_works_from_one_node_to_five_and_back_to_three(tmp_path):
     if not all(map(port_free, GROWING_PORTS)):
         pytest.skip("the ports are in use on this machine")
