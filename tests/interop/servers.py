@@ -23,7 +23,12 @@ def post(port, path, body, method="POST", headers=None, timeout=20.0):
     """(status, headers, text) of one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, body, headers or {})
+        try:
+            connection.request(method, path, body, headers or {})
+        except (BrokenPipeError, ConnectionResetError):
+            if connection.sock is None:
+                raise  # There was no connection yet.
+            # It was answered before all was sent, and given up: the answer is there to read.
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read().decode()
     finally:

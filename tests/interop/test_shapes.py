@@ -7,7 +7,6 @@ After a change of the stories: RECORD=1 with etcd installed writes golden.json."
 import json
 import os
 import pathlib
-import pprint
 
 import pytest
 
@@ -100,10 +99,10 @@ def test_raftd_answers_as_etcd_does_but_for_what_is_meant_to_differ(raftd, story
         if not equal:
             found.append((request, etcds, own, difference))
     for request, etcds, own, difference in found:
-        print(f"\n{request}\n etcd:  {pprint.pformat(etcds, width=150)}\n {raftd.name}: {pprint.pformat(own, width=150)}")
+        print(f"\n{request}\n etcd:  {json.dumps(etcds)}\n raftd: {json.dumps(own)}")
         if difference:
-            print(f" meant: {pprint.pformat(difference.wanted(etcds), width=150)}: {difference.reason}")
-    assert not found, f"{len(found)} of {len(expected)} answers differ, each is printed above"
+            print(f" meant: {json.dumps(difference.wanted(etcds))}: {difference.reason}")
+    assert not found, f"{len(found)} of {len(expected)} answers of {raftd.name} differ: printed above, the first tells most"
 
 
 def test_there_are_enough_shapes_and_each_difference_is_of_one_that_is_asked():
