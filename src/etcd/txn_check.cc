@@ -103,7 +103,7 @@ bool collect(const Ops& ops, Writes& writes) {
 }
 
 std::optional<Error> check(const Compare& compare) {
-  if (compare.key.empty()) return invalid("key is not provided");
+  if (auto error = check_span(compare.key, compare.range_end)) return error;
   const bool known =
       compare.target >= CompareTarget::kVersion && compare.target <= CompareTarget::kLease &&
       compare.result >= CompareResult::kEqual && compare.result <= CompareResult::kNotEqual;

@@ -1,9 +1,11 @@
 // Put, deleterange and compaction.
 #include "etcd/writes.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/native_kv.h"
+#include "base/limits.h"
 
 namespace raftd::etcd {
 namespace {
@@ -78,13 +80,20 @@ std::optional<Error> check(const Site& site, const PutRequest& request) {
   return std::nullopt;
 }
 
-std::optional<Error> check(const DeleteRangeRequest& request) {
-  if (request.key.empty()) return invalid("key is not provided");
+std::optional<Error> check_span(std::string_view key, std::string_view range_end) {
+  if (key.empty()) return invalid("key is not provided");
+  if (std::max(key.size(), range_end.size()) > limits::kKeyBytesMax) {
+    return invalid("request is too large");
+  }
   return std::nullopt;
 }
 
+std::optional<Error> check(const DeleteRangeRequest& request) {
+  return check_span(request.key, request.range_end);
+}
+
 std::optional<Error> check(const RangeRequest& request) {
-  if (request.key.empty()) return invalid("key is not provided");
+  if (auto error = check_span(request.key, request.range_end)) return error;
   const bool known =
       request.sort_order >= SortOrder::kNone && request.sort_order <= SortOrder::kDescend &&
       request.sort_target >= SortTarget::kKey && request.sort_target <= SortTarget::kValue;

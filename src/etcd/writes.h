@@ -13,6 +13,8 @@ namespace raftd::etcd {
 std::optional<Error> check(const api::Site& site, const PutRequest& request);
 std::optional<Error> check(const DeleteRangeRequest& request);
 std::optional<Error> check(const RangeRequest& request);
+// No key is as long as what is refused here.
+std::optional<Error> check_span(std::string_view key, std::string_view range_end);
 
 // Views into the request.
 kv::Put to_put(const PutRequest& request);

@@ -188,4 +188,16 @@ TEST_CASE(
             .starts_with("{@4,"));
 }
 
+TEST_CASE("keys that are longer than any are refused, wherever they stand") {
+  Txns f;
+  const std::string large = error_text(400, 3, "etcdserver: request is too large");
+  const std::string key(limits::kKeyBytesMax + 1, 'k');
+  CHECK(f.txn(txn_body("", get_op(key), "")) == large);
+  CHECK(f.txn(txn_body("", get_op("a", ",\"range_end\":" + b64(key)), "")) == large);
+  CHECK(f.txn(txn_body("", "", delete_op(key))) == large);
+  CHECK(f.txn(txn_body("", "", put_op(key, ""))) == large);
+  CHECK(f.txn(txn_body(compare(key, "\"target\":\"MOD\""), "", "")) == large);
+  CHECK(f.ask("/v3/kv/range", "{\"key\":" + b64(key) + "}") == large);
+}
+
 }  // namespace raftd::etcd
