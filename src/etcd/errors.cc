@@ -97,6 +97,10 @@ Error translate(const api::ApiError& error) {
   if (code == "overloaded") return exhausted("too many requests");
   if (code == "disk_full" || code == "quota") return no_space();
   if (code == "too_large") return invalid("request is too large");
+  if (code == "change_pending") return unavailable("a change of members is under way");
+  if (code == "not_caught_up") {
+    return failed_precondition("can only promote a learner member which is in sync with leader");
+  }
   if (code == "transfer_failed") return failed_precondition("bad leader transferee");
   return make(Code::kInternal, error.message);
 }

@@ -37,6 +37,8 @@ class Backup {
   raft::Term term() const { return term_; }
   // The next bytes of the file: at most a slice of the state.
   Next next(Bytes& out);
+  // Of the state, behind what next() has given.
+  std::uint64_t bytes_left() const { return body_bytes_ - file_.body_bytes(); }
 
  private:
   friend class Backups;

@@ -1,0 +1,148 @@
+// What operators ask a node, in etcd's words: its state, another leader, a copy of its state.
+//
+// The happy path of a copy is: the replica cuts its state; the connection asks for a piece whenever
+// it has room, and gets the next bytes of a snapshot file in a message. Possible failure modes are:
+// the client goes away (the stream is destroyed, and the cut with it); it reads so slowly that too
+// many old versions are held for it, another state is installed, or the node stops (the body ends
+// without its end mark).
+#include <algorithm>
+#include <utility>
+
+#include "api/native_kv.h"
+#include "etcd/call.h"
+#include "http/base64.h"
+#include "node/backup.h"
+
+namespace raftd::etcd {
+namespace {
+
+using api::Asked;
+using api::Handled;
+using api::RequestId;
+using api::Site;
+using api::Step;
+
+http::Response just_header(const Site& site) {
+  return answer(site, HeaderResponse{header(site, site.store.stats().revision)});
+}
+
+class TransferCall final : public EtcdCall {
+ public:
+  Asked asked() const override { return Asked::kTransfer; }
+  Step on_done(const Site& site, RequestId, node::Done&) override { return just_header(site); }
+};
+
+class SnapshotStream final : public http::BodySource {
+ public:
+  SnapshotStream(const Site& site, std::unique_ptr<node::Backup> backup)
+      : store_(site.store),
+        backup_(std::move(backup)),
+        history_bytes_max_(store_.stats().history_bytes + site.limits.backup_history_bytes) {}
+
+  Next next(std::string& out) override {
+    // History is not freed below what a cut sees: memory is not for a client to hold.
+    if (store_.stats().history_bytes > history_bytes_max_) return Next::kBroken;
+    piece_.clear();
+    switch (backup_->next(piece_)) {
+      case node::Backup::Next::kMore:
+        add_message(out);
+        break;
+      case node::Backup::Next::kWork:
+        break;
+      case node::Backup::Next::kEnd:
+        return Next::kEnd;
+      case node::Backup::Next::kBroken:
+        return Next::kBroken;
+    }
+    return Next::kWork;  // One slice of the state for each iteration of the loop.
+  }
+
+ private:
+  void add_message(std::string& out) {
+    SnapshotResponse message;
+    message.remaining_bytes = backup_->bytes_left();
+    message.blob = as_text(piece_);
+    out += "{\"result\":";
+    add_json(out, message);
+    out += "}\n";
+  }
+
+  const kv::Store& store_;
+  std::unique_ptr<node::Backup> backup_;
+  std::uint64_t history_bytes_max_;
+  Bytes piece_;
+};
+
+class SnapshotCall final : public EtcdCall {
+ public:
+  Asked asked() const override { return Asked::kSnapshot; }
+  Step on_done(const Site& site, RequestId, node::Done& done) override {
+    auto& reply = api::reply_as<node::BackupReply>(done);
+    return stream_answer(std::make_unique<SnapshotStream>(site, std::move(reply.backup)));
+  }
+};
+
+bool is_learner(const Site& site, const node::ReplicaStatus& status) {
+  const std::vector<raft::NodeId>& learners = status.configuration.configuration.learners;
+  return std::ranges::binary_search(learners, site.options.self);
+}
+
+}  // namespace
+
+Handled status(const Site& site, Empty) {
+  const node::ReplicaStatus status = site.backend.status(site.watches.now);
+  const kv::StoreStats stats = site.store.stats();
+  const std::uint64_t in_use = api::stored_bytes(site);
+  StatusResponse response;
+  response.header = header(site, stats.revision);
+  response.version = site.options.etcd_version;
+  response.db_size = static_cast<std::int64_t>(in_use + stats.history_bytes);
+  response.leader = status.role.leader.value;
+  response.raft_index = status.commit.value;
+  response.raft_term = status.role.term.value;
+  response.raft_applied_index = status.applied.value;
+  if (!status.role.leader) response.errors.push_back(no_leader().message);
+  if (status.disk_full || in_use >= site.limits.store_bytes) {
+    response.errors.push_back(no_space().message);
+  }
+  if (status.doubt) response.errors.emplace_back("etcdserver: corrupt cluster");
+  response.db_size_in_use = static_cast<std::int64_t>(in_use);
+  response.is_learner = is_learner(site, status);
+  response.storage_version = site.options.etcd_version;
+  response.db_size_quota = static_cast<std::int64_t>(site.limits.store_bytes);
+  return answer(site, response);
+}
+
+// There are none, and nobody can raise one: what is full or in doubt says so by itself.
+Handled alarm(const Site& site, AlarmRequest request) {
+  if (request.action < AlarmAction::kGet || request.action > AlarmAction::kDeactivate) {
+    return refuse(invalid("unknown alarm action"));
+  }
+  AlarmResponse response;
+  response.header = header(site, site.store.stats().revision);
+  return answer(site, response);
+}
+
+// Nothing is ever fragmented here.
+Handled defragment(const Site& site, Empty) {
+  return just_header(site);
+}
+
+// Only the leader knows who could follow it: clients of etcd look for it themselves.
+Handled transfer_leadership(const Site& site, MoveLeaderRequest request) {
+  if (auto error = check_leader(site)) return refuse(*error);
+  if (!site.headers.is_leader()) return refuse(failed_precondition("not leader"));
+  const raft::NodeId target{request.target_id};
+  if (target == site.options.self) return just_header(site);
+  const node::ReplicaStatus status = site.backend.status(site.watches.now);
+  if (!raft::is_member(status.configuration.configuration, target)) {
+    return refuse(failed_precondition("bad leader transferee"));
+  }
+  return api::Started{std::make_unique<TransferCall>(), node::Write{node::Transfer{target}}};
+}
+
+Handled snapshot(const Site&, Empty) {
+  return api::Started{std::make_unique<SnapshotCall>(), node::OpenBackup{}};
+}
+
+}  // namespace raftd::etcd
