@@ -1,6 +1,7 @@
 #include "etcd/gateway.h"
 
 #include "api/read_options.h"
+#include "etcd/auth.h"
 #include "etcd/call.h"
 #include "etcd/watch_stream.h"
 
@@ -74,6 +75,23 @@ constexpr Path kPaths[] = {
     {"/election/leader", unary<LeaderRequest, leader>},
     {"/election/observe", unary<LeaderRequest, observe>},
     {"/election/resign", unary<ResignRequest, resign>},
+    {"/auth/status", unary<Empty, auth_status>},
+    {"/auth/disable", unary<Empty, auth_disable>},
+    {"/auth/authenticate", unary<Empty, auth_off>},
+    {"/auth/enable", unary<Empty, auth_off>},
+    {"/auth/user/add", unary<Empty, auth_off>},
+    {"/auth/user/get", unary<Empty, auth_off>},
+    {"/auth/user/list", unary<Empty, auth_off>},
+    {"/auth/user/delete", unary<Empty, auth_off>},
+    {"/auth/user/changepw", unary<Empty, auth_off>},
+    {"/auth/user/grant", unary<Empty, auth_off>},
+    {"/auth/user/revoke", unary<Empty, auth_off>},
+    {"/auth/role/add", unary<Empty, auth_off>},
+    {"/auth/role/get", unary<Empty, auth_off>},
+    {"/auth/role/list", unary<Empty, auth_off>},
+    {"/auth/role/delete", unary<Empty, auth_off>},
+    {"/auth/role/grant", unary<Empty, auth_off>},
+    {"/auth/role/revoke", unary<Empty, auth_off>},
 };
 
 // What stands behind /v3, /v3beta or /v3alpha; empty: the path is not etcd's.

@@ -1,4 +1,4 @@
-// What operators ask a node in etcd's words.
+// What operators ask a node in etcd's words, and that users and roles are not there.
 #include "etcd/json.h"
 #include "etcd/messages.h"
 #include "node/backup.h"
@@ -105,6 +105,22 @@ TEST_CASE("a hash of a revision that is not there is refused") {
     CHECK(PlayedFixture::outcome(f.post("/maintenance/hashkv", R"({"revision":3})",
                                         api::done(std::move(reply)))) == expected);
   }
+}
+
+TEST_CASE("users and roles are not there, and say so") {
+  PlayedFixture f;
+  const std::string just_header = "200 {" + header_at(1) + "}";
+  CHECK(PlayedFixture::outcome(f.post("/auth/status", "{}")) == just_header);
+  CHECK(PlayedFixture::outcome(f.post("/auth/disable", "{}")) == just_header);
+  for (const char* path : {"authenticate", "enable", "user/add", "user/get", "user/list",
+                           "user/delete", "user/changepw", "user/grant", "user/revoke", "role/add",
+                           "role/get", "role/list", "role/delete", "role/grant", "role/revoke"}) {
+    CAPTURE(path);
+    CHECK(PlayedFixture::outcome(
+              f.post("/auth/" + std::string(path), R"({"name":"root","password":"x"})")) ==
+          "400 9 etcdserver: authentication is not enabled");
+  }
+  CHECK(f.post("/auth/user/nope", "{}").status == 404);
 }
 
 TEST_CASE("a snapshot is a stream of pieces of raftd's file, each with what is left") {
