@@ -70,7 +70,7 @@ class Writer {
   explicit Writer(std::string& out) : out_(out) {}
 
   void write(const Description& description, const void* message) {
-    open(description, message);
+    begin_message(description, message);
     while (depth_ > 0)
       step();
   }
@@ -84,7 +84,7 @@ class Writer {
     bool needs_comma = false;
   };
 
-  void open(const Description& description, const void* message) {
+  void begin_message(const Description& description, const void* message) {
     ASSERT(depth_ < frames_.size());
     frames_[depth_++] = {.description = &description, .message = message};
     out_ += '{';
@@ -113,7 +113,7 @@ class Writer {
     }
     const std::size_t at = frame.item++;
     if (field.kind == Kind::kMessage) {
-      open(field.description(), field.part(frame.message, at));
+      begin_message(field.description(), field.part(frame.message, at));
     } else {
       add_value(out_, field, frame.message, at);
     }

@@ -40,10 +40,10 @@ struct ClusterFixture : PlayedFixture {
   }
 };
 
-constexpr const char* kFirst =
-    R"({"ID":"1","name":"n1","peerURLs":["http://10.0.0.1:2380"],"clientURLs":["http://10.0.0.1:2379"]})";
-constexpr const char* kSecond =
-    R"({"ID":"2","name":"n2","peerURLs":["http://10.0.0.2:2380"],"clientURLs":["http://10.0.0.2:2379"]})";
+constexpr const char* kFirst = R"({"ID":"1","name":"n1","peerURLs":["http://10.0.0.1:2380"],)"
+                               R"("clientURLs":["http://10.0.0.1:2379"]})";
+constexpr const char* kSecond = R"({"ID":"2","name":"n2","peerURLs":["http://10.0.0.2:2380"],)"
+                                R"("clientURLs":["http://10.0.0.2:2379"]})";
 constexpr const char* kFifth = R"({"ID":"5","peerURLs":["http://10.0.0.5:2380"],"isLearner":true})";
 
 std::string members_json(std::initializer_list<std::string> members) {

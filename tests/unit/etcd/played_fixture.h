@@ -19,9 +19,12 @@ inline std::string header_at(std::uint64_t revision) {
 }
 
 struct PlayedFixture : api::Fixture {
-  explicit PlayedFixture(const api::ServiceOptions& options = api::usual_options())
-      : api::Fixture(options) {
-    service.mount(gateway());
+  explicit PlayedFixture(api::ServiceOptions options = api::usual_options())
+      : api::Fixture(with_gateway(std::move(options))) {}
+
+  static api::ServiceOptions with_gateway(api::ServiceOptions options) {
+    options.protocol = &gateway();
+    return options;
   }
 
   api::RequestId ask(std::string_view path, std::string body) {
