@@ -20,6 +20,7 @@
 #include "api/service.h"
 #include "api/terms.h"
 #include "api/watches.h"
+#include "base/rng.h"
 
 namespace raftd::api {
 
@@ -55,6 +56,7 @@ struct Site {
   Wishes& wishes;
   QueueKeeper& queue_keeper;
   Leftovers& leftovers;
+  Rng& names;  // Of what others are not to hit by chance.
 };
 
 // A request, taken apart. References and views are valid while the handler runs.
@@ -128,6 +130,8 @@ class Protocol {
   virtual bool owns(std::string_view path) const = 0;
   // Of the context only now, request and head_only are set.
   virtual Handled handle(const Site& site, const Context& context) const = 0;
+  // A request to one of its paths that was not whole.
+  virtual http::Response refuse(const ApiError& error) const = 0;
 };
 
 inline Handled refuse(const Site& site, const ApiError& error) {

@@ -117,6 +117,7 @@ struct Service::State final : PendingCalls::Host {
         log(service_log),
         headers(options, store),
         watches(kv_store, options.seed),
+        names(options.seed),
         pending(*this, limits, watches) {}
 
   void note_time(Instant now) { watches.now = std::max(watches.now, now); }
@@ -145,6 +146,7 @@ struct Service::State final : PendingCalls::Host {
   Watches watches;
   Wishes wishes;
   QueueKeeper queue_keeper;
+  Rng names;
   Backend* bound_backend = nullptr;  // Set by bind().
   Responder* responder = nullptr;    // Likewise.
   Instant slow_noted{};
@@ -154,8 +156,8 @@ struct Service::State final : PendingCalls::Host {
 
 Site Service::State::known_site() {
   ASSERT(bound_backend != nullptr);
-  return {options, limits,  store,   vitals, *bound_backend, headers,
-          counts,  pending, watches, wishes, queue_keeper,   remains};
+  return {options, limits,  store,  vitals,       *bound_backend, headers, counts,
+          pending, watches, wishes, queue_keeper, remains,        names};
 }
 
 // In the order of section 3 of the native API: the first failing check answers.
@@ -324,6 +326,8 @@ http::Response Service::refusal(Instant now, const http::Refusal& refusal) {
   if (refusal.status == 503 || refusal.status == 429) error.retry_after_ms = 1000;
   error.close = true;
   s.counts.count_request(Root::kOther, refusal.status, Duration{});
+  const Protocol* protocol = s.options.protocol;
+  if (protocol != nullptr && protocol->owns(refusal.path)) return protocol->refuse(error);
   return to_response(error, site.headers);
 }
 

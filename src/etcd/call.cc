@@ -1,13 +1,16 @@
 #include "etcd/call.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "api/answer.h"
+#include "base/limits.h"
 
 namespace raftd::etcd {
 namespace {
 
+constexpr std::string_view kErrorFields = "Content-Type: application/json\r\n";
 constexpr std::string_view kJsonFields =
     "Content-Type: application/json\r\nGrpc-Metadata-Content-Type: application/grpc\r\n";
 
@@ -35,7 +38,7 @@ http::Response answer(const api::Site& site, std::string json) {
 http::Response refuse(const Error& error) {
   http::Response response;
   response.status = http_status(error.code);
-  response.fields.append(kJsonFields).append(kCorsFields);
+  response.fields.append(kErrorFields).append(kCorsFields);
   response.body = unary_json(error);
   return response;
 }
@@ -54,6 +57,10 @@ http::Response EtcdCall::refuse(const api::Site&, const api::ApiError& error) co
 std::optional<Error> check_leader(const api::Site& site) {
   if (site.headers.is_leader() || site.headers.role().leader) return std::nullopt;
   return no_leader();
+}
+
+kv::LeaseId choose_lease_id(const api::Site& site) {
+  return std::max<kv::LeaseId>(1, site.names.next() & limits::kLeaseIdMax);
 }
 
 KeyValue key_value(kv::Item item) {

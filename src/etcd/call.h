@@ -40,6 +40,9 @@ class EtcdCall : public api::Call {
 // A write or a linearizable read needs a leader: nothing, or why not.
 std::optional<Error> check_leader(const api::Site& site);
 
+// That most probably no client chooses for itself, as small ones may be.
+kv::LeaseId choose_lease_id(const api::Site& site);
+
 KeyValue key_value(kv::Item item);
 // Of what the store does not do; nothing: it did it.
 std::optional<Error> error_of(const kv::StoreReply& reply);

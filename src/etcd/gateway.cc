@@ -121,6 +121,12 @@ class Gateway final : public api::Protocol {
   }
   bool owns(std::string_view path) const override { return !unversioned(path).empty(); }
 
+  http::Response refuse(const api::ApiError& error) const override {
+    http::Response response = etcd::refuse(translate(error));
+    response.close = error.close;
+    return response;
+  }
+
   // Whatever is sent along is read: only then does the client hear of what was wrong.
   Handled handle(const Site& site, const Context& context) const override {
     const http::Request& request = context.request;

@@ -40,9 +40,14 @@ node::ClientOp propose(const kv::Command& command) {
 
 class GrantCall final : public EtcdCall {
  public:
+  // chosen_ttl_ms: of a lease whose id was not asked for; 0: it was.
+  explicit GrantCall(std::uint64_t chosen_ttl_ms) : chosen_ttl_ms_(chosen_ttl_ms) {}
   Asked asked() const override { return Asked::kWrite; }
   Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = api::reply_as<kv::LeaseReply>(done);
+    if (reply.result == kv::StoreReply::Result::kLeaseExists && chosen_ttl_ms_ != 0) {
+      return propose(kv::GrantLease{choose_lease_id(site), chosen_ttl_ms_});
+    }
     if (auto error = error_of(reply)) return etcd::refuse(*error);
     LeaseGrantResponse response;
     response.header = header(site, reply.revision);
@@ -50,6 +55,9 @@ class GrantCall final : public EtcdCall {
     response.ttl = whole_seconds(reply.ttl_ms);
     return answer(site, response);
   }
+
+ private:
+  std::uint64_t chosen_ttl_ms_;
 };
 
 class RevokeCall final : public EtcdCall {
@@ -229,10 +237,11 @@ Handled lease_grant(const Site& site, LeaseGrantRequest request) {
   if (request.id < 0) return refuse(invalid("lease IDs are not negative"));
   if (request.ttl > kTtlMax) return refuse(out_of_range("too large lease TTL"));
   if (auto error = check_leader(site)) return refuse(*error);
-  const auto seconds = static_cast<std::uint64_t>(std::max(request.ttl, kTtlMin));
-  return api::Started{
-      std::make_unique<GrantCall>(),
-      propose(kv::GrantLease{static_cast<kv::LeaseId>(request.id), seconds * 1000})};
+  const std::uint64_t ttl_ms = static_cast<std::uint64_t>(std::max(request.ttl, kTtlMin)) * 1000;
+  const bool chosen = request.id == 0;
+  const kv::LeaseId id = chosen ? choose_lease_id(site) : static_cast<kv::LeaseId>(request.id);
+  return api::Started{std::make_unique<GrantCall>(chosen ? ttl_ms : 0),
+                      propose(kv::GrantLease{id, ttl_ms})};
 }
 
 Handled lease_revoke(const Site& site, LeaseRevokeRequest request) {

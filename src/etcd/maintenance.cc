@@ -118,14 +118,12 @@ Handled alarm(const Site& site, AlarmRequest request) {
   if (request.action < AlarmAction::kGet || request.action > AlarmAction::kDeactivate) {
     return refuse(invalid("unknown alarm action"));
   }
-  AlarmResponse response;
-  response.header = header(site, site.store.stats().revision);
-  return answer(site, response);
+  return answer(site, AlarmResponse());
 }
 
 // Nothing is ever fragmented here.
 Handled defragment(const Site& site, Empty) {
-  return just_header(site);
+  return answer(site, HeaderResponse());
 }
 
 // Only the leader knows who could follow it: clients of etcd look for it themselves.

@@ -39,14 +39,16 @@ class EnterCall final : public EtcdCall {
  public:
   explicit EnterCall(Entrant entrant) : entrant_(std::move(entrant)) {}
 
-  node::ClientOp first() { return entrant_.lease == 0 ? grant() : put_if_absent(); }
+  node::ClientOp first(const Site& site) {
+    return entrant_.lease == 0 ? grant(site) : put_if_absent();
+  }
 
   Asked asked() const override { return Asked::kWrite; }
 
   Step on_done(const Site& site, RequestId, node::Done& done) override {
     switch (stage_) {
       case Stage::kGranting:
-        return on_granted(done);
+        return on_granted(site, done);
       case Stage::kEntering:
         return on_entered(site, done);
       case Stage::kUpdating:
@@ -87,13 +89,14 @@ class EnterCall final : public EtcdCall {
     return node::Write{node::Propose{kv::encode(command)}};
   }
 
-  node::ClientOp grant() {
+  node::ClientOp grant(const Site& site) {
     stage_ = Stage::kGranting;
-    return propose(kv::GrantLease{0, kOwnLeaseMs});
+    return propose(kv::GrantLease{choose_lease_id(site), kOwnLeaseMs});
   }
 
-  Step on_granted(node::Done& done) {
+  Step on_granted(const Site& site, node::Done& done) {
     const auto& reply = api::reply_as<kv::LeaseReply>(done);
+    if (reply.result == kv::StoreReply::Result::kLeaseExists) return grant(site);
     if (auto error = error_of(reply)) return etcd::refuse(*error);
     entrant_.lease = static_cast<std::int64_t>(reply.id);
     return put_if_absent();
@@ -251,7 +254,7 @@ api::Handled enter(const Site& site, Entrant entrant) {
   }
   if (api::check_watchers(site.watches, site.limits)) return refuse(exhausted("too many requests"));
   auto call = std::make_unique<EnterCall>(std::move(entrant));
-  node::ClientOp first = call->first();
+  node::ClientOp first = call->first(site);
   return api::Started{std::move(call), std::move(first)};
 }
 

@@ -103,29 +103,74 @@ void add_growth(const TxnRequest& request, std::vector<api::KeyWrite>& growth) {
   }
 }
 
-ResponseOp response_op(const RequestOp& op, kv::OpReply& reply, kv::Revision revision) {
+// Each operation tells the revision that the store had after it.
+struct Course {
+  kv::Revision before = 0;
+  bool wrote = false;
+
+  ResponseHeader header() const {
+    ResponseHeader header;
+    header.revision = static_cast<std::int64_t>(before + (wrote ? 1 : 0));
+    return header;
+  }
+};
+
+const std::vector<RequestOp>& branch_of(const TxnRequest& request,
+                                        const kv::TransactionReply& reply) {
+  const std::vector<RequestOp>& branch = reply.succeeded ? request.success : request.failure;
+  ASSERT_CMP(branch.size(), ==, reply.results.size());
+  return branch;
+}
+
+bool wrote(const TxnRequest& request, const kv::TransactionReply& reply) {
+  const std::vector<RequestOp>& branch = branch_of(request, reply);
+  for (std::size_t i = 0; i < branch.size(); ++i) {
+    const kv::OpReply& result = reply.results[i];
+    if (branch[i].request_put || result.write.deleted != 0) return true;
+    if (branch[i].request_txn != nullptr && wrote(*branch[i].request_txn, *result.transaction)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TxnResponse response_of(const TxnRequest& request, kv::TransactionReply& reply, Course& course);
+
+ResponseOp response_op(const RequestOp& op, kv::OpReply& reply, Course& course) {
   ResponseOp response;
-  ResponseHeader header;
-  header.revision = static_cast<std::int64_t>(revision);
   if (op.request_range) {
-    response.response_range = range_response(*op.request_range, reply, header);
+    response.response_range = range_response(*op.request_range, reply, course.header());
   } else if (op.request_put) {
-    response.response_put = put_response(reply.write, header);
+    course.wrote = true;
+    response.response_put = put_response(reply.write, course.header());
   } else if (op.request_delete_range) {
-    response.response_delete_range = delete_response(reply, header);
+    course.wrote = course.wrote || reply.write.deleted != 0;
+    response.response_delete_range = delete_response(reply, course.header());
   } else {
     ASSERT(reply.transaction != nullptr);
     response.response_txn =
-        std::make_unique<TxnResponse>(txn_response(*op.request_txn, *reply.transaction, revision));
+        std::make_unique<TxnResponse>(response_of(*op.request_txn, *reply.transaction, course));
     response.response_txn->header.emplace();
   }
+  return response;
+}
+
+TxnResponse response_of(const TxnRequest& request, kv::TransactionReply& reply, Course& course) {
+  TxnResponse response;
+  response.succeeded = reply.succeeded;
+  const std::vector<RequestOp>& branch = branch_of(request, reply);
+  response.responses.reserve(branch.size());
+  for (std::size_t i = 0; i < branch.size(); ++i)
+    response.responses.push_back(response_op(branch[i], reply.results[i], course));
   return response;
 }
 
 http::Response txn_answer(const Site& site, const TxnRequest& request, kv::TransactionReply& reply,
                           kv::Revision revision) {
   if (auto error = error_of(reply)) return refuse(*error);
-  TxnResponse response = txn_response(request, reply, revision);
+  Course course;
+  course.before = wrote(request, reply) ? revision - 1 : revision;
+  TxnResponse response = response_of(request, reply, course);
   response.header = header(site, revision);
   return answer(site, response);
 }
@@ -190,18 +235,6 @@ TxnReads reads_of(const TxnRequest& request) {
     }
   }
   return reads;
-}
-
-TxnResponse txn_response(const TxnRequest& request, kv::TransactionReply& reply,
-                         kv::Revision revision) {
-  TxnResponse response;
-  response.succeeded = reply.succeeded;
-  const std::vector<RequestOp>& branch = reply.succeeded ? request.success : request.failure;
-  ASSERT_CMP(branch.size(), ==, reply.results.size());
-  response.responses.reserve(branch.size());
-  for (std::size_t i = 0; i < branch.size(); ++i)
-    response.responses.push_back(response_op(branch[i], reply.results[i], revision));
-  return response;
 }
 
 Handled txn(const Site& site, TxnRequest request) {

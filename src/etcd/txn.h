@@ -23,8 +23,4 @@ struct TxnReads {
 };
 TxnReads reads_of(const TxnRequest& request);
 
-// Items are moved out of the reply, which is that of the request's transaction.
-TxnResponse txn_response(const TxnRequest& request, kv::TransactionReply& reply,
-                         kv::Revision revision);
-
 }  // namespace raftd::etcd

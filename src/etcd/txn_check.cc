@@ -121,26 +121,29 @@ std::size_t size_of(const TxnRequest& request) {
   return size;
 }
 
-std::optional<Error> check_parts(const api::Site& site, const TxnRequest& request);
+// ops_max: what the transactions around it leave.
+std::optional<Error> check_parts(const api::Site& site, const TxnRequest& request,
+                                 std::size_t ops_max);
 
-std::optional<Error> check(const api::Site& site, const RequestOp& op) {
+std::optional<Error> check(const api::Site& site, const RequestOp& op, std::size_t ops_max) {
   if (op.request_range) return check(*op.request_range);
   if (op.request_put) return check(site, *op.request_put);
   if (op.request_delete_range) return check(*op.request_delete_range);
-  if (op.request_txn != nullptr) return check_parts(site, *op.request_txn);
+  if (op.request_txn != nullptr) return check_parts(site, *op.request_txn, ops_max);
   return invalid("key not found");
 }
 
-std::optional<Error> check_parts(const api::Site& site, const TxnRequest& request) {
+std::optional<Error> check_parts(const api::Site& site, const TxnRequest& request,
+                                 std::size_t ops_max) {
   const std::size_t most =
       std::max({request.compare.size(), request.success.size(), request.failure.size()});
-  if (most > site.limits.etcd_txn_ops) return invalid("too many operations in txn request");
+  if (most > ops_max) return invalid("too many operations in txn request");
   for (const Compare& compare : request.compare) {
     if (auto error = check(compare)) return error;
   }
   for (const Ops* branch : {&request.success, &request.failure}) {
     for (const RequestOp& op : *branch) {
-      if (auto error = check(site, op)) return error;
+      if (auto error = check(site, op, ops_max - most)) return error;
     }
   }
   return std::nullopt;
@@ -149,7 +152,7 @@ std::optional<Error> check_parts(const api::Site& site, const TxnRequest& reques
 }  // namespace
 
 std::optional<Error> check(const api::Site& site, const TxnRequest& request) {
-  if (auto error = check_parts(site, request)) return error;
+  if (auto error = check_parts(site, request, site.limits.etcd_txn_ops)) return error;
   if (size_of(request) > site.limits.txn_ops) {
     return invalid("too many operations in txn request");
   }

@@ -76,6 +76,7 @@ struct Refusal {
   std::string message;  // A sentence.
   std::string limit;    // Name of the limit that was hit; empty: none.
   std::uint64_t max = 0;
+  std::string path{};  // Of the request, if it was refused for its body.
 };
 
 // With the line's end. Empty: not one that raftd answers with.

@@ -191,7 +191,7 @@ RequestParser::Step RequestParser::end_head(bool accepted, std::size_t consumed,
       std::ranges::find(bounds.streamed_paths, request_.path()) != bounds.streamed_paths.end();
   if (content_left_ != 0 && !streamed_) {
     if (content_left_ > bounds.body_bytes) {
-      refuse(body_too_large(bounds.body_bytes));
+      refuse_body(body_too_large(bounds.body_bytes));
       return {Event::kRefused, consumed};
     }
     request_.body.reserve(
@@ -217,7 +217,7 @@ RequestParser::Step RequestParser::feed_body(std::string_view bytes, const Parse
     const ChunkedDecoder::Outcome outcome = chunks_.feed(
         bytes, {.body_bytes = bytes_max, .trailer_bytes = bounds.header_bytes}, body, consumed);
     if (outcome == ChunkedDecoder::Outcome::kRefused) {
-      refuse(chunks_.refusal());
+      refuse_body(chunks_.refusal());
       return {Event::kRefused, consumed};
     }
     whole = outcome == ChunkedDecoder::Outcome::kEnd;
@@ -230,6 +230,11 @@ RequestParser::Step RequestParser::feed_body(std::string_view bytes, const Parse
   if (!whole) return {Event::kMore, consumed};
   phase_ = Phase::kWhole;
   return {Event::kRequest, consumed};
+}
+
+void RequestParser::refuse_body(Refusal refusal) {
+  refusal.path = request_.path();
+  refuse(std::move(refusal));
 }
 
 bool RequestParser::parse_head(std::string_view head) {

@@ -79,6 +79,7 @@ class RequestParser {
   bool check_fields();
   bool check_target();
   bool refuse(Refusal refusal);
+  void refuse_body(Refusal refusal);
   bool bad(const char* message);
 
   Phase phase_ = Phase::kBetween;

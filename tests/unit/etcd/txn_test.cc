@@ -116,6 +116,13 @@ TEST_CASE("a transaction within another one answers within it") {
             response("put", 5) + "]}}]}");
 }
 
+TEST_CASE("each operation tells the revision that the store had after it") {
+  Txns f;
+  CHECK(f.txn(txn_body("", delete_op("no") + "," + put_op("m", "1") + "," + delete_op("no"), "")) ==
+        "{@5,\"succeeded\":true,\"responses\":[" + response("delete_range", 4) + "," +
+            response("put", 5) + "," + response("delete_range", 5) + "]}");
+}
+
 TEST_CASE("a key is written once on each path through a transaction") {
   Txns f;
   const auto success = [&](const std::string& ops) { return f.txn(txn_body("", ops, "")); };
