@@ -107,7 +107,7 @@ class Writer {
       return;
     }
     if (frame.item == 0) {
-      begin(frame, field);
+      begin_field(frame, field);
     } else {
       out_ += ',';
     }
@@ -119,7 +119,7 @@ class Writer {
     }
   }
 
-  void begin(Frame& frame, const Field& field) {
+  void begin_field(Frame& frame, const Field& field) {
     if (frame.needs_comma) out_ += ',';
     frame.needs_comma = true;
     out_ += '"';
