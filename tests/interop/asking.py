@@ -16,11 +16,10 @@ from servers import call, post, wait_for
 
 # In auth/ "name" is text: those bodies are written as text.
 BYTES = {"key", "range_end", "rangeEnd", "value", "name"}
-STREAMS = ("/lease/keepalive", "/election/observe", "/maintenance/snapshot")
+STREAMS = ("/lease/keepalive", "/watch")
 END = "~end"  # A key that each watch watches, too: when its event comes, those before have come.
 END_KEY = base64.b64encode(END.encode()).decode()
 END_WATCH = 4444
-CHOSEN = 1_000_000  # Ids from here on are taken to be the server's own choice.
 PATIENCE_S = 10.0
 LATE_S = 5
 
@@ -83,6 +82,14 @@ def encode(value, base, own_id):
     return own_id if value == "{own id}" else value
 
 
+def leases_in(value):
+    """The leases that a body names."""
+    if isinstance(value, dict):
+        own = {int(v) for k, v in value.items() if k in ("ID", "lease") and re.fullmatch(r"-?\d+", str(v))}
+        return own.union(*map(leases_in, value.values()))
+    return set().union(*map(leases_in, value)) if isinstance(value, list) else set()
+
+
 def bytes_of(value, base, own_id):
     if isinstance(value, str):
         return base64.b64encode(value.encode("latin-1")).decode()
@@ -121,6 +128,7 @@ class Answers:
     def __init__(self, base):
         self.base = base
         self.cluster_ids = set()
+        self.named = {0}  # The leases that requests have named; others are the server's choice.
         self.granted = 0  # The TTL of the lease that is looked at, where the answer says what is left of it.
 
     def revision(self, text):
@@ -143,8 +151,8 @@ class Answers:
         if name == "TTL" and self.granted:
             left = self.granted - int(value)
             return f"<what is left of {self.granted}>" if 0 <= left <= LATE_S else value
-        if name in ("ID", "lease") and isinstance(value, str) and value.isdigit() and int(value) >= CHOSEN:
-            return value if int(value) == 2**63 - 1 else "<chosen>"
+        if name in ("ID", "lease") and int(value) not in self.named:
+            return "<chosen>"
         return value
 
     def plain(self, text):
@@ -153,7 +161,8 @@ class Answers:
         except ValueError:
             return text  # A name that is not bytes.
         # A lock's key ends in its lease.
-        return re.sub(r"/[0-9a-f]{12,16}$", "/<chosen>", text)
+        lock = re.fullmatch(r"(own lease/)([0-9a-f]+)", text)
+        return lock[1] + "<chosen>" if lock and int(lock[2], 16) not in self.named else text
 
     def header(self, header):
         """cluster, member and term are there and are numbers; they themselves differ."""
@@ -197,6 +206,14 @@ def error_of(status, document):
     return status, document
 
 
+def code_of(answer):
+    """Status and code of an error, which a stream tells in its first message."""
+    first = answer.get("messages", [{}])[0].get("error")
+    if first:
+        return {"status": first["http_code"], "code": first["grpc_code"]}
+    return {"status": answer["status"], "code": answer.get("json", {}).get("code")}
+
+
 class Server:
     """One node that requests go to; a story's steps run on it in turn."""
 
@@ -216,6 +233,7 @@ class Server:
     def body(self, body):
         if body is None or isinstance(body, str):
             return body
+        self.answers.named |= leases_in(body)
         return json.dumps(encode(body, self.answers.base, self.own_id))
 
     def run(self, step):
@@ -256,23 +274,21 @@ class Server:
         answer = {"status": status}
         if step.show_headers:
             answer["headers"] = shown(headers)
-        if text.startswith("{"):
-            stream = step.path.endswith(STREAMS) and status == 200
-            if stream:
-                assert headers.get("Transfer-Encoding") == "chunked", "a stream is chunked"
-                documents = [json.loads(line) for line in text.splitlines()]
-                assert text.endswith("\n") and len(documents) == text.count("\n"), f"a line per message: {text!r}"
-                answer["messages"] = [self.answers.normal(d) for d in documents]
-            else:
-                assert not (step.path.startswith("/v3") and text.endswith("\n")), "a unary answer has no newline"
-                answer["status"], document = error_of(status, json.loads(text))
-                answer["json"] = self.answers.normal(document)
+        if step.path.endswith(STREAMS) and status == 200 and text:
+            assert headers.get("Transfer-Encoding") == "chunked", "a stream is chunked"
+            documents = [json.loads(line) for line in text.splitlines()]
+            assert text.endswith("\n") and len(documents) == text.count("\n"), f"a line per message: {text!r}"
+            answer["messages"] = [self.answers.normal(d) for d in documents]
+        elif text.startswith("{"):
+            assert not (step.path.startswith("/v3") and text.endswith("\n")), f"a unary answer has no newline: {text!r}"
+            answer["status"], document = error_of(status, json.loads(text))
+            answer["json"] = self.answers.normal(document)
         else:
             answer["text"] = text.strip()
         if step.compare == "shape":
             answer = shape_of(answer) | {"status": status}
         if step.compare == "code":
-            answer = {"status": answer["status"], "code": answer.get("json", {}).get("code")}
+            answer = code_of(answer)
         return answer
 
     def watch(self, step):

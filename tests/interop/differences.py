@@ -5,8 +5,9 @@ import pathlib
 from dataclasses import dataclass
 
 from asking import Ask, text_of
-from stories_other import RANGE
-from stories_txn import op_delete, op_put, txn
+from stories_kv import get
+from stories_other import MAINTENANCE, ODD, RANGE, TOKEN
+from stories_txn import GET_PUT_GET, op_delete, op_put, txn
 from stories_watch import WATCHES_THAT_ARE_COMPACTED
 
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden.json").read_text())
@@ -33,9 +34,11 @@ def as_asked(story, request):
     return next(answer for asked, answer in GOLDEN[story] if asked == text_of(request))
 
 
-MALFORMED = Difference("malformed JSON is code 3, also the first of a stream", answer={"status": 400, "code": 3})
+MALFORMED = Difference("malformed JSON is code 3, also in a stream", answer={"status": 400, "code": 3})
 ENDED = Difference("the stream ends after what has been compacted: a client that overlooks it does not wait for ever",
                    part={"ended": True})
+
+NOT_ENABLED = error(9, "etcdserver: authentication is not enabled")
 
 DIFFERENCES = {
     "lease": {
@@ -51,9 +54,35 @@ DIFFERENCES = {
             "a put inside a deleted range is refused, whatever the range's end",
             answer=error(3, "etcdserver: duplicate key given in txn request")),
     },
+    "txn: operations": {
+        text_of(GET_PUT_GET): Difference(
+            "all operations of a transaction are of its revision, also those before the first that writes",
+            answer=json.loads(json.dumps(as_asked("txn: operations", GET_PUT_GET)).replace("R+13", "R+14"))),
+    },
+    "auth": {
+        request: Difference("authentication is not enabled, whatever is asked of it", answer=NOT_ENABLED)
+        for request, answer in GOLDEN["auth"]
+        if request.startswith("/v3/auth/") and request != "/v3/auth/disable {}" and answer != NOT_ENABLED
+    } | {
+        text_of(TOKEN): Difference("a token is not looked at where there is no authentication",
+                                   answer={"status": 200, "json": {"header": "R+0"}}),
+    },
+    "maintenance": {
+        text_of(request): Difference("the answer has a header, as all have", answer={"status": 200, "json": {"header": "R+1"}})
+        for request in MAINTENANCE
+    },
     "json: read": {
         f'{RANGE} {{"key":"_-_-"}}': Difference(
             "base64 for URLs is read, too", answer=as_asked("json: read", Ask(RANGE, '{"key":"/+/+"}'))),
+        f'{RANGE} {{"key":"Zm9v","keysOnly":true,"keys_only":false}}': Difference(
+            "of two spellings of a field the last counts", answer=as_asked("json: read", Ask(RANGE, '{"key":"Zm9v"}'))),
+        **{text_of(Ask(RANGE, body)): Difference(reason, answer={"status": 400, "code": 3})
+           for reason, bodies in ODD.items() for body in bodies},
+    },
+    "range: sorted": {
+        text_of(get("\0", "\0", keys_only=True, sort_order=7, **options)): Difference(
+            "an order that there is not is refused, as in etcd 3.5", answer=error(3, "etcdserver: invalid sort option"))
+        for options in ({}, {"sort_target": "MOD"})
     },
     "http": {
         f"/v3alpha{path} {body}": Difference("/v3alpha is served, as /v3 is", answer=answer) for path, body, answer in (

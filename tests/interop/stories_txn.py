@@ -38,9 +38,11 @@ def nested(depth):
 
 RESULTS = ("EQUAL", "GREATER", "LESS", "NOT_EQUAL")
 OPERANDS = {"VERSION": ("version", 1), "CREATE": ("create_revision", R(1)), "MOD": ("mod_revision", R(1)),
-            "VALUE": ("value", "one"), "LEASE": ("lease", 5)}
+            "VALUE": ("value", "one"), "LEASE": ("lease", 5005)}
 # a and b at 1 and 2, c at 3 with a lease.
-SOME = [put("a", "one"), put("b", "two"), grant(5), put("c", "three", lease=5)]
+SOME = [put("a", "one"), put("b", "two"), grant(5005), put("c", "three", lease=5005)]
+
+GET_PUT_GET = txn([op_get("last"), op_put("last"), op_get("last")])
 
 STORIES = {
     "txn: a delete without an end": [put("a"), txn([op_put("x"), op_delete("\0", range_end="\0")])],
@@ -115,11 +117,11 @@ STORIES = {
                                        {"requestRange": {"key": "camel", "keysOnly": True}},
                                        {"requestDeleteRange": {"key": "camel", "prevKv": True}}]}),
         Ask("/v3/kv/txn", {"success": [{"requestTxn": {"success": [{"requestPut": {"key": "deep"}}]}}]}),
-        txn([op_put("leased", lease=5), op_get("leased")]),
+        txn([op_put("leased", lease=5005), op_get("leased")]),
         txn([op_put("leased", "2", ignore_lease=True, prev_kv=True)]),
         txn([{"request_put": {"key": "leased", "ignore_value": True, "lease": 5, "prev_kv": True}}]),
         get("leased"),
-        txn([op_put("last")]),
+        GET_PUT_GET,
         txn([op_get("last")]),
     ],
     "txn: nested": SOME + [
@@ -156,7 +158,7 @@ STORIES = {
         txn([op_put("x"), op_delete("x")]),
         txn([op_delete("x"), op_put("x")]),
         txn([op_delete("w", range_end="y"), op_put("x")]),
-        txn([op_delete("w", range_end="x"), op_put("x")]),
+        txn([op_put("x"), op_delete("w", range_end="x")]),
         txn(failure=[op_put("x"), op_put("x")]),
         txn([op_get("a")] * 128),
         txn([op_get("a")] * 129),
@@ -172,7 +174,7 @@ STORIES = {
         txn([op_put("y"), {"request_put": {"key": "x", "ignore_value": True}}]),
         txn([op_put("a", "x", ignore_value=True)]),
         txn(failure=[op_put("a", "x", ignore_value=True)]),
-        txn([op_put("a", "x", lease=5, ignore_lease=True)]),
+        txn([op_put("a", "x", lease=5005, ignore_lease=True)]),
         txn([op_get("a", revision=R(99))]),
         txn([op_put("y"), op_get("a", revision=R(99))]),
         txn(failure=[op_get("a", revision=R(99))]),

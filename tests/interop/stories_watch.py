@@ -43,7 +43,7 @@ STORIES = {
         Watch([create("w")], [txn([op_put("w"), op_put("x")])], 1),
         Watch([create("a", "\0", filters=["NOPUT"])], [txn([op_put("b"), op_delete("w"), op_delete("x")])], 2),
         Watch([create("a", "x")], [txn([op_put("b", "1"), op_delete("b2"), op_put("a", "2")]), delete("a", "x")], 4),
-        Watch([create("w")], [grant(5), put("w", "leased", lease=5), lease("revoke", {"ID": 5})], 2),
+        Watch([create("w")], [grant(5005), put("w", "leased", lease=5005), lease("revoke", {"ID": 5005})], 2),
         Watch([create("a", "\0", prev_kv=True)],
               [put("w", "1"), delete("\0", "\0"), put("b", "2"), txn([op_put("b", "3"), op_put("c", "4")])], 6),
     ],
