@@ -1,7 +1,11 @@
-// parse_json_events: the only place that knows nlohmann's library. Its event interface is used,
-// because it does not recurse and does not throw.
-#include <nlohmann/json.hpp>
+// parse_json_events: RFC 8259 and nothing more. What many requests consist of goes through here:
+// each byte is looked at once, and nothing is allocated but one string's memory, which is kept.
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "http/json.h"
@@ -10,74 +14,295 @@ namespace raftd::http {
 
 namespace {
 
-class Adapter final : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit Adapter(JsonEvents& events) : events_(events) {}  // They outlive it.
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
+// Of a string: what stands for itself. Bytes above 0x7f are looked at again.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t byte = 0x20; byte < plain.size(); ++byte)
+    plain[byte] = byte != '"' && byte != '\\';
+  return plain;
+}();
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Where the first sequence begins that is no UTF-8. Precondition: there is one.
+std::size_t first_bad_byte(std::string_view text) {
+  constexpr std::size_t kSequenceMax = 4;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::size_t length = 1;
+    while (length <= kSequenceMax && !is_utf8(text.substr(at, length)))
+      ++length;
+    if (length > kSequenceMax) break;
+    at += length;
+  }
+  return at;
+}
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  const auto add = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) return add(code);
+  if (code < 0x800) {
+    add(0xc0 | code >> 6);
+  } else if (code < 0x10000) {
+    add(0xe0 | code >> 12);
+    add(0x80 | (code >> 6 & 0x3f));
+  } else {
+    add(0xf0 | code >> 18);
+    add(0x80 | (code >> 12 & 0x3f));
+    add(0x80 | (code >> 6 & 0x3f));
+  }
+  add(0x80 | (code & 0x3f));
+}
+
+class Scanner {
+ public:
+  Scanner(std::string_view text, JsonEvents& events) : text_(text), events_(events) {}
+
+  bool scan() {
+    skip_space();
+    if (!value()) return false;
+    while (depth_ > 0) {
+      if (!element()) return false;
+    }
+    skip_space();
+    return at_ == text_.size() || refuse();
+  }
   // Of the text; empty: the events have one.
   std::string take_problem() { return std::move(problem_); }
 
-  bool null() override { return events_.null(); }
-  bool boolean(bool value) override { return events_.boolean(value); }
-  // Also of minus zero.
-  bool number_integer(number_integer_t value) override {
-    if (value >= 0) return events_.whole(static_cast<std::uint64_t>(value));
-    return events_.negative(value);
-  }
-  bool number_unsigned(number_unsigned_t value) override { return events_.whole(value); }
-  bool number_float(number_float_t value, const string_t&) override { return events_.real(value); }
-  bool string(string_t& value) override { return events_.text(value); }
-  bool binary(binary_t&) override { return refuse("binary data"); }
-
-  bool start_object(std::size_t) override { return nest() && events_.begin_object(); }
-  bool key(string_t& name) override { return events_.name(name); }
-  bool end_object() override {
-    --depth_;
-    return events_.end_object();
-  }
-  bool start_array(std::size_t) override { return nest() && events_.begin_array(); }
-  bool end_array() override {
-    --depth_;
-    return events_.end_array();
-  }
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::detail::exception&) override {
-    // position counts the byte that it could not use, too.
-    return refuse(strf("no JSON at byte %zu", position == 0 ? position : position - 1));
-  }
-
  private:
-  bool nest() {
-    if (depth_ == limits::kJsonDepthMax) {
-      return refuse(strf("JSON nested deeper than %zu levels", limits::kJsonDepthMax));
-    }
-    ++depth_;
-    return true;
-  }
-  bool refuse(std::string problem) {
-    problem_ = std::move(problem);
-    return false;
+  // NUL, which is nowhere allowed, at the end.
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void skip_space() {
+    while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t')
+      ++at_;
   }
 
+  bool value();
+  bool element();
+  bool begin(bool object);
+  bool end();
+  bool string();
+  bool plain_part();
+  bool escape();
+  bool hex_digits(std::uint32_t& unit);
+  bool number();
+  bool real(std::string_view digits);
+  bool word(std::string_view wanted);
+  bool digits();
+  bool refuse();
+
+  std::string_view text_;
   JsonEvents& events_;
+  std::size_t at_ = 0;
   std::size_t depth_ = 0;
+  std::array<bool, limits::kJsonDepthMax> is_object_{};  // Of those that have begun.
+  bool is_new_ = false;                                  // The innermost of them has nothing yet.
+  std::string token_;
   std::string problem_;
 };
+
+bool Scanner::value() {
+  switch (peek()) {
+    case '{':
+      return begin(true) && events_.begin_object();
+    case '[':
+      return begin(false) && events_.begin_array();
+    case '"':
+      return string() && events_.text(token_);
+    case 't':
+      return word("true") && events_.boolean(true);
+    case 'f':
+      return word("false") && events_.boolean(false);
+    case 'n':
+      return word("null") && events_.null();
+    default:
+      return number();
+  }
+}
+
+// The next item of the innermost list or object, or its end.
+bool Scanner::element() {
+  const bool in_object = is_object_[depth_ - 1];
+  const bool first = is_new_;
+  is_new_ = false;
+  skip_space();
+  if (peek() == (in_object ? '}' : ']')) return end();
+  if (!first) {
+    if (peek() != ',') return refuse();
+    ++at_;
+    skip_space();
+  }
+  if (in_object) {
+    if (peek() != '"') return refuse();
+    if (!string() || !events_.name(token_)) return false;
+    skip_space();
+    if (peek() != ':') return refuse();
+    ++at_;
+    skip_space();
+  }
+  return value();
+}
+
+bool Scanner::begin(bool object) {
+  if (depth_ == limits::kJsonDepthMax) {
+    problem_ = strf("JSON nested deeper than %zu levels", limits::kJsonDepthMax);
+    return false;
+  }
+  is_object_[depth_++] = object;
+  is_new_ = true;
+  ++at_;
+  return true;
+}
+
+bool Scanner::end() {
+  ASSERT(depth_ > 0);
+  ++at_;
+  return is_object_[--depth_] ? events_.end_object() : events_.end_array();
+}
+
+bool Scanner::string() {
+  ++at_;
+  token_.clear();
+  while (true) {
+    if (!plain_part()) return false;
+    if (peek() == '"') break;
+    if (peek() != '\\') return refuse();
+    if (!escape()) return false;
+  }
+  ++at_;
+  return true;
+}
+
+bool Scanner::plain_part() {
+  const std::size_t begin = at_;
+  unsigned char all = 0;
+  for (; at_ < text_.size(); ++at_) {
+    const auto byte = static_cast<unsigned char>(text_[at_]);
+    if (!kPlain[byte]) break;
+    all |= byte;
+  }
+  const std::string_view part = text_.substr(begin, at_ - begin);
+  if (all >= 0x80 && !is_utf8(part)) {
+    at_ = begin + first_bad_byte(part);
+    return refuse();
+  }
+  token_ += part;
+  return true;
+}
+
+bool Scanner::escape() {
+  static constexpr std::string_view kNames = "\"\\/bfnrt";
+  static constexpr std::string_view kMeant = "\"\\/\b\f\n\r\t";
+  ++at_;
+  const char name = peek();
+  if (name != 'u') {
+    const std::size_t found = kNames.find(name);
+    if (found == std::string_view::npos) return refuse();
+    token_ += kMeant[found];
+    ++at_;
+    return true;
+  }
+  std::uint32_t code = 0;
+  if (!hex_digits(code)) return false;
+  if (code >= 0xdc00 && code < 0xe000) return refuse();
+  if (code >= 0xd800 && code < 0xdc00) {
+    std::uint32_t low = 0;
+    if (peek() != '\\') return refuse();
+    ++at_;
+    if (peek() != 'u' || !hex_digits(low)) return refuse();
+    if (low < 0xdc00 || low >= 0xe000) return refuse();
+    code = 0x10000 + ((code & 0x3ff) << 10 | (low & 0x3ff));
+  }
+  append_utf8(token_, code);
+  return true;
+}
+
+// The u and four digits.
+bool Scanner::hex_digits(std::uint32_t& unit) {
+  constexpr std::size_t kDigits = 4;
+  ++at_;
+  const std::string_view digits = text_.substr(at_, kDigits);
+  const char* end = digits.data() + digits.size();
+  const auto result = std::from_chars(digits.data(), end, unit, 16);
+  if (digits.size() < kDigits || result.ptr != end) return refuse();
+  at_ += kDigits;
+  return true;
+}
+
+bool Scanner::digits() {
+  if (!is_digit(peek())) return refuse();
+  while (is_digit(peek()))
+    ++at_;
+  return true;
+}
+
+bool Scanner::number() {
+  const std::size_t begin = at_;
+  const bool negative = peek() == '-';
+  if (negative) ++at_;
+  if (peek() == '0') {
+    ++at_;
+  } else if (!digits()) {
+    return false;
+  }
+  const std::size_t whole_end = at_;
+  if (peek() == '.') {
+    ++at_;
+    if (!digits()) return false;
+  }
+  if (peek() == 'e' || peek() == 'E') {
+    ++at_;
+    if (peek() == '+' || peek() == '-') ++at_;
+    if (!digits()) return false;
+  }
+  const std::string_view all = text_.substr(begin, at_ - begin);
+  const char* end = all.data() + all.size();
+  if (at_ == whole_end && !negative) {
+    std::uint64_t value = 0;
+    if (std::from_chars(all.data(), end, value).ec == std::errc()) return events_.whole(value);
+  } else if (at_ == whole_end) {
+    std::int64_t value = 0;
+    const bool fits = std::from_chars(all.data(), end, value).ec == std::errc();
+    if (fits) return value < 0 ? events_.negative(value) : events_.whole(0);
+  }
+  return real(all);
+}
+
+bool Scanner::real(std::string_view digits) {
+  double value = 0;
+  const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  // Too small is zero, or nearly; too large is not a number that anybody could mean.
+  if (result.ec != std::errc()) value = std::strtod(std::string(digits).c_str(), nullptr);
+  if (std::isfinite(value)) return events_.real(value);
+  at_ -= digits.size();
+  return refuse();
+}
+
+bool Scanner::word(std::string_view wanted) {
+  if (!text_.substr(at_).starts_with(wanted)) return refuse();
+  at_ += wanted.size();
+  return true;
+}
+
+// What stands here.
+bool Scanner::refuse() {
+  problem_ = strf("no JSON at byte %zu", at_);
+  if (at_ < text_.size() && text_[at_] == '\0') problem_ += ": a NUL byte";
+  if (at_ == 0 && text_.starts_with(kByteOrderMark)) problem_ += ": a byte order mark";
+  return false;
+}
 
 }  // namespace
 
 Status parse_json_events(std::string_view text, JsonEvents& events) {
-  if (text.substr(0, 3) == "\xef\xbb\xbf") {
-    return Error{Errc::kBadInput, "no JSON at byte 0: a byte order mark"};
-  }
-  // A NUL byte would end the text for nlohmann, whatever follows.
-  const std::size_t nul = text.find('\0');
-  if (nul != std::string_view::npos) {
-    return Error{Errc::kBadInput, strf("no JSON at byte %zu: a NUL byte", nul)};
-  }
-  Adapter adapter(events);
-  if (nlohmann::json::sax_parse(text.begin(), text.end(), &adapter)) return Done{};
-  std::string problem = adapter.take_problem();
+  Scanner scanner(text, events);
+  if (scanner.scan()) return Done{};
+  std::string problem = scanner.take_problem();
   return Error{Errc::kBadInput, problem.empty() ? events.take_problem() : std::move(problem)};
 }
 

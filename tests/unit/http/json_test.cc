@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "base/limits.h"
 
 namespace raftd::http {
@@ -90,6 +92,50 @@ TEST_CASE("bad JSON is refused and the byte is named") {
     CHECK(problem(bad).find("no JSON at byte ") == 0);
   }
   CHECK(problem(std::string_view("1\0x", 3)) == "no JSON at byte 1: a NUL byte");
+}
+
+TEST_CASE("the byte is where the bad part begins") {
+  CHECK(problem("[1,2") == "no JSON at byte 4");
+  CHECK(problem("[true,flase]") == "no JSON at byte 6");
+  CHECK(problem("[1.x]") == "no JSON at byte 3");
+  CHECK(problem("[1 2]") == "no JSON at byte 3");
+  CHECK(problem("[1e999]") == "no JSON at byte 1");
+  CHECK(problem("\"\xc3\xa9 \xe2\x82\"") == "no JSON at byte 4");
+  CHECK(problem("\"a\\q\"") == "no JSON at byte 3");
+  CHECK(problem("{\"a\" 1}") == "no JSON at byte 5");
+}
+
+TEST_CASE("a text that is cut anywhere is none") {
+  const std::string text =
+      "{\"a\":[1,-2,3.5e+2,true,false,null,\"\\u00e9\\ud83d\\ude00\\n\xc3\xa9\"],\"b\":{}}";
+  REQUIRE(problem(text) == "none");
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    INFO(size);
+    CHECK(problem(text.substr(0, size)).find("no JSON at byte ") == 0);
+  }
+}
+
+TEST_CASE("a number is what it was, whole if it can be") {
+  CHECK(*parse_json("18446744073709551615")->whole() == ~std::uint64_t{0});
+  CHECK(*parse_json("18446744073709551616")->real() == 18446744073709551616.0);
+  CHECK(*parse_json("-9223372036854775808")->negative() == std::numeric_limits<int64_t>::min());
+  CHECK(*parse_json("-9223372036854775809")->real() == -9223372036854775809.0);
+  CHECK(*parse_json("-0")->whole() == 0);
+  CHECK(*parse_json("0e5")->real() == 0.0);
+  CHECK(*parse_json("-12.5E-1")->real() == -1.25);
+  CHECK(*parse_json("1e-999")->real() == 0.0);
+}
+
+TEST_CASE("escapes are what they mean, and no others are there") {
+  CHECK(*parse_json(R"("\"\\\/\b\f\n\r\t")")->text() == "\"\\/\b\f\n\r\t");
+  CHECK(*parse_json(R"("\u0041\u00e9\u20AC\ud83d\uDE00")")->text() ==
+        "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
+  CHECK(*parse_json(R"("\u0000\u007f")")->text() == std::string("\0\x7f", 2));
+  for (const char* bad : {R"("\a")", R"("\u")", R"("\u12")", R"("\u12g4")", R"("\u-123")",
+                          R"("\ud800\n")", R"("\ud800\ud800")", R"("\ud800x")", R"("\U0041")"}) {
+    INFO(bad);
+    CHECK(problem(bad).find("no JSON at byte ") == 0);
+  }
 }
 
 TEST_CASE("a repeated field is refused by its name, at any depth") {
