@@ -13,7 +13,7 @@ DESTDIR :=
 PYTHON := /usr/bin/python3
 
 BUILD_PACKAGES := g++ cmake ninja-build make pkg-config libuv1-dev node-llhttp \
-  libmsgpack-cxx-dev libtoml11-dev nlohmann-json3-dev
+  libmsgpack-cxx-dev libtoml11-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) doctest-dev python3-pytest python3-msgpack curl strace mount e2fsprogs
 CHECK_PACKAGES := $(TEST_PACKAGES) clang-14 libclang-rt-14-dev clang-tidy clang-format mandoc systemd etcd-server
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk python3 libbenchmark-dev valgrind
