@@ -252,6 +252,12 @@ void WatchStream::on_body(std::string_view bytes) {
   }
 }
 
+void WatchStream::on_body_end() {
+  if (!ended_ && !splitter_.between()) {
+    fail({Code::kInvalidArgument, "the body ends within an object"});
+  }
+}
+
 void WatchStream::take(const WatchRequest& request) {
   if (request.create_request) {
     create(*request.create_request);

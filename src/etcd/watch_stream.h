@@ -22,6 +22,7 @@ class WatchStream final : public http::BodySource {
   Next next(std::string& out) override;
   bool lasting() const override { return true; }
   void on_body(std::string_view bytes) override;
+  void on_body_end() override;
 
  private:
   class Watch;

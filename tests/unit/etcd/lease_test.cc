@@ -44,18 +44,30 @@ node::ClientResult listed(std::vector<kv::LeaseId> ids, kv::LeaseId next = 0) {
 
 }  // namespace
 
-TEST_CASE("a lease is granted, with an id of the store's choice or one's own") {
+TEST_CASE("a lease is granted, with an id that nobody hits or one's own") {
   PlayedFixture f;
   auto response = f.post("/lease/grant", R"({"TTL":"20","ID":0})", granted(6420, 20'000));
   CHECK(PlayedFixture::outcome(response) ==
         "200 {" + header_at(52) + R"(,"ID":"6420","TTL":"20"})");
-  CHECK(f.last_command<kv::GrantLease>().id == 0);
+  CHECK(f.last_command<kv::GrantLease>().id > 1'000'000);
   CHECK(f.last_command<kv::GrantLease>().ttl_ms == 20'000);
   response = f.post("/lease/grant", R"({"TTL":60,"ID":"7"})", granted(7, 60'000));
   CHECK(f.last_command<kv::GrantLease>().id == 7);
   response =
       f.post("/lease/grant", R"({"TTL":60,"ID":"7"})", granted(7, 60'000, Result::kLeaseExists));
   CHECK(PlayedFixture::outcome(response) == "400 9 etcdserver: lease already exists");
+}
+
+TEST_CASE("an id that was chosen and is taken is chosen anew") {
+  PlayedFixture f;
+  const api::RequestId id = f.ask("/lease/grant", R"({"TTL":20})");
+  f.answer(granted(0, 0, Result::kLeaseExists));
+  const kv::LeaseId first = f.last_command<kv::GrantLease>().id;
+  CHECK_FALSE(f.answered(id));
+  f.answer(granted(6420, 20'000));
+  CHECK(f.last_command<kv::GrantLease>().id != first);
+  CHECK(f.last_command<kv::GrantLease>().ttl_ms == 20'000);
+  CHECK(f.take(id).status == 200);
 }
 
 TEST_CASE("a short time to live is made two seconds, and one that is too long is refused") {

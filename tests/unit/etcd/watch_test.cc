@@ -229,6 +229,19 @@ TEST_CASE("requests come in any pieces, and what is none ends the stream with a 
   CHECK(f.ended);
 }
 
+TEST_CASE("the end of the body ends no watch, but an object that it cuts in two is an error") {
+  WatchClient f;
+  f.create("\"key\":" + b64("k"));
+  f.response.stream->on_body_end();
+  f.store_put("k", "1");
+  CHECK(f.read_one().find("events") != std::string::npos);
+  WatchClient cut;
+  cut.send_body("{\"create_request\":");
+  cut.response.stream->on_body_end();
+  CHECK(cut.read_one().find("\"code\":3") != std::string::npos);
+  CHECK(cut.ended);
+}
+
 TEST_CASE("a client that asks and does not read is stopped") {
   WatchClient f;
   for (int i = 0; i < 2000; ++i)
