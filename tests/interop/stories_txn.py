@@ -42,8 +42,6 @@ OPERANDS = {"VERSION": ("version", 1), "CREATE": ("create_revision", R(1)), "MOD
 # a and b at 1 and 2, c at 3 with a lease.
 SOME = [put("a", "one"), put("b", "two"), grant(5005), put("c", "three", lease=5005)]
 
-GET_PUT_GET = txn([op_get("last"), op_put("last"), op_get("last")])
-
 STORIES = {
     "txn: a delete without an end": [put("a"), txn([op_put("x"), op_delete("\0", range_end="\0")])],
     "txn: compared": SOME + [
@@ -121,7 +119,7 @@ STORIES = {
         txn([op_put("leased", "2", ignore_lease=True, prev_kv=True)]),
         txn([{"request_put": {"key": "leased", "ignore_value": True, "lease": 5, "prev_kv": True}}]),
         get("leased"),
-        GET_PUT_GET,
+        txn([op_get("last"), op_put("last"), op_get("last")]),
         txn([op_get("last")]),
     ],
     "txn: nested": SOME + [
