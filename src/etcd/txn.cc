@@ -219,8 +219,11 @@ kv::Transaction to_transaction(const TxnRequest& request) {
   return transaction;
 }
 
+// A transaction of compares alone asks what is true now.
 TxnReads reads_of(const TxnRequest& request) {
   TxnReads reads;
+  bool fresh = false;
+  bool any = false;
   for (const auto* branch : {&request.success, &request.failure}) {
     for (const RequestOp& op : *branch) {
       TxnReads part;
@@ -230,10 +233,12 @@ TxnReads reads_of(const TxnRequest& request) {
         part.only = op.request_range.has_value();
         part.serializable = op.request_range && op.request_range->serializable;
       }
+      any = true;
       reads.only = reads.only && part.only;
-      reads.serializable = reads.serializable && part.serializable;
+      fresh = fresh || !part.serializable;
     }
   }
+  reads.serializable = any && !fresh;
   return reads;
 }
 

@@ -15,11 +15,9 @@ std::optional<Error> check(const api::Site& site, const TxnRequest& request);
 // Views into the request. Precondition: check() let it pass.
 kv::Transaction to_transaction(const TxnRequest& request);
 
-// None of its operations, whichever branches are taken, writes; all of them may be answered from
-// this node's state.
 struct TxnReads {
-  bool only = true;
-  bool serializable = true;
+  bool only = true;           // No operation writes, whichever branches are taken.
+  bool serializable = false;  // There are some, and all may be answered from this node's state.
 };
 TxnReads reads_of(const TxnRequest& request);
 

@@ -207,4 +207,12 @@ TEST_CASE("keys that are longer than any are refused, wherever they stand") {
   CHECK(f.ask("/v3/kv/range", "{\"key\":" + b64(key) + "}") == large);
 }
 
+TEST_CASE("compares alone are never answered from a state that may be out of date") {
+  Txns f;
+  f.stand(raft::Role::kFollower, 0);
+  CHECK(f.txn(txn_body(compare("a", "\"target\":\"VERSION\",\"version\":1"), "", "")) ==
+        error_text(503, 14, "etcdserver: no leader"));
+  CHECK(f.txn("{}") == error_text(503, 14, "etcdserver: no leader"));
+}
+
 }  // namespace raftd::etcd
