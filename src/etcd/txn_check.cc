@@ -84,6 +84,10 @@ bool collect(const Ops& ops, Writes& writes) {
     Writes failure;
     if (!collect(op.request_txn->success, success)) return false;
     if (!collect(op.request_txn->failure, failure)) return false;
+    // etcd 3.4 does not see this, and then puts a key and deletes it at one revision.
+    for (const std::string_view key : writes.puts) {
+      if (success.deletes.contains(key) || failure.deletes.contains(key)) return false;
+    }
     // One of the two is done: each may write what the other one writes.
     success.puts.merge(failure.puts);
     for (const std::string_view key : success.puts) {

@@ -133,6 +133,8 @@ TEST_CASE("a key is written once on each path through a transaction") {
         kDuplicate);
   CHECK(success(put_op("k", "1") + "," + txn_op(txn_body("", put_op("k", "2"), ""))) == kDuplicate);
   CHECK(success(txn_op(txn_body("", "", delete_op("k"))) + "," + put_op("k", "2")) == kDuplicate);
+  CHECK(success(txn_op(txn_body("", put_op("k", "1"), "")) + "," +
+                txn_op(txn_body("", delete_op("a", "z"), ""))) == kDuplicate);
   CHECK(f.txn(txn_body(compare("no", "\"target\":\"VERSION\",\"version\":1"),
                        put_op("k", "1") + "," + put_op("k", "2"), "")) == kDuplicate);
   CHECK(success(delete_op("a", "k") + "," + put_op("k", "1")).starts_with("{@5,"));
