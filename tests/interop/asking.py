@@ -299,10 +299,10 @@ class Server:
             stream.read_until(lambda: stream.saw(END_WATCH, "created"))
             for action in step.actions:
                 self.ask(action)
-            if not stream.ended:
-                call(self.port, "/v3/kv/put", encode({"key": END}, 0, ""))
-                stream.read_until(lambda: stream.saw(END_WATCH, "events") and stream.events() >= step.events
-                                  and sum("canceled" in m["result"] for m in stream.messages) >= step.canceled)
+            # Also where the stream has ended, so that what follows is of the same revisions everywhere.
+            call(self.port, "/v3/kv/put", encode({"key": END}, 0, ""))
+            stream.read_until(lambda: stream.saw(END_WATCH, "events") and stream.events() >= step.events
+                              and sum("canceled" in m["result"] for m in stream.messages) >= step.canceled)
             complete = {} if stream.complete else {"complete": False}
             return {"watches": self.per_watch(stream.messages), "ended": stream.ended, **complete}
 

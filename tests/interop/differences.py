@@ -8,7 +8,7 @@ from asking import Ask, text_of
 from stories_kv import get
 from stories_other import ODD, RANGE, TOKEN
 from stories_txn import op_delete, op_put, txn
-from stories_watch import WATCHES_THAT_ARE_COMPACTED
+from stories_watch import FROM_THE_COMPACTION, WATCHES_THAT_ARE_COMPACTED
 
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden.json").read_text())
 
@@ -37,7 +37,7 @@ def as_asked(story, request):
 MALFORMED = Difference("malformed JSON is code 3, also in a stream", answer={"status": 400, "code": 3})
 ENDED = Difference("the stream ends after what has been compacted: a client that overlooks it does not wait for ever",
                    part={"ended": True})
-
+REVISION_THEN = as_asked("watch: refused", FROM_THE_COMPACTION)["watches"]["0"]["told"][0]["header"]
 NOT_ENABLED = error(9, "etcdserver: authentication is not enabled")
 
 DIFFERENCES = {
@@ -47,6 +47,12 @@ DIFFERENCES = {
     },
     "watch: refused": {
         **{text_of(watch): ENDED for watch in WATCHES_THAT_ARE_COMPACTED},
+        text_of(FROM_THE_COMPACTION): Difference(
+            "what the compacted revision itself did is not all there any more (etcd leaves out its deletes): who begins "
+            "there is told so, and where all is there",
+            answer={"watches": {"0": {"told": [
+                {"header": REVISION_THEN, "created": True},
+                {"header": "no revision", "canceled": True, "compact_revision": "R+5"}], "events": []}}, "ended": True}),
         **{request: MALFORMED for request, answer in GOLDEN["watch: refused"] if answer.get("code") == 2},
     },
     "txn: a delete without an end": {

@@ -23,6 +23,8 @@ WATCHES_THAT_ARE_COMPACTED = [
     Watch([create("w", start_revision=R(3))], canceled=1),
     Watch([create("w", start_revision=R(3)), create("x")], canceled=1),
 ]
+# Of the revision that was compacted itself.
+FROM_THE_COMPACTION = Watch([create("w", start_revision=R(4))], [], 3)
 
 STORIES = {
     "watch: from now": [
@@ -89,7 +91,8 @@ STORIES = {
         Watch([{"create_request": {"range_end": "x"}}], [put("w", "1")], 1),
         compact(R(4)),
         *WATCHES_THAT_ARE_COMPACTED,
-        Watch([create("w", start_revision=R(4))], [], 4),
+        FROM_THE_COMPACTION,
+        Watch([create("w", start_revision=R(5))], [], 3),
         Ask("/v3/watch", "x", compare="code"),
         Ask("/v3/watch", "[]", compare="code"),
         Ask("/v3/watch", '{"create_request":', compare="code"),
