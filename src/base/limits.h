@@ -114,9 +114,10 @@ inline constexpr std::size_t kAppendWindowBytesStart = 256 * kKiB;
 inline constexpr std::size_t kAppendWindowBytesMin = 64 * kKiB;
 inline constexpr std::chrono::milliseconds kAppendGatherDelay{1};    // With others unanswered.
 inline constexpr std::chrono::milliseconds kCommitAnnounceDelay{2};  // To peers nobody waits at.
-inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;        // Connection closed.
-inline constexpr std::size_t kHelloBytesMax = 1 * kKiB;              // Connection closed.
-inline constexpr std::size_t kPeerQueueBytesMax = 16 * kMiB;         // Then messages are dropped.
+inline constexpr std::chrono::milliseconds kReadRoundPatience{1};  // With a quorum; then with all.
+inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;      // Connection closed.
+inline constexpr std::size_t kHelloBytesMax = 1 * kKiB;            // Connection closed.
+inline constexpr std::size_t kPeerQueueBytesMax = 16 * kMiB;       // Then messages are dropped.
 // Pieces of snapshots have a queue of their own and go after everything else; beyond it they are
 // dropped. They wait while as much is between this kernel and the peer's, where nothing overtakes.
 inline constexpr std::size_t kPeerPiecesMax = 2 * kSnapshotWireInFlightMax;

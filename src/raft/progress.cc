@@ -72,12 +72,18 @@ void Progress::heard(Instant now, ReadSeq seq) {
   read_acked_ = std::max(read_acked_, seq);
 }
 
+Duration Progress::answers_in(Instant now) const {
+  const Duration owed = timing_ ? now - timing_->since : Duration{};
+  return std::max(owed, round_trip_.value_or(Duration::max()));
+}
+
 // What a round trip takes longer than one with nothing before it was spent waiting for entries. The
 // window changes once in each, for what is changed now shows in the next one.
 void Progress::fit_window(Instant now, ReadSeq seq, Duration election_timeout,
                           std::size_t inflight_bytes_max) {
   if (!timing_ || seq < timing_->seq) return;
   const Duration took = now - timing_->since;
+  round_trip_ = took;
   const bool idle = window_used_ <= limits::kAppendWindowBytesMin / 4;
   if (idle) round_trip_idle_ = std::min(round_trip_idle_.value_or(took), took);
   const Duration queued = took - round_trip_idle_.value_or(Duration{});
@@ -135,6 +141,7 @@ void Progress::become_probe(Index next) {
   window_ = limits::kAppendWindowBytesStart;
   window_used_ = 0;
   timing_.reset();
+  round_trip_.reset();
   commit_sent_ = std::min(commit_sent_, match_);  // What told of more may be lost.
 }
 

@@ -25,6 +25,11 @@ class Progress {
   Instant since() const { return since_; }  // It is a member, and this node its leader.
   ReadSeq read_acked() const { return read_acked_; }
   ReadSeq read_sent() const { return read_sent_; }
+  // How long it took with its last answer, or has taken with the next if that is longer already.
+  Duration answers_in(Instant now) const;
+  // It is one of those whose answers the round of reads begins with.
+  bool chosen() const { return chosen_; }
+  void choose(bool chosen) { chosen_ = chosen; }
   PeerProgress view() const;
 
   // Something of this term came from it, which echoed seq.
@@ -160,10 +165,12 @@ class Progress {
   std::size_t window_ = limits::kAppendWindowBytesStart;
   std::size_t window_used_ = 0;  // The most that was in flight since it was last fitted.
   std::optional<Timing> timing_;
+  std::optional<Duration> round_trip_;       // The last one.
   std::optional<Duration> round_trip_idle_;  // The shortest on this connection, with little else.
-  bool cut_ = false;                         // The last request did not hold all there was.
-  std::uint64_t appended_then_ = 0;          // appended, at the last request with entries.
-  Instant requested_{};                      // When that was.
+  bool chosen_ = false;
+  bool cut_ = false;                 // The last request did not hold all there was.
+  std::uint64_t appended_then_ = 0;  // appended, at the last request with entries.
+  Instant requested_{};              // When that was.
   Index commit_sent_;
   Index announce_;  // Somebody waits there for this index.
   Instant announce_deadline_ = Instant::never();

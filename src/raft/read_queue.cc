@@ -17,10 +17,11 @@ void take_expired(std::vector<T>& queue, Instant since, std::vector<T>& expired)
 
 }  // namespace
 
-void LeaderReads::start_round(ReadSeq seq, Index at) {
+void LeaderReads::start_round(Instant now, ReadSeq seq, Index at) {
   ASSERT(round_due());
   ASSERT_CMP(seq, >, round_);
   confirming_ = std::exchange(waiting_, {});
+  begun_ = now;
   round_ = seq;
   at_ = at;
 }

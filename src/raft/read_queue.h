@@ -24,9 +24,10 @@ class LeaderReads {
   bool round_due() const { return !waiting_.empty() && confirming_.empty(); }
   bool in_round() const { return !confirming_.empty(); }
   ReadSeq round() const { return round_; }
+  Instant begun() const { return begun_; }  // The round.
   Index at() const { return at_; }
   // seq: never used before in this term. at: the commit index now.
-  void start_round(ReadSeq seq, Index at);
+  void start_round(Instant now, ReadSeq seq, Index at);
   // A quorum has echoed at least the round's seq: those who waited for it.
   std::vector<ReadWaiter> finish_round();
 
@@ -38,6 +39,7 @@ class LeaderReads {
  private:
   std::vector<ReadWaiter> waiting_;     // Oldest first.
   std::vector<ReadWaiter> confirming_;  // Oldest first; older than any in waiting_.
+  Instant begun_{};
   ReadSeq round_;
   Index at_;
 };

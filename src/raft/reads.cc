@@ -2,10 +2,11 @@
 // node by asking it.
 //
 // The happy path is: read() queues; take_output() starts a round with the commit index of that
-// moment; a quorum echoes its read_seq, or a later one; the reads are served once that index is
-// applied. Possible failure modes are: the round's messages are lost (it goes out again with a
-// heartbeat); nothing is committed in the leader's term yet (reads wait); leadership ends (own
-// reads ask the next leader, peers are told); nobody answers within an election timeout (nullopt).
+// moment, and asks a quorum; it echoes read_seq, or a later one; the reads are served once that
+// index is applied. Possible failure modes are: who was asked is late (then all are); the round's
+// messages are lost (it goes out again with a heartbeat); nothing is committed in the leader's term
+// yet (reads wait); leadership ends (own reads ask the next leader, peers are told); nobody answers
+// within an election timeout (nullopt).
 #include <utility>
 
 #include "base/limits.h"
@@ -48,8 +49,45 @@ bool Core::State::round_due(const Leader& leader) const {
 void Core::State::start_round(Leader& leader) {
   ASSERT(committed_in_own_term());
   leader.read_seq = leader.read_seq.next();
-  leader.reads.start_round(leader.read_seq, log.commit());
+  leader.reads.start_round(now, leader.read_seq, log.commit());
+  choose_round(leader);
   confirm_round(leader);
+}
+
+// A quorum is enough, of those who answer soonest: one follower more, woken for every round, takes
+// the time of them all where they share a machine, and its traffic where they do not. It is asked
+// when these let the round wait, and by the heartbeats.
+void Core::State::choose_round(Leader& leader) {
+  for (Progress& peer : leader.peers)
+    peer.choose(false);
+  const auto chosen = [&](NodeId id) {
+    const Progress* peer = leader.find(id);
+    return id == config.self || (peer && peer->chosen()) ? 1 : 0;
+  };
+  while (quorum_value<int>(configuration(), chosen) == 0) {
+    Progress* soonest = nullptr;
+    for (Progress& peer : leader.peers) {
+      if (peer.chosen() || !is_voter(configuration(), peer.id())) continue;
+      if (!soonest || peer.answers_in(now) < soonest->answers_in(now)) soonest = &peer;
+    }
+    ASSERT(soonest != nullptr);  // All of them are a quorum.
+    soonest->choose(true);
+  }
+}
+
+bool Core::State::wants_round(const Leader& leader, const Progress& peer) const {
+  if (!leader.reads.in_round() || peer.read_sent() >= leader.reads.round()) return false;
+  if (!peer.chosen() && now < leader.reads.begun() + limits::kReadRoundPatience) return false;
+  return is_voter(configuration(), peer.id());
+}
+
+// When those who were not chosen are asked, too.
+Instant Core::State::round_deadline(const Leader& leader) const {
+  if (!leader.reads.in_round()) return Instant::never();
+  const bool left = std::ranges::any_of(leader.peers, [&](const Progress& peer) {
+    return peer.read_sent() < leader.reads.round() && is_voter(configuration(), peer.id());
+  });
+  return left ? leader.reads.begun() + limits::kReadRoundPatience : Instant::never();
 }
 
 // Compared with >=, and never by an id that could come back: an answer to a later round proves

@@ -149,13 +149,9 @@ bool Core::State::read_due(const Progress& peer) const {
 bool Core::State::replication_due(const Leader& leader) const {
   return std::any_of(leader.peers.begin(), leader.peers.end(), [&](const Progress& peer) {
     if (peer.next_chunk() || may_begin_snapshot(leader, peer)) return true;
-    return peer.probe_due() || entries_due(leader, peer) || peer.announce_due(now, log.commit()) ||
-           read_due(peer);
+    return peer.probe_due() || entries_due(leader, peer) || wants_round(leader, peer) ||
+           peer.announce_due(now, log.commit()) || read_due(peer);
   });
-}
-
-bool Core::State::wants_round(const Leader& leader, const Progress& peer) const {
-  return leader.reads.in_round() && peer.read_sent() < leader.reads.round();
 }
 
 void Core::State::replicate(Leader& leader) {
@@ -163,7 +159,7 @@ void Core::State::replicate(Leader& leader) {
     send_chunks(leader, peer);
     while (peer.probe_due() || entries_due(leader, peer))
       send_entries(leader, peer);
-    const bool round = wants_round(leader, peer) && is_voter(configuration(), peer.id());
+    const bool round = wants_round(leader, peer);
     if (!round && !peer.announce_due(now, log.commit())) continue;
     if (peer.replicating() && log.cached(peer.next()) && !peer.reading() && has_window(peer)) {
       send_entries(leader, peer);  // Since something is sent anyway.
@@ -250,8 +246,8 @@ void Core::State::leader_tick() {
 }
 
 Instant Core::State::leader_deadline(const Leader& leader) const {
-  Instant deadline =
-      std::min({leader.heartbeat_deadline, yield_deadline(leader), transfer_deadline(leader)});
+  Instant deadline = std::min({leader.heartbeat_deadline, yield_deadline(leader),
+                               transfer_deadline(leader), round_deadline(leader)});
   if (config.check_quorum && !sole_voter()) {
     deadline = std::min(deadline, quorum_contact(leader) + config.election_timeout_min);
   }

@@ -198,7 +198,6 @@ struct Core::State {
   bool has_window(const Progress& peer) const;
   bool read_due(const Progress& peer) const;
   bool replication_due(const Leader& leader) const;
-  bool wants_round(const Leader& leader, const Progress& peer) const;
   void replicate(Leader& leader);
   void send_entries(Leader& leader, Progress& peer);
   void send_append(Leader& leader, Progress& peer, std::vector<Entry> entries, ReadSeq read_seq);
@@ -213,6 +212,9 @@ struct Core::State {
   void answer_waiter(const ReadWaiter& waiter, std::optional<Index> at);
   bool round_due(const Leader& leader) const;
   void start_round(Leader& leader);
+  void choose_round(Leader& leader);
+  bool wants_round(const Leader& leader, const Progress& peer) const;
+  Instant round_deadline(const Leader& leader) const;
   void confirm_round(Leader& leader);
   void expire_reads();
   void leave_reads(Leader& leader);

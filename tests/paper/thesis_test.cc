@@ -392,11 +392,14 @@ TEST_CASE(
   solo.lead({2, 3, 4, 5});
   REQUIRE(solo.core().read(solo.now, 1));
   solo.node.pump(solo.now);
-  CHECK(solo.sent<AppendRequest>().size() == 4);
+  // To as many as make a majority with it, and to the others when these are late.
+  CHECK(solo.sent<AppendRequest>().size() == 2);
+  solo.wait(limits::kReadRoundPatience);
+  CHECK(solo.sent<AppendRequest>().size() == 2);
   solo.accept(2, 2, 2);
   solo.accept(2, 2, 2);
   CHECK(solo.node.reads.empty());
-  solo.accept(3, 2, 2);
+  solo.accept(5, 2, 2);
   CHECK(solo.node.reads.size() == 1);
 }
 
@@ -406,7 +409,7 @@ TEST_CASE("6.4: the leader can amortize one round of heartbeats across any numbe
   for (std::uint64_t token = 0; token < 1000; ++token)
     REQUIRE(solo.core().read(solo.now, token));
   solo.node.pump(solo.now);
-  CHECK(solo.sent<AppendRequest>().size() == 2);
+  CHECK(solo.sent<AppendRequest>().size() == 1);
   solo.accept(2, 2, 2);
   CHECK(solo.node.reads.size() == 1000);
 }

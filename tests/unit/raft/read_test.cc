@@ -91,6 +91,85 @@ TEST_CASE("reads that come while a round is in flight share the next one") {
   CHECK(solo.node.reads.size() == 49);
 }
 
+// Whom the newest round was sent to.
+std::vector<std::uint64_t> asked(Solo& solo) {
+  std::vector<std::uint64_t> to;
+  for (const Message& message : solo.node.take_sent()) {
+    const auto* request = std::get_if<AppendRequest>(&message.body);
+    if (request && request->read_seq) to.push_back(message.to.value);
+  }
+  return to;
+}
+
+TEST_CASE("a round asks as many as make a majority, and all voters when one of these is late") {
+  Solo solo(first_start(make_configuration({1, 2, 3, 4, 5}, {}, {6})));
+  solo.lead({2, 3, 4, 5});
+  solo.accept(6, 2, 1);
+  asked(solo);
+  REQUIRE(solo.core().read(solo.now, 7));
+  solo.node.pump(solo.now);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{2, 3});
+  solo.accept(2, 2, 2);
+  solo.wait(limits::kReadRoundPatience);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{4, 5});
+  solo.accept(5, 2, 2);
+  REQUIRE(solo.node.reads.size() == 1);
+  CHECK(solo.node.reads[0].at == Index{2});
+}
+
+TEST_CASE("a round begins with those who answered soonest, and not with one who owes an answer") {
+  Solo solo(first_start(three()));
+  solo.lead();
+  solo.wait(20ms);
+  const std::uint64_t heartbeat = newest_seq(solo);
+  solo.accept(3, 2, heartbeat);
+  solo.wait(1ms);
+  solo.accept(2, 2, heartbeat);
+  REQUIRE(solo.core().read(solo.now, 1));
+  solo.node.pump(solo.now);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{3});
+  solo.wait(2 * limits::kReadRoundPatience);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{2});
+  solo.accept(2, 2, heartbeat + 1);
+  CHECK(solo.node.reads.size() == 1);
+  REQUIRE(solo.core().read(solo.now, 2));
+  solo.node.pump(solo.now);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{2});
+}
+
+TEST_CASE("a round asks no one whose link is gone while others have one") {
+  Solo solo(first_start(three()));
+  solo.lead();
+  solo.wait(20ms);
+  const std::uint64_t heartbeat = newest_seq(solo);
+  solo.accept(2, 2, heartbeat);
+  solo.accept(3, 2, heartbeat);
+  solo.core().disconnected(solo.now, {2});
+  REQUIRE(solo.core().read(solo.now, 1));
+  solo.node.pump(solo.now);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{3});
+}
+
+TEST_CASE("in the joint phase a round asks a majority of both halves") {
+  Solo solo(first_start(make_configuration({1, 2, 3}, {}, {4, 5})));
+  solo.lead();
+  for (const std::uint64_t learner : {4U, 5U})
+    solo.accept(learner, 2, 1);
+  REQUIRE(solo.core().change_members(
+      solo.now, {make_configuration({1, 4, 5}), solo.core().configuration().index, true}));
+  solo.node.pump(solo.now);
+  REQUIRE(solo.core().configuration().configuration.joint());
+  asked(solo);
+  REQUIRE(solo.core().read(solo.now, 1));
+  solo.node.pump(solo.now);
+  CHECK(asked(solo) == std::vector<std::uint64_t>{2, 3, 4});
+  solo.accept(2, 2, 2);
+  solo.accept(3, 2, 2);
+  CHECK(solo.node.reads.empty());
+  solo.accept(4, 2, 2);
+  CHECK(solo.node.reads.size() == 1);
+}
+
 TEST_CASE("a rejection of the same term confirms a read as well") {
   Solo solo(first_start(three()));
   solo.lead();
