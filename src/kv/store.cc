@@ -309,7 +309,10 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
     reply.prev = item(put.key, *present, true, now);
   }
   if (refuse) return reply;
-  if (present == nullptr && (put.must_exist || put.keep_value)) {
+  // As etcd has it: of a lease that is absent a client is told before it is told of the key.
+  const bool leased =
+      put.lease.kind != LeaseChoice::Kind::kAttach || find_lease(put.lease.number) != nullptr;
+  if (present == nullptr && (put.must_exist || put.keep_value) && leased) {
     reply.result = StoreReply::Result::kNotFound;
     return reply;
   }

@@ -109,7 +109,9 @@ kv::WriteReply StoreModel::put(const kv::Put& put) {
     reply.result = *refused;
     return reply;
   }
-  if (present == nullptr && (put.must_exist || put.keep_value)) {
+  const bool leased =
+      put.lease.kind != kv::LeaseChoice::Kind::kAttach || state_.lease(put.lease.number) != nullptr;
+  if (present == nullptr && (put.must_exist || put.keep_value) && leased) {
     reply.result = Result::kNotFound;
     return reply;
   }

@@ -440,9 +440,9 @@ TEST_CASE("a file that is missing, a directory or too large is refused") {
 
 TEST_CASE("the limits are shown as JSON under their dotted names") {
   const auto shown = limits_as_json(config_of(kSmallest));
-  REQUIRE(shown.size() == 17);
+  REQUIRE(shown.size() == 19);
   CHECK(shown[0] == std::pair<std::string, std::string>("limits.key_bytes", "2048"));
-  CHECK(shown[12] == std::pair<std::string, std::string>("history.age", "\"10m\""));
+  CHECK(shown[14] == std::pair<std::string, std::string>("history.age", "\"10m\""));
 }
 
 TEST_CASE("an address that is not loopback is a warning, and others are told the machine's name") {

@@ -174,6 +174,8 @@ TEST_CASE("a put says what was there before, and can leave value or lease as the
         error_text(400, 3, "etcdserver: key not found"));
   CHECK(f.ask("/v3/kv/put", put_body("no", "v", ",\"ignore_lease\":true")) ==
         error_text(400, 3, "etcdserver: key not found"));
+  CHECK(f.ask("/v3/kv/put", one("no", ",\"ignore_value\":true,\"lease\":77")) ==
+        error_text(404, 5, "etcdserver: requested lease not found"));
   CHECK(f.ask("/v3/kv/put", put_body("c", "v", ",\"ignore_value\":true")) ==
         error_text(400, 3, "etcdserver: value is provided"));
   CHECK(f.ask("/v3/kv/put", put_body("c", "v", ",\"ignore_lease\":true,\"lease\":1")) ==

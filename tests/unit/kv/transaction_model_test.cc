@@ -124,10 +124,10 @@ struct Naive {
   bool run(const Put& put, OpReply& reply) {
     if (!may_write(put.key)) return false;
     const auto found = keys.find(std::string(put.key));
+    if (put.lease.kind == LeaseChoice::Kind::kAttach) return fail(Result::kLeaseNotFound, put.key);
     if (found == keys.end() && (put.keep_value || put.must_exist)) {
       return fail(Result::kNotFound, put.key);
     }
-    if (put.lease.kind == LeaseChoice::Kind::kAttach) return fail(Result::kLeaseNotFound, put.key);
     reply.write.created = found == keys.end();
     if (put.want_prev && found != keys.end()) reply.write.prev = item(found->first, found->second);
     return write(put.key, put.keep_value ? found->second.value : std::string(put.value), put.lease);
