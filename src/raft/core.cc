@@ -201,8 +201,9 @@ void Core::State::persisted(PersistSeq seq) {
 }
 
 bool Core::State::persist_due() const {
-  return !batch &&
-         (hard_state != batched_hard_state || log.reset_due() || log.durable() < log.last());
+  if (batch) return false;
+  if (hard_state != batched_hard_state || log.reset_due()) return true;
+  return log.durable() < log.last() && now >= own_write_at();
 }
 
 bool Core::State::apply_due() const {

@@ -139,6 +139,26 @@ bool Core::State::entries_due(const Leader& leader, const Progress& peer) const 
   return peer.gathered(now, leader.appended) && has_window(peer);
 }
 
+// Entries wait for it until its answer comes, or that takes long.
+bool Core::State::gathers(const Leader& leader, const Progress& peer) const {
+  return peer.replicating() && log.cached(peer.next()) && !peer.reading() &&
+         !peer.gathered(now, leader.appended) && has_window(peer);
+}
+
+// A leader writes its own entries when they leave for a follower: nothing is committed before that
+// has them, too, and what is written earlier is one sync more.
+Instant Core::State::own_write_at() const {
+  const auto* leader = as<Leader>();
+  Instant at = Instant::never();
+  for (std::size_t i = 0; leader && i < leader->peers.size(); ++i) {
+    const Progress& peer = leader->peers[i];
+    if (!is_voter(configuration(), peer.id())) continue;
+    if (peer.replicating() && peer.next() > log.durable().next()) return now;
+    if (gathers(*leader, peer)) at = std::min(at, peer.gather_deadline());
+  }
+  return at == Instant::never() ? now : at;
+}
+
 // Old entries are needed for it, and there is room for one more question.
 bool Core::State::read_due(const Progress& peer) const {
   if (!peer.replicating() || peer.reading() || peer.next() > log.last()) return false;
@@ -256,9 +276,7 @@ Instant Core::State::leader_deadline(const Leader& leader) const {
     if (peer.snapshot() != nullptr) {
       deadline = std::min(deadline, peer.snapshot_resend_at(config.election_timeout_min));
     }
-    const bool gathering = peer.replicating() && log.cached(peer.next()) && !peer.reading() &&
-                           !peer.gathered(now, leader.appended) && has_window(peer);
-    if (gathering) deadline = std::min(deadline, peer.gather_deadline());
+    if (gathers(leader, peer)) deadline = std::min(deadline, peer.gather_deadline());
   }
   return deadline;
 }

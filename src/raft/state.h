@@ -124,6 +124,7 @@ struct Core::State {
   void persisted(PersistSeq seq);
   bool has_output() const;
   bool persist_due() const;
+  Instant own_write_at() const;
   bool apply_due() const;
   bool apply_read_due() const;
   Output take_output();
@@ -194,6 +195,7 @@ struct Core::State {
   void commit_to(Index index);
   Index match_of(const Leader& leader, NodeId id) const;
   bool committed_in_own_term() const;
+  bool gathers(const Leader& leader, const Progress& peer) const;
   bool entries_due(const Leader& leader, const Progress& peer) const;
   bool has_window(const Progress& peer) const;
   bool read_due(const Progress& peer) const;

@@ -364,22 +364,6 @@ TEST_CASE("[SR-10] a candidate whose vote, a leader whose no-op is not durable, 
   CHECK(solo.core().commit_index() == Index{2});
 }
 
-TEST_CASE("entries gather while others are unanswered: 64 KiB, or one millisecond") {
-  Solo solo(first_start(three()));
-  solo.lead();
-  REQUIRE(solo.propose("a"));
-  CHECK(solo.sent<AppendRequest>(2).size() == 1);  // Nothing was unanswered: at once.
-  REQUIRE(solo.propose("b"));
-  CHECK(solo.sent<AppendRequest>(2).empty());
-  CHECK(solo.core().next_deadline() == solo.now + limits::kAppendGatherDelay);
-  solo.wait(999us);
-  CHECK(solo.sent<AppendRequest>(2).empty());
-  solo.wait(1us);
-  CHECK(solo.sent<AppendRequest>(2).size() == 1);
-  REQUIRE(solo.propose(std::string(limits::kAppendGatherBytes, 'x')));
-  CHECK(solo.sent<AppendRequest>(2).size() == 1);
-}
-
 TEST_CASE("no more than max_inflight_bytes is unanswered, but one entry always goes") {
   CoreConfig config = core_config(1);
   config.max_inflight_bytes = 100'000;
