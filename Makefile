@@ -147,7 +147,7 @@ check-texts:
 # Beside etcd, and under what was written for it.
 interop: all
 	$(call need,$(INTEROP_PACKAGES))
-	RAFTD=$(BUILD)/raftd $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/interop
+	RAFTD=$(BUILD)/raftd HISTORIES=10 $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/interop
 	RAFTD=$(BUILD)/raftd $(PYTHON) -B tests/interop/patroni.py etcd raftd
 
 clean:
