@@ -3,8 +3,9 @@
 // when there is none, a read that the leader confirms shows that the own key is there still.
 //
 // Possible failure modes are: the lease does not exist, or ends while the call waits (code 2, as
-// etcd has it); the client goes away (its key is deleted); the leader is lost at a step (code 14;
-// the key stays as long as its lease does, and who asks again with that lease finds it).
+// etcd has it); the client goes away (the key is deleted, if this request put it); the leader is
+// lost at a step (code 14; the key stays as long as its lease does, and who asks again with that
+// lease finds it).
 #include "etcd/queue.h"
 
 #include <charconv>
@@ -126,7 +127,8 @@ class EnterCall final : public EtcdCall {
     if (auto error = error_of(reply)) return etcd::refuse(unknown(error->message));
     seen_ = reply.revision;
     header_ = header(site, reply.revision);
-    if (reply.succeeded) {
+    put_ = reply.succeeded;
+    if (put_) {
       created_ = reply.revision;
       return go_on();
     }
@@ -214,8 +216,10 @@ class EnterCall final : public EtcdCall {
     return answer(site, response);
   }
 
+  // What another request with this lease has put is not given up: somebody holds it, perhaps.
   node::ClientOp leave() {
     stage_ = Stage::kLeaving;
+    if (!put_) return api::confirmation(node::Consistency::kLocal);
     return propose(kv::Delete{key_, {}, false});
   }
 
@@ -223,6 +227,7 @@ class EnterCall final : public EtcdCall {
   Stage stage_ = Stage::kGranting;
   bool gone_ = false;  // The client.
   bool waited_ = false;
+  bool put_ = false;  // The key is this request's.
   std::string key_;
   ResponseHeader header_;     // As it was when the key was found or put.
   kv::Revision created_ = 0;  // Of the key.

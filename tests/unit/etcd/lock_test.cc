@@ -105,6 +105,22 @@ TEST_CASE("who goes away while he waits gives his place up") {
   CHECK(f.ask("/v3/kv/range", "{\"key\":" + b64("l/b") + "}") == "{@4}");
 }
 
+TEST_CASE("who asks once more for what he holds, and goes away, holds it still") {
+  Queues f;
+  f.body(f.lock("l", 10));
+  const api::RequestId again = f.send(
+      api::Fixture::make("POST", "/v3/lock/lock", {}, "{\"name\":" + b64("l") + ",\"lease\":10}"));
+  // The key has been found; that it is the first one is still being confirmed.
+  auto& write = std::get<node::Write>(f.backend.asked.front().op);
+  f.answer(api::done(f.apply_wanted(std::get<node::Propose>(write.op).command), f.applied));
+  f.service.on_gone(again);
+  REQUIRE(f.backend.gone.size() == 1);
+  f.backend.asked.pop_front();  // A replica forgets what was asked for who is gone.
+  f.run();
+  CHECK(f.ask("/v3/kv/range", "{\"key\":" + b64("l/a") + ",\"keys_only\":true}")
+            .ends_with("\"count\":\"1\"}"));
+}
+
 TEST_CASE("whose lease ends while he waits does not get the lock") {
   Queues f;
   f.body(f.lock("l", 10));
