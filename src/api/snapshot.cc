@@ -2,14 +2,13 @@
 // here.
 //
 // The happy path of a stream is: the replica cuts its state; the connection asks for a piece
-// whenever it has room, and gets the bytes of a snapshot file, their SHA-256 behind them. Possible
-// failure modes are: the client goes away (the stream is destroyed, and the cut with it); it reads
-// so slowly that too many old versions are held for it, another state is installed, or the node
-// stops (the body ends without its end mark).
+// whenever it has room, and gets the bytes of a snapshot file, their SHA-256 behind them
+// (api/backup_stream.h).
 #include <memory>
 #include <utility>
 
 #include "api/answer.h"
+#include "api/backup_stream.h"
 #include "api/call.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -18,31 +17,9 @@
 namespace raftd::api {
 namespace {
 
-class SnapshotStream final : public http::BodySource {
+class SnapshotStream final : public BackupStream {
  public:
-  SnapshotStream(const Site& site, std::unique_ptr<node::Backup> backup)
-      : store_(site.store),
-        backup_(std::move(backup)),
-        history_bytes_max_(store_.stats().history_bytes + site.limits.backup_history_bytes) {}
-
-  Next next(std::string& out) override {
-    // History is not freed below what a cut sees: memory is not for a client to hold.
-    if (store_.stats().history_bytes > history_bytes_max_) return Next::kBroken;
-    piece_.clear();
-    switch (backup_->next(piece_)) {
-      case node::Backup::Next::kMore:
-        sum_.add(piece_);
-        out += as_text(piece_);
-        break;
-      case node::Backup::Next::kWork:
-        break;
-      case node::Backup::Next::kEnd:
-        return Next::kEnd;
-      case node::Backup::Next::kBroken:
-        return Next::kBroken;
-    }
-    return Next::kWork;  // One slice of the state for each iteration of the loop.
-  }
+  using BackupStream::BackupStream;
 
   std::string trailers() override {
     std::string line;
@@ -51,10 +28,11 @@ class SnapshotStream final : public http::BodySource {
   }
 
  private:
-  const kv::Store& store_;
-  std::unique_ptr<node::Backup> backup_;
-  std::uint64_t history_bytes_max_;
-  Bytes piece_;
+  void add_piece(ByteView piece, std::string& out) override {
+    sum_.add(piece);
+    out += as_text(piece);
+  }
+
   Sha256 sum_;
 };
 

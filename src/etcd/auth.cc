@@ -1,21 +1,14 @@
 #include "etcd/auth.h"
 
 namespace raftd::etcd {
-namespace {
-
-http::Response just_header(const api::Site& site) {
-  return answer(site, HeaderResponse{header(site, site.store.stats().revision)});
-}
-
-}  // namespace
 
 // Not enabled: a flag that is false is left out.
 api::Handled auth_status(const api::Site& site, Empty) {
-  return just_header(site);
+  return header_answer(site, site.store.stats().revision);
 }
 
 api::Handled auth_disable(const api::Site& site, Empty) {
-  return just_header(site);
+  return header_answer(site, site.store.stats().revision);
 }
 
 api::Handled auth_off(const api::Site&, Empty) {

@@ -35,6 +35,10 @@ http::Response answer(const api::Site& site, std::string json) {
   return response;
 }
 
+http::Response header_answer(const api::Site& site, kv::Revision revision) {
+  return answer(site, HeaderResponse{header(site, revision)});
+}
+
 http::Response refuse(const Error& error) {
   http::Response response;
   response.status = http_status(error.code);

@@ -28,6 +28,7 @@ http::Response answer(const api::Site& site, const Message& message) {
   add_json(json, message);
   return answer(site, std::move(json));
 }
+http::Response header_answer(const api::Site& site, kv::Revision revision);
 http::Response refuse(const Error& error);
 // The head of an answer that is a stream of messages, each an object and a newline.
 http::Response stream_answer(std::unique_ptr<http::BodySource> stream);

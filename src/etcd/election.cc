@@ -25,7 +25,7 @@ class LeaderWriteCall final : public EtcdCall {
     const auto& reply = api::reply_as<kv::TransactionReply>(done);
     if (auto error = error_of(reply)) return etcd::refuse(unknown(error->message));
     if (must_lead_ && !reply.succeeded) return etcd::refuse(unknown("election: not leader"));
-    return answer(site, HeaderResponse{header(site, reply.revision)});
+    return header_answer(site, reply.revision);
   }
 
  private:

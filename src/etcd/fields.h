@@ -174,6 +174,24 @@ constexpr Field plain_field(std::uint8_t number, std::string_view name, Kind kin
   return field;
 }
 
+template <auto kMember>
+constexpr Field value_field(std::uint8_t number, std::string_view name, Kind kind, bool one_of) {
+  using A = Access<kMember>;
+  Field field = plain_field<kMember>(number, name, kind, one_of);
+  field.value = &A::value;
+  field.add_value = &A::add_value;
+  return field;
+}
+
+template <auto kMember>
+constexpr Field text_field(std::uint8_t number, std::string_view name, Kind kind, bool one_of) {
+  using A = Access<kMember>;
+  Field field = plain_field<kMember>(number, name, kind, one_of);
+  field.text = &A::text;
+  field.add_text = &A::add_text;
+  return field;
+}
+
 }  // namespace detail
 
 inline constexpr bool kOneOf = true;
@@ -181,49 +199,30 @@ inline constexpr bool kOneOf = true;
 // Lines of a table.
 template <auto kMember>
 constexpr Field number(std::uint8_t number, std::string_view name, bool one_of = false) {
-  using A = detail::Access<kMember>;
-  using Type = typename A::Type;
+  using Type = typename detail::Access<kMember>::Type;
   constexpr Kind kKind = std::is_same_v<Type, std::uint32_t>   ? Kind::kUint32
                          : std::is_same_v<Type, std::uint64_t> ? Kind::kUint64
                                                                : Kind::kInt64;
-  Field field = detail::plain_field<kMember>(number, name, kKind, one_of);
-  field.value = &A::value;
-  field.add_value = &A::add_value;
-  return field;
+  return detail::value_field<kMember>(number, name, kKind, one_of);
 }
 template <auto kMember>
 constexpr Field flag(std::uint8_t number, std::string_view name) {
-  using A = detail::Access<kMember>;
-  Field field = detail::plain_field<kMember>(number, name, Kind::kFlag, false);
-  field.value = &A::value;
-  field.add_value = &A::add_value;
-  return field;
+  return detail::value_field<kMember>(number, name, Kind::kFlag, false);
 }
 template <auto kMember>
 constexpr Field named(std::uint8_t number, std::string_view name,
                       std::span<const EnumValue> values) {
-  using A = detail::Access<kMember>;
-  Field field = detail::plain_field<kMember>(number, name, Kind::kNamed, false);
+  Field field = detail::value_field<kMember>(number, name, Kind::kNamed, false);
   field.values = values;
-  field.value = &A::value;
-  field.add_value = &A::add_value;
   return field;
 }
 template <auto kMember>
 constexpr Field bytes(std::uint8_t number, std::string_view name, bool one_of = false) {
-  using A = detail::Access<kMember>;
-  Field field = detail::plain_field<kMember>(number, name, Kind::kBytes, one_of);
-  field.text = &A::text;
-  field.add_text = &A::add_text;
-  return field;
+  return detail::text_field<kMember>(number, name, Kind::kBytes, one_of);
 }
 template <auto kMember>
 constexpr Field text(std::uint8_t number, std::string_view name) {
-  using A = detail::Access<kMember>;
-  Field field = detail::plain_field<kMember>(number, name, Kind::kText, false);
-  field.text = &A::text;
-  field.add_text = &A::add_text;
-  return field;
+  return detail::text_field<kMember>(number, name, Kind::kText, false);
 }
 template <auto kMember>
 constexpr Field message(std::uint8_t number, std::string_view name, bool one_of = false) {

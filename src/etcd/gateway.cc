@@ -96,6 +96,7 @@ constexpr Path kPaths[] = {
 
 // What stands behind /v3, /v3beta or /v3alpha; empty: the path is not etcd's.
 std::string_view unversioned(std::string_view path) {
+  if (!path.starts_with("/v3")) return {};  // Nearly every request of the native API.
   for (const std::string_view version : {"/v3/", "/v3beta/", "/v3alpha/"}) {
     if (path.starts_with(version)) return path.substr(version.size() - 1);
   }

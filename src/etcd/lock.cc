@@ -15,7 +15,7 @@ class UnlockCall final : public EtcdCall {
   api::Step on_done(const Site& site, api::RequestId, node::Done& done) override {
     const auto& reply = api::reply_as<kv::WriteReply>(done);
     if (auto error = error_of(reply)) return etcd::refuse(*error);
-    return answer(site, HeaderResponse{header(site, reply.revision)});
+    return header_answer(site, reply.revision);
   }
 };
 

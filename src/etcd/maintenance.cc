@@ -1,13 +1,10 @@
 // What operators ask a node, in etcd's words: its state, another leader, a copy of its state.
 //
-// The happy path of a copy is: the replica cuts its state; the connection asks for a piece whenever
-// it has room, and gets the next bytes of a snapshot file in a message. Possible failure modes are:
-// the client goes away (the stream is destroyed, and the cut with it); it reads so slowly that too
-// many old versions are held for it, another state is installed, or the node stops (the body ends
-// without its end mark).
+// A copy is api/backup_stream.h, each of its pieces in a message.
 #include <algorithm>
 #include <utility>
 
+#include "api/backup_stream.h"
 #include "api/native_kv.h"
 #include "etcd/call.h"
 #include "http/base64.h"
@@ -22,55 +19,27 @@ using api::RequestId;
 using api::Site;
 using api::Step;
 
-http::Response just_header(const Site& site) {
-  return answer(site, HeaderResponse{header(site, site.store.stats().revision)});
-}
-
 class TransferCall final : public EtcdCall {
  public:
   Asked asked() const override { return Asked::kTransfer; }
-  Step on_done(const Site& site, RequestId, node::Done&) override { return just_header(site); }
+  Step on_done(const Site& site, RequestId, node::Done&) override {
+    return header_answer(site, site.store.stats().revision);
+  }
 };
 
-class SnapshotStream final : public http::BodySource {
+class SnapshotStream final : public api::BackupStream {
  public:
-  SnapshotStream(const Site& site, std::unique_ptr<node::Backup> backup)
-      : store_(site.store),
-        backup_(std::move(backup)),
-        history_bytes_max_(store_.stats().history_bytes + site.limits.backup_history_bytes) {}
-
-  Next next(std::string& out) override {
-    // History is not freed below what a cut sees: memory is not for a client to hold.
-    if (store_.stats().history_bytes > history_bytes_max_) return Next::kBroken;
-    piece_.clear();
-    switch (backup_->next(piece_)) {
-      case node::Backup::Next::kMore:
-        add_message(out);
-        break;
-      case node::Backup::Next::kWork:
-        break;
-      case node::Backup::Next::kEnd:
-        return Next::kEnd;
-      case node::Backup::Next::kBroken:
-        return Next::kBroken;
-    }
-    return Next::kWork;  // One slice of the state for each iteration of the loop.
-  }
+  using BackupStream::BackupStream;
 
  private:
-  void add_message(std::string& out) {
+  void add_piece(ByteView piece, std::string& out) override {
     SnapshotResponse message;
-    message.remaining_bytes = backup_->bytes_left();
-    message.blob = as_text(piece_);
+    message.remaining_bytes = bytes_left();
+    message.blob = as_text(piece);
     out += "{\"result\":";
     add_json(out, message);
     out += "}\n";
   }
-
-  const kv::Store& store_;
-  std::unique_ptr<node::Backup> backup_;
-  std::uint64_t history_bytes_max_;
-  Bytes piece_;
 };
 
 class SnapshotCall final : public EtcdCall {
@@ -131,7 +100,7 @@ Handled transfer_leadership(const Site& site, MoveLeaderRequest request) {
   if (auto error = check_leader(site)) return refuse(*error);
   if (!site.headers.is_leader()) return refuse(failed_precondition("not leader"));
   const raft::NodeId target{request.target_id};
-  if (target == site.options.self) return just_header(site);
+  if (target == site.options.self) return header_answer(site, site.store.stats().revision);
   const node::ReplicaStatus status = site.backend.status(site.watches.now);
   if (!raft::is_member(status.configuration.configuration, target)) {
     return refuse(failed_precondition("bad leader transferee"));

@@ -63,7 +63,7 @@ class CompactCall final : public EtcdCall {
   Step on_done(const Site& site, RequestId, node::Done& done) override {
     const auto& reply = api::reply_as<kv::StoreReply>(done);
     if (auto error = error_of(reply)) return etcd::refuse(*error);
-    return answer(site, HeaderResponse{header(site, reply.revision)});
+    return header_answer(site, reply.revision);
   }
 };
 
