@@ -397,6 +397,14 @@ ReplicaMarks Replica::marks() const {
           s.core.last_index(), s.core.pending_bytes()};
 }
 
+std::size_t Replica::waiting_writes() const {
+  return state_->waiting_writes();
+}
+
+std::size_t Replica::waiting_reads() const {
+  return state_->reads.size() + state_->fresh_reads.size();
+}
+
 const raft::ConfigurationAt& Replica::configuration() const {
   return state_->core.configuration();
 }
@@ -414,7 +422,7 @@ ReplicaStatus Replica::status(Instant now) const {
   status.leader_contact = leader_contact(now);
   status.counters = s.core.counters();
   status.waiting_writes = s.waiting_writes();
-  status.waiting_reads = s.reads.size() + s.fresh_reads.size();
+  status.waiting_reads = waiting_reads();
   status.forwarded_total = s.forwarded_total;
   status.disk_full = s.lanes.full();
   status.recovered = s.recovered;

@@ -197,6 +197,8 @@ class Replica {
   raft::RoleView role() const;
   std::optional<Instant> leader_contact(Instant now) const;  // now if this node leads.
   ReplicaMarks marks() const;
+  std::size_t waiting_writes() const;                  // Of this node's clients.
+  std::size_t waiting_reads() const;                   // The same.
   const raft::ConfigurationAt& configuration() const;  // In effect.
   std::vector<raft::PeerProgress> progress() const;    // Empty unless leader.
   ReplicaStatus status(Instant now) const;

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "api/backend.h"
+#include "uv/busy_poll.h"
 #include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
 #include "uv/loop_meter.h"
@@ -69,6 +70,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void turn() noexcept;
   void act(Instant now);
   void keep_awake(bool wanted);
+  void linger();
   void flush(Instant now);
   void arm_timer(Instant now);
   void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
@@ -122,6 +124,8 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
 
   Instant armed = Instant::never();
   bool idle_running = false;
+  BusyPoll busy_poll;
+  std::size_t reads_answered = 0;  // In this iteration.
   bool holding = false;  // First start: the peers have not all been asked yet.
   Instant begun{};
   LoopMeter meter;
@@ -216,6 +220,7 @@ void Node::State::turn() noexcept {
   keep_awake(!disk.doze() || (!holding && has_more()));
   arm_timer(now);
   measure(monotonic_now());
+  linger();
 }
 
 void Node::State::act(Instant now) {
@@ -237,6 +242,16 @@ void Node::State::keep_awake(bool wanted) {
   } else {
     uv_idle_stop(idle.get());
   }
+}
+
+// Sleep comes next, unless what is waited for comes before.
+void Node::State::linger() {
+  const Instant now = monotonic_now();
+  const Instant until = busy_poll.until({.writes = replica.waiting_writes(),
+                                         .reads = replica.waiting_reads(),
+                                         .answered = std::exchange(reads_answered, 0)},
+                                        now);
+  if (!idle_running && until > now) poll_until(uv_backend_fd(loop.get()), until);
 }
 
 void Node::State::arm_timer(Instant now) {
@@ -407,6 +422,8 @@ void Node::State::complete(node::ClientToken token, node::ClientResult result) {
     publisher.done();
     return;
   }
+  const auto* done = std::get_if<node::Done>(&result);
+  if (done && done->query) ++reads_answered;
   service.complete(token, std::move(result));
 }
 
