@@ -8,9 +8,9 @@
 namespace raftd::uv {
 
 BusyPoll::Wait BusyPoll::begun(const Seen& seen) const {
-  if (seen.writes > 0 || seen.reads > 1 || seen.answered > 1) return Wait::kOther;
-  if (seen.reads == 1) return Wait::kConfirmation;
-  if (seen.answered == 1) return Wait::kNextRead;
+  if (seen.writes > 0 || seen.reads > kReadsMax || seen.answered > kReadsMax) return Wait::kOther;
+  if (seen.reads > 0) return Wait::kConfirmation;
+  if (seen.answered > 0) return Wait::kNextRead;
   return wait_ == Wait::kNextRead ? wait_ : Wait::kOther;  // Something else, which ends no wait.
 }
 

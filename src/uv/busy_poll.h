@@ -1,13 +1,13 @@
 // Whether the loop looks for the next event for a moment before it sleeps. To be woken takes a
-// processor that was idle 10 to 25 us (in a virtual machine more), which is most of what one client
-// that asks one thing after the other waits for: its read, and a follower's word that this node
-// still leads.
+// processor that was idle 10 to 25 us (in a virtual machine more), which is most of what a few
+// clients that ask one thing after the other wait for: a read's way here, and a follower's word
+// that this node still leads.
 //
 // Only what has paid lately is tried: each kind of wait is remembered as short or long, whether the
 // loop slept in it or not. So a client that rests between two reads, a follower that is a long way
-// off, and an idle node cost nothing. Whoever has more to do than one read does not wait for one
-// event: it sleeps, so that others may have the processor. (The idea is that of KVM's halt polling,
-// https://docs.kernel.org/virt/kvm/halt-polling.html.)
+// off, and an idle node cost nothing. A node with much to do finds events without waiting for them,
+// and a write waits for disks: then the loop sleeps, so that others may have the processor. (The
+// idea is that of KVM's halt polling, https://docs.kernel.org/virt/kvm/halt-polling.html.)
 #pragma once
 
 #include <array>
@@ -30,6 +30,7 @@ class BusyPoll {
   Instant until(const Seen& seen, Instant now);
 
   static constexpr Duration kPatience = std::chrono::microseconds(100);
+  static constexpr std::size_t kReadsMax = 8;  // More are much to do.
 
  private:
   enum class Wait : std::uint8_t { kConfirmation, kNextRead, kOther };

@@ -1,4 +1,4 @@
-// Goal: the loop stays awake for one client that reads one thing after the other, and for nothing
+// Goal: the loop stays awake for a few clients that read one thing after the other, and for nothing
 // else.
 // Method: a clock in the test's hand; a pipe in place of the loop's events.
 #include "uv/busy_poll.h"
@@ -85,11 +85,19 @@ TEST_CASE_FIXTURE(Fixture, "reads that need nobody else's word are waited for th
   CHECK(after(2'000, kAnswered) == Duration{});
 }
 
-TEST_CASE_FIXTURE(Fixture, "whoever has more to do than one read sleeps, and learns anew") {
-  for (const Seen& more :
-       {Seen{.writes = 1, .reads = 0, .answered = 0}, Seen{.writes = 0, .reads = 2, .answered = 0},
-        Seen{.writes = 1, .reads = 1, .answered = 1},
-        Seen{.writes = 0, .reads = 0, .answered = 2}}) {
+TEST_CASE_FIXTURE(Fixture, "a few clients that read are waited for as one is") {
+  learn(40, 20);
+  CHECK(after(20, {.writes = 0, .reads = BusyPoll::kReadsMax, .answered = 0}) == kPatience);
+  CHECK(after(40, {.writes = 0, .reads = 2, .answered = 6}) == kPatience);
+  CHECK(after(40, {.writes = 0, .reads = 0, .answered = BusyPoll::kReadsMax}) == kPatience);
+}
+
+TEST_CASE_FIXTURE(Fixture, "whoever has more to do than a few reads sleeps, and learns anew") {
+  constexpr std::size_t kMany = BusyPoll::kReadsMax + 1;
+  for (const Seen& more : {Seen{.writes = 1, .reads = 0, .answered = 0},
+                           Seen{.writes = 0, .reads = kMany, .answered = 0},
+                           Seen{.writes = 1, .reads = 1, .answered = 1},
+                           Seen{.writes = 0, .reads = 0, .answered = kMany}}) {
     learn(40, 20);
     CHECK(after(20, more) == Duration{});
     CHECK(after(20, kRead) == Duration{});
