@@ -39,6 +39,7 @@ enum ErrorNumber : int {
   kSyncNew = 20,
   kSync = 21,
   kSyncDirectory = 22,
+  kWriteDurably = 23,
 };
 
 [[noreturn]] void fail(int number, const char* operation, const std::string& name, int error) {
@@ -47,6 +48,15 @@ enum ErrorNumber : int {
   // Nothing can be done about a failure to say so.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   ::_exit(kExitIo);
+}
+
+// What is written here and synced next. A journal's plans do nothing else to the file before.
+const WriteFile* frame_at(const DiskPlan& plan, std::size_t at) {
+  const bool frames = plan.lane == Lane::kJournal && !plan.may_lack_space;
+  if (!frames || at + 1 == plan.ops.size()) return nullptr;
+  const auto* write = std::get_if<WriteFile>(&plan.ops[at]);
+  const auto* sync = std::get_if<SyncFile>(&plan.ops[at + 1]);
+  return write && sync && write->name == sync->name ? write : nullptr;
 }
 
 bool no_space(int error) {
@@ -138,8 +148,14 @@ DiskResult PosixFiles::run(const DiskPlan& plan) {
   DiskResult result;
   result.id = plan.id;
   result.lane = plan.lane;
-  for (const DiskOp& op : plan.ops) {
-    if (run_op(op, plan.may_lack_space, result) == Outcome::kDone) continue;
+  for (std::size_t i = 0; i < plan.ops.size(); ++i) {
+    if (const WriteFile* frame = sync_ ? frame_at(plan, i) : nullptr) {
+      if (written_durably(*frame)) {
+        ++i;
+        continue;
+      }
+    }
+    if (run_op(plan.ops[i], plan.may_lack_space, result) == Outcome::kDone) continue;
     ASSERT(plan.may_lack_space);
     result.no_space = true;
     break;
@@ -239,6 +255,13 @@ PosixFiles::Outcome PosixFiles::write(const WriteFile& op, bool may_lack_space) 
   return Outcome::kDone;
 }
 
+// False: it is to be written and synced as anything else.
+bool PosixFiles::written_durably(const WriteFile& op) {
+  const auto error = direct_.write(directory_fd_.get(), op.name, op.offset, op.data.bytes);
+  if (error && *error != 0) fail(kWriteDurably, "write and sync", op.name, *error);
+  return error.has_value();
+}
+
 std::optional<Bytes> PosixFiles::read(const ReadFile& op) {
   int fd = opened(op.name);
   struct stat status {};
@@ -334,6 +357,7 @@ int PosixFiles::must_open(const FileName& name) {
 
 void PosixFiles::forget(const FileName& name) {
   std::erase_if(files_, [&](const OpenFile& file) { return file.name == name; });
+  direct_.forget(name);
 }
 
 Result<std::unique_ptr<PosixDirectoryReader>> PosixDirectoryReader::open(

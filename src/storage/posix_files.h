@@ -9,7 +9,7 @@
 //
 // The numbers: E010 open directory, E011 open, E012 create, E013 write zeros, E014 write, E015
 // read, E016 truncate, E017 copy, E018 rename, E019 remove, E020 sync of a new file, E021
-// fdatasync, E022 sync of the directory.
+// fdatasync, E022 sync of the directory, E023 write and sync in one.
 #pragma once
 
 #include <cstdint>
@@ -20,29 +20,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "storage/direct_writer.h"
 #include "storage/disk_plan.h"
+#include "storage/file_descriptor.h"
 #include "storage/recovery.h"
 
 namespace raftd::storage {
 
-// Owns a file descriptor.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor();
-  FileDescriptor(FileDescriptor&& other) noexcept;
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
-
 // Blocking; one instance per lane, each used by one thread at a time. Keeps the files it writes and
-// reads open: a frame is one pwrite and one fdatasync.
+// reads open: a frame is one call of a DirectWriter, or else one pwrite and one fdatasync.
 class PosixFiles {
  public:
   // Asked before each piece of a file that is filled with zeros: how many bytes it may have, at
@@ -68,6 +54,7 @@ class PosixFiles {
   Outcome copy(const CopyFile& op, bool may_lack_space);
   Outcome give_up(const FileName& name);  // Removes what could not be made.
   Outcome write(const WriteFile& op, bool may_lack_space);
+  bool written_durably(const WriteFile& op);
   Outcome sync(const SyncFile& op, bool may_lack_space);
   Outcome truncate(const TruncateFile& op);
   Outcome rename(const RenameFile& op);
@@ -83,6 +70,7 @@ class PosixFiles {
   Pace pace_;  // Empty: large pieces, one after the other.
   FileDescriptor directory_fd_;
   std::vector<OpenFile> files_;  // Most recently used last; few.
+  DirectWriter direct_;
 };
 
 // Reads from the disk, not from what the page cache still has.

@@ -481,7 +481,7 @@ def test_recover_takes_a_snapshot_and_all_of_the_log_behind_it(make_cluster):
     assert all(node.get(f"k{i:06}").body.endswith(b"w" + str(i).encode()) for i in range(0, 1100, 7))
 
 
-CALLS = "openat,renameat,pwrite64,fsync,fdatasync,mkdirat,unlinkat"
+CALLS = "openat,renameat,pwrite64,pwritev2,fsync,fdatasync,mkdirat,unlinkat"
 
 
 def killed(call, command):

@@ -18,6 +18,14 @@
 namespace raftd::storage {
 namespace {
 
+// As the journal writes a frame.
+DiskPlan frame(const FileName& name, std::uint64_t offset, SharedBytes data) {
+  DiskPlan plan;
+  plan.lane = Lane::kJournal;
+  plan.ops = {WriteFile{name, offset, std::move(data)}, SyncFile{name}};
+  return plan;
+}
+
 DiskPlan plan_of(std::vector<DiskOp> ops, bool may_lack_space = false) {
   DiskPlan plan;
   plan.id = PlanId{5};
@@ -106,6 +114,61 @@ TEST_CASE("a file that was renamed or removed is not written through an old desc
   CHECK(read_back(files, "b") == "new");
 }
 
+TEST_CASE("frames of any size are read back as they were written, by whoever has the file open") {
+  const TemporaryDirectory directory;
+  PosixFiles files(directory.path(), true);
+  PosixFiles reader(directory.path(), true);
+  constexpr std::size_t kBlock = limits::kBlockBytes;
+  std::string expected(300 * kBlock, '\0');
+  // Written in part, as a segment is prepared.
+  files.run(plan_of({CreateFile{"a", expected.size(), expected.size() / 2}}));
+  CHECK(read_back(reader, "a").size() == 256 * kBlock);  // Read ahead: now it is in the cache.
+  std::size_t at = 0;
+  char letter = 'a';
+  for (const std::size_t bytes : {kBlock, kBlock, 3 * kBlock, 64 * kBlock, 65 * kBlock, kBlock,
+                                  std::size_t{100}, kBlock - 100, 2 * kBlock, 128 * kBlock}) {
+    const std::string written(bytes, letter++);
+    files.run(frame("a", at, text(written)));
+    expected.replace(at, bytes, written);
+    at += bytes;
+    CHECK(read_back(reader, "a") == expected.substr(0, 256 * kBlock));
+    CHECK(read_back(files, "a") == expected.substr(0, 256 * kBlock));
+  }
+  files.run(frame("a", 299 * kBlock, text(std::string(2 * kBlock, 'z'))));
+  CHECK(std::filesystem::file_size(directory.path() + "/a") == 301 * kBlock);
+}
+
+TEST_CASE("a frame goes into the file that has the name now") {
+  const TemporaryDirectory directory;
+  PosixFiles files(directory.path(), true);
+  const std::string old(limits::kBlockBytes, 'o');
+  const std::string fresh(limits::kBlockBytes, 'f');
+  files.run(plan_of({CreateFile{"a", 0}}));
+  files.run(frame("a", 0, text(old)));
+  files.run(plan_of({RenameFile{"a", "b"}, CreateFile{"a", 0}}));
+  files.run(frame("a", 0, text(fresh)));
+  CHECK(read_back(files, "a") == fresh);
+  CHECK(read_back(files, "b") == old);
+  files.run(plan_of({RemoveFile{"b"}, RenameFile{"a", "b"}}));
+  files.run(frame("b", 0, text(old)));
+  CHECK(read_back(files, "b") == old);
+}
+
+TEST_CASE("a frame is written on a file system that keeps no promise of its own") {
+  if (!std::filesystem::exists("/dev/shm")) return;
+  DirectWriter writer;
+  const std::string name = "raftd-test-" + std::to_string(::getpid());
+  const std::string path = "/dev/shm/" + name;
+  const FileDescriptor made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const FileDescriptor memory(::open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  CHECK_FALSE(writer.write(memory.get(), name, 0, Bytes(limits::kBlockBytes)));
+  CHECK(std::filesystem::file_size(path) == 0);
+  PosixFiles files("/dev/shm", true);
+  files.run(frame(name, 0, text(std::string(limits::kBlockBytes, 'x'))));
+  CHECK(read_back(files, name) == std::string(limits::kBlockBytes, 'x'));
+  std::filesystem::remove(path);
+}
+
 TEST_CASE("many files are used through few descriptors") {
   const TemporaryDirectory directory;
   PosixFiles files(directory.path(), false);
@@ -156,6 +219,21 @@ TEST_CASE("[F34] a write that cannot be finished ends the process, without a sec
   CHECK(ended.status == 74);
   CHECK(ended.line == "raftd: E014 write a: File too large\n");
   CHECK(std::filesystem::exists(directory.path() + "/a"));
+}
+
+TEST_CASE("[F34] a frame that cannot be finished ends the process, without a second try") {
+  const TemporaryDirectory directory;
+  const Ended ended = in_child([&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    PosixFiles files(directory.path(), true);
+    files.run(plan_of({CreateFile{"a", 8192}}));
+    const rlimit limit{8192, 8192};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    files.run(frame("a", 4096, share(Bytes(8192))));
+  });
+  CHECK(ended.status == 74);
+  const bool direct = ended.line == "raftd: E023 write and sync a: File too large\n";
+  CHECK((direct || ended.line == "raftd: E014 write a: File too large\n"));
 }
 
 TEST_CASE("[F42] no space while a file is made is an answer, and the file is gone") {
