@@ -126,7 +126,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   bool idle_running = false;
   BusyPoll busy_poll;
   std::size_t reads_answered = 0;  // In this iteration.
-  bool holding = false;  // First start: the peers have not all been asked yet.
+  bool holding = false;            // First start: the peers have not all been asked yet.
   Instant begun{};
   LoopMeter meter;
   Instant slow_said{};  // Never yet.
