@@ -1,7 +1,8 @@
 // The happy path is: libuv calls back with bytes, results and timers; the callbacks hand them to
 // the replica, which records; right before the next poll (prepare: timers have run by then, too)
 // turn() lets the replica act once for all of it, and then writes once per connection. So all
-// requests of an iteration share a frame, a sync, a message to each peer and a read confirmation.
+// requests of an iteration share a frame, a sync, a message to each peer and a read confirmation;
+// while writes keep coming, those of the next iterations, too.
 //
 // Possible failure modes are: an address cannot be listened on (run() says kCannotListen); a peer
 // says that this node's data directory is not the one that the cluster knows (kNotTaken), or that
@@ -18,6 +19,7 @@
 #include "uv/busy_poll.h"
 #include "uv/directory_probe.h"
 #include "uv/disk_worker.h"
+#include "uv/gathering.h"
 #include "uv/loop_meter.h"
 #include "uv/notify.h"
 #include "uv/own_member.h"
@@ -124,6 +126,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
 
   Instant armed = Instant::never();
   bool idle_running = false;
+  Gathering gathering;
   BusyPoll busy_poll;
   std::size_t reads_answered = 0;  // In this iteration.
   bool holding = false;            // First start: the peers have not all been asked yet.
@@ -203,11 +206,12 @@ bool Node::State::start() {
   return true;
 }
 
-// What is done once per loop iteration.
+// What is done once per loop iteration, or for several that gather writes.
 void Node::State::turn() noexcept {
   const Instant now = monotonic_now();
   meter.begins(now);
   disk.rouse();
+  if (gathering.goes_on(replica.waiting_writes(), now)) return keep_awake(true);
   service.on_turn(now);
   if (holding && (peers.every_peer_answered() || now - begun > kFirstStartPatience)) {
     holding = false;
@@ -220,6 +224,7 @@ void Node::State::turn() noexcept {
   keep_awake(!disk.doze() || (!holding && has_more()));
   arm_timer(now);
   measure(monotonic_now());
+  gathering.acted(replica.waiting_writes());
   linger();
 }
 
