@@ -2,7 +2,9 @@
 // one process, made of the rooms that the program is made of. From the bytes of a request to those
 // of its answer everything is real but the system calls.
 //
-// Usage: hot_path put|get leader|follower BATCH REQUESTS
+// Usage: hot_path put|get|v3put leader|follower BATCH REQUESTS
+//
+// v3put: through etcd's JSON gateway.
 //
 // BATCH requests, one of each connection, arrive in one iteration of the leader's loop; then all
 // nodes take turns until they are answered. After a warm-up, callgrind collects while the leader,
@@ -20,6 +22,8 @@
 
 #include "api/service.h"
 #include "base/text.h"
+#include "etcd/gateway.h"
+#include "http/base64.h"
 #include "http/parser.h"
 #include "http/response.h"
 #include "node/replica.h"
@@ -95,6 +99,7 @@ api::ServiceOptions service_of(std::uint64_t id) {
   options.version = "0.1.0";
   options.election_timeout_min = std::chrono::milliseconds(500);
   options.seed = id;
+  options.protocol = &etcd::gateway();
   return options;
 }
 
@@ -317,26 +322,34 @@ class Cluster {
 };
 
 // As the load generator sends them.
-std::string request(bool put, std::size_t key) {
+std::string request(std::string_view what, std::size_t key) {
   const std::string value(100, 'v');
-  std::string head =
-      strf("%s /kv/key%08zu HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n", put ? "PUT" : "GET", key);
+  constexpr const char* kHead = "%s HTTP/1.1\r\nHost: 127.0.0.1:2379\r\n";
+  if (what == "v3put") {
+    const std::string body = strf("{\"key\":\"%s\",\"value\":\"%s\"}",
+                                  http::base64_encode(strf("key%08zu", key)).c_str(),
+                                  http::base64_encode(value).c_str());
+    constexpr const char* kFields = "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n";
+    return strf(kHead, "POST /v3/kv/put") + strf(kFields, body.size()) + body;
+  }
+  const bool put = what == "put";
+  const std::string head = strf(kHead, strf("%s /kv/key%08zu", put ? "PUT" : "GET", key).c_str());
   if (!put) return head + "\r\n";
   return head + strf("Content-Length: %zu\r\n\r\n", value.size()) + value;
 }
 
-void run(Cluster& cluster, bool put, std::size_t batch, std::size_t requests) {
+void run(Cluster& cluster, std::string_view what, std::size_t batch, std::size_t requests) {
   std::vector<std::string> asked(batch);
   std::size_t key = 0;
   for (std::size_t done = 0; done < requests; done += batch) {
     for (std::string& each : asked)
-      each = request(put, key++ % kKeys);
+      each = request(what, key++ % kKeys);
     cluster.ask(asked);
   }
 }
 
 int usage() {
-  std::fputs("usage: hot_path put|get leader|follower BATCH REQUESTS\n", stderr);
+  std::fputs("usage: hot_path put|get|v3put leader|follower BATCH REQUESTS\n", stderr);
   return 64;
 }
 
@@ -346,12 +359,11 @@ int main_of(const std::vector<std::string_view>& words) {
   std::uint64_t requests = 0;
   if (!parse_u64(words[2], batch) || !parse_u64(words[3], requests)) return usage();
   if (batch == 0 || requests % batch != 0) return usage();
-  const bool put = words[0] == "put";
   Cluster cluster;
-  run(cluster, true, batch, kWarmUpRequests);
-  run(cluster, put, batch, kWarmUpRequests);
+  run(cluster, "put", batch, kWarmUpRequests);
+  run(cluster, words[0], batch, kWarmUpRequests);
   cluster.measure(words[1] == "leader");
-  run(cluster, put, batch, requests);
+  run(cluster, words[0], batch, requests);
   cluster.measure_nothing();
   return 0;
 }

@@ -19,8 +19,9 @@ import sys
 import tempfile
 
 RECORDED = pathlib.Path(__file__).with_name("instructions.txt")
-ROOMS = ["http", "api", "node", "raft", "storage", "kv", "machine", "wire", "base"]
-CELLS = ["put@64 leader", "put@64 follower", "get@64 leader", "put@1 leader", "get@1 leader"]
+ROOMS = ["http", "etcd", "api", "node", "raft", "storage", "kv", "machine", "wire", "base"]
+CELLS = ["put@64 leader", "put@64 follower", "get@64 leader", "put@1 leader", "get@1 leader",
+         "v3put@64 leader"]
 REQUESTS = 1024
 CALLERS = 24  # So many of them name a function: its room is among them.
 ALLOCATING = {"malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign"}
@@ -32,6 +33,7 @@ GROWTH_MIN = {"instructions": 30, "allocations": 0.02}  # Smaller differences me
 HEAD = """\
 # Instructions and heap allocations per request, of one node, by room: see instructions.py.
 # put@64: 64 requests arrive in one iteration of the loop. Values of 100 bytes, three nodes.
+# v3put: through etcd's JSON gateway.
 """
 
 
