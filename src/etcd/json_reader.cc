@@ -78,9 +78,9 @@ class Reader final : public http::JsonEvents {
   bool whole(std::uint64_t value) override;
   bool negative(std::int64_t value) override;
   bool real(double value) override;
-  bool text(std::string& value) override;
+  bool text(std::string_view value) override;
   bool begin_object() override;
-  bool name(std::string& name) override;
+  bool name(std::string_view name) override;
   bool end_object() override;
   bool begin_array() override;
   bool end_array() override;
@@ -89,12 +89,13 @@ class Reader final : public http::JsonEvents {
 
  private:
   // An object that is open, and the field of it whose value is next or open.
+  // Without values of its own: most of an array of these is never used, and not written.
   struct Frame {
-    const Description* description = nullptr;
-    void* message = nullptr;
-    const Field* field = nullptr;  // nullptr: nobody knows it.
-    bool in_list = false;
-    std::size_t items = 0;  // In the list.
+    const Description* description;
+    void* message;
+    const Field* field;  // nullptr: nobody knows it.
+    bool in_list;
+    std::size_t items;  // In the list.
   };
 
   Frame& top() { return frames_[depth_ - 1]; }
@@ -102,7 +103,7 @@ class Reader final : public http::JsonEvents {
   // Makes room for a value; false: there can be none, problem_ says why.
   bool prepare(bool (*fits)(Kind));
   bool put(std::uint64_t value);
-  bool take_text(std::string& value);
+  bool take_text(std::string_view value);
   bool take_bytes(std::string_view value);
   bool take_number(std::string_view value);
   bool take_name(std::string_view value);
@@ -169,7 +170,7 @@ bool Reader::real(double) {
   return skips() || prepare([](Kind) { return false; });
 }
 
-bool Reader::text(std::string& value) {
+bool Reader::text(std::string_view value) {
   if (skips()) return true;
   const auto is_text = [](Kind kind) { return kind != Kind::kFlag && kind != Kind::kMessage; };
   if (!prepare(is_text)) return false;
@@ -196,19 +197,19 @@ bool Reader::begin_object() {
     ++skipped_;
     return true;
   }
-  Frame next{.description = &root_, .message = root_message_};
+  Frame next{&root_, root_message_, nullptr, false, 0};
   if (depth_ > 0) {
     if (!prepare([](Kind kind) { return kind == Kind::kMessage; })) return false;
     const Frame& frame = top();
-    next = {.description = &frame.field->description(),
-            .message = frame.field->add_part(frame.message)};
+    next.description = &frame.field->description();
+    next.message = frame.field->add_part(frame.message);
   }
   ASSERT(depth_ < frames_.size());
   frames_[depth_++] = next;
   return true;
 }
 
-bool Reader::name(std::string& name) {
+bool Reader::name(std::string_view name) {
   if (skipped_ == 0) top().field = find(*top().description, name);
   return true;
 }
@@ -269,9 +270,9 @@ bool Reader::put(std::uint64_t value) {
   return true;
 }
 
-bool Reader::take_text(std::string& value) {
+bool Reader::take_text(std::string_view value) {
   Frame& frame = top();
-  frame.field->add_text(frame.message) = std::move(value);
+  frame.field->add_text(frame.message) = value;
   ++frame.items;
   return true;
 }

@@ -1,5 +1,6 @@
 #include "http/base64.h"
 
+#include <algorithm>
 #include <array>
 
 namespace raftd::http {
@@ -25,11 +26,25 @@ constexpr std::array<signed char, 256> values_of(std::string_view digits) {
 
 constexpr auto kStandardValues = values_of(kStandardDigits);
 constexpr auto kUrlSafeValues = values_of(kUrlSafeDigits);
-constexpr std::array<signed char, 256> kAnyValues = [] {
-  auto values = kStandardValues;
-  values['-'] = kUrlSafeValues['-'];
-  values['_'] = kUrlSafeValues['_'];
-  return values;
+
+// Of the four digits of a group, each of either alphabet: their bits where they belong in the three
+// bytes, the first byte lowest; kNoDigit is in none of these.
+constexpr std::uint32_t kNoDigit = 1u << 31;
+using GroupBits = std::array<std::array<std::uint32_t, 256>, 4>;
+constexpr GroupBits kGroupBits = [] {
+  GroupBits bits{};
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    const int digit = std::max(kStandardValues[byte], kUrlSafeValues[byte]);
+    for (std::size_t place = 0; place < 4; ++place) {
+      if (digit < 0) {
+        bits[place][byte] = kNoDigit;
+        continue;
+      }
+      const std::uint32_t group = static_cast<std::uint32_t>(digit) << (18 - 6 * place);
+      bits[place][byte] = (group >> 16 & 0xff) | (group & 0xff00) | (group & 0xff) << 16;
+    }
+  }
+  return bits;
 }();
 
 }  // namespace
@@ -97,42 +112,49 @@ std::optional<std::string> base64_decode(std::string_view text, Base64 alphabet)
   return out;
 }
 
-bool base64_decode_any(std::string_view text, std::string& bytes) {
-  std::string without_line_ends;
-  if (text.find('\n') != std::string_view::npos || text.find('\r') != std::string_view::npos) {
-    for (const char c : text) {
-      if (c != '\r' && c != '\n') without_line_ends.push_back(c);
-    }
-    text = without_line_ends;
-  }
+namespace {
+
+bool decode_any(std::string_view text, std::string& bytes) {
   if (text.size() % 4 != 0) return false;
   for (int i = 0; i < 2 && !text.empty() && text.back() == '='; ++i)
     text.remove_suffix(1);
-  if (text.size() % 4 == 1) return false;
+  const std::size_t rest = text.size() % 4;
+  if (rest == 1) return false;
 
-  bytes.resize(text.size() / 4 * 3 + (text.size() % 4 * 6) / 8);
+  bytes.resize(text.size() / 4 * 3 + rest * 6 / 8);
+  const char* from = text.data();
   char* to = bytes.data();
-  int seen = 0;  // Negative: a value was.
-  const auto value = [&seen, text](std::size_t at) {
-    const int digit = kAnyValues[static_cast<unsigned char>(text[at])];
-    seen |= digit;
-    return static_cast<std::uint32_t>(digit);
+  std::uint32_t seen = 0;
+  const auto bits = [&from](std::size_t place) {
+    return kGroupBits[place][static_cast<unsigned char>(from[place])];
   };
-  std::size_t i = 0;
-  for (; i + 4 <= text.size(); i += 4) {
-    const std::uint32_t group =
-        value(i) << 18 | value(i + 1) << 12 | value(i + 2) << 6 | value(i + 3);
-    *to++ = static_cast<char>(group >> 16 & 255);
-    *to++ = static_cast<char>(group >> 8 & 255);
-    *to++ = static_cast<char>(group & 255);
+  const char* const end = from + (text.size() - rest);
+  for (; from != end; from += 4, to += 3) {
+    const std::uint32_t group = bits(0) | bits(1) | bits(2) | bits(3);
+    seen |= group;
+    to[0] = static_cast<char>(group & 0xff);
+    to[1] = static_cast<char>(group >> 8 & 0xff);
+    to[2] = static_cast<char>(group >> 16 & 0xff);
   }
-  if (i < text.size()) {
-    std::uint32_t group = value(i) << 18 | value(i + 1) << 12;
-    if (i + 2 < text.size()) group |= value(i + 2) << 6;
-    *to++ = static_cast<char>(group >> 16 & 255);
-    if (i + 2 < text.size()) *to++ = static_cast<char>(group >> 8 & 255);
+  if (rest != 0) {
+    const std::uint32_t group = bits(0) | bits(1) | (rest == 3 ? bits(2) : 0);
+    seen |= group;
+    to[0] = static_cast<char>(group & 0xff);
+    if (rest == 3) to[1] = static_cast<char>(group >> 8 & 0xff);
   }
-  return seen >= 0;
+  return (seen & kNoDigit) == 0;
+}
+
+}  // namespace
+
+// Line ends are looked for only if there must be something of the kind.
+bool base64_decode_any(std::string_view text, std::string& bytes) {
+  if (decode_any(text, bytes)) return true;
+  std::string without_line_ends;
+  for (const char c : text) {
+    if (c != '\r' && c != '\n') without_line_ends.push_back(c);
+  }
+  return without_line_ends.size() != text.size() && decode_any(without_line_ends, bytes);
 }
 
 }  // namespace raftd::http

@@ -100,9 +100,9 @@ class JsonEvents {
   virtual bool whole(std::uint64_t value) = 0;
   virtual bool negative(std::int64_t value) = 0;
   virtual bool real(double value) = 0;
-  virtual bool text(std::string& value) = 0;  // May be taken.
+  virtual bool text(std::string_view value) = 0;  // Is gone after the call, as is a name.
   virtual bool begin_object() = 0;
-  virtual bool name(std::string& name) = 0;  // Of the value that follows. May be taken.
+  virtual bool name(std::string_view name) = 0;  // Of the value that follows.
   virtual bool end_object() = 0;
   virtual bool begin_array() = 0;
   virtual bool end_array() = 0;

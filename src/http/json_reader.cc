@@ -1,11 +1,12 @@
 // parse_json_events: RFC 8259 and nothing more. What many requests consist of goes through here:
-// each byte is looked at once, and nothing is allocated but one string's memory, which is kept.
+// nothing is allocated but the memory of one string, if there are escapes.
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 
 #include "base/assert.h"
+#include "base/byte_words.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "http/json.h"
@@ -87,7 +88,8 @@ class Scanner {
   bool begin(bool object);
   bool end();
   bool string();
-  bool plain_part();
+  std::string_view plain_run();
+  bool is_sound(std::string_view plain);
   bool escape();
   bool hex_digits(std::uint32_t& unit);
   bool number();
@@ -102,7 +104,9 @@ class Scanner {
   std::size_t depth_ = 0;
   std::array<bool, limits::kJsonDepthMax> is_object_{};  // Of those that have begun.
   bool is_new_ = false;                                  // The innermost of them has nothing yet.
-  std::string token_;
+  std::string_view token_;                               // Of the text, or of unescaped_.
+  std::string unescaped_;
+  bool is_ascii_ = false;  // What plain_run() gave.
   std::string problem_;
 };
 
@@ -165,34 +169,61 @@ bool Scanner::end() {
   return is_object_[--depth_] ? events_.end_object() : events_.end_array();
 }
 
+// Nearly always it stands in the text as it is meant.
 bool Scanner::string() {
   ++at_;
-  token_.clear();
-  while (true) {
-    if (!plain_part()) return false;
-    if (peek() == '"') break;
-    if (peek() != '\\') return refuse();
+  std::string_view plain = plain_run();
+  bool escaped = false;
+  while (peek() == '\\') {
+    if (!escaped) unescaped_.clear();
+    escaped = true;
+    if (!is_sound(plain)) return false;
+    unescaped_ += plain;
     if (!escape()) return false;
+    plain = plain_run();
   }
+  if (!is_sound(plain)) return false;
+  if (peek() != '"') return refuse();
   ++at_;
+  if (escaped) unescaped_ += plain;
+  token_ = escaped ? std::string_view(unescaped_) : plain;
   return true;
 }
 
-bool Scanner::plain_part() {
-  const std::size_t begin = at_;
-  unsigned char all = 0;
-  for (; at_ < text_.size(); ++at_) {
-    const auto byte = static_cast<unsigned char>(text_[at_]);
-    if (!kPlain[byte]) break;
-    all |= byte;
+// What stands for itself.
+std::string_view Scanner::plain_run() {
+  namespace words = byte_words;
+  const char* const begin = text_.data() + at_;
+  const char* const end = text_.data() + text_.size();
+  const char* here = begin;
+  std::uint64_t seen = 0;
+  while (static_cast<std::size_t>(end - here) >= words::kBytes) {
+    const std::uint64_t word = words::load(here);
+    const std::uint64_t ends =
+        (words::equal(word, '"') | words::equal(word, '\\') | words::below(word, 0x20)) &
+        ~words::above_ascii(word);
+    if (ends != 0) {
+      const std::size_t count = words::bytes_before(ends);
+      seen |= word & ~(~std::uint64_t{0} << 8 * count);
+      here += count;
+      break;
+    }
+    seen |= word;
+    here += words::kBytes;
   }
-  const std::string_view part = text_.substr(begin, at_ - begin);
-  if (all >= 0x80 && !is_utf8(part)) {
-    at_ = begin + first_bad_byte(part);
-    return refuse();
-  }
-  token_ += part;
-  return true;
+  for (; here != end && kPlain[static_cast<unsigned char>(*here)]; ++here)
+    seen |= static_cast<unsigned char>(*here);
+  is_ascii_ = words::above_ascii(seen) == 0;
+  const auto length = static_cast<std::size_t>(here - begin);
+  at_ += length;
+  return {begin, length};
+}
+
+// What plain_run() gave last.
+bool Scanner::is_sound(std::string_view plain) {
+  if (is_ascii_ || is_utf8(plain)) return true;
+  at_ -= plain.size() - first_bad_byte(plain);
+  return refuse();
 }
 
 bool Scanner::escape() {
@@ -203,7 +234,7 @@ bool Scanner::escape() {
   if (name != 'u') {
     const std::size_t found = kNames.find(name);
     if (found == std::string_view::npos) return refuse();
-    token_ += kMeant[found];
+    unescaped_ += kMeant[found];
     ++at_;
     return true;
   }
@@ -218,7 +249,7 @@ bool Scanner::escape() {
     if (low < 0xdc00 || low >= 0xe000) return refuse();
     code = 0x10000 + ((code & 0x3ff) << 10 | (low & 0x3ff));
   }
-  append_utf8(token_, code);
+  append_utf8(unescaped_, code);
   return true;
 }
 

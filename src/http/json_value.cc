@@ -18,10 +18,10 @@ class Builder final : public JsonEvents {
   bool whole(std::uint64_t value) override { return add(JsonValue(value)); }
   bool negative(std::int64_t value) override { return add(JsonValue(value)); }
   bool real(double value) override { return add(JsonValue(value)); }
-  bool text(std::string& value) override { return add(JsonValue(std::move(value))); }
+  bool text(std::string_view value) override { return add(JsonValue(std::string(value))); }
   bool begin_object() override { return nest(JsonValue(JsonObject())); }
-  bool name(std::string& name) override {
-    name_ = std::move(name);
+  bool name(std::string_view name) override {
+    name_ = name;
     return true;
   }
   bool end_object() override {
