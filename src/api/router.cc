@@ -50,7 +50,7 @@ constexpr std::string_view kLockPrefix = "/lock/";
 constexpr std::string_view kElectionPrefix = "/election/";
 constexpr std::string_view kKeepaliveSuffix = "/keepalive";
 
-constexpr std::array<const char*, kRoots> kRootNames{
+constexpr std::array<std::string_view, kRoots> kRootNames{
     "/",       "/kv",      "/watch",    "/status",  "/livez", "/readyz",
     "/health", "/version", "/metrics",  "/cluster", "/admin", "/lease",
     "/txn",    "/lock",    "/election", "/v3",      "other"};
@@ -176,7 +176,7 @@ Root root_of(std::string_view path) {
 }
 
 const char* root_name(Root root) {
-  return kRootNames[static_cast<std::size_t>(root)];
+  return kRootNames[static_cast<std::size_t>(root)].data();
 }
 
 Routing route(const http::Request& request) {

@@ -1,7 +1,6 @@
 #include "http/message.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/spares.h"
 
@@ -38,14 +37,15 @@ std::size_t Request::header_count(std::string_view name) const {
 }
 
 void Request::clear() {
-  Request empty;
-  headers.clear();
-  if (headers.capacity() <= kHeadersKept) empty.headers.swap(headers);
+  method = Method::kGet;
+  clear_text(method_name, kTextBytesKept);
   clear_text(target, kTextBytesKept);
+  headers.clear();
+  if (headers.capacity() > kHeadersKept) std::vector<Header>().swap(headers);
   clear_text(body, kTextBytesKept);
-  empty.target.swap(target);
-  empty.body.swap(body);
-  *this = std::move(empty);
+  http_1_0 = false;
+  keep_alive = true;
+  expects_continue = false;
 }
 
 std::string_view status_line(int status) {

@@ -1,9 +1,11 @@
 #include "http/ordinary_head.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
+#include "base/byte_words.h"
 #include "base/limits.h"
 #include "http/head_bytes.h"
 
@@ -34,8 +36,15 @@ class Cursor {
     if (there) at_ += text.size();
     return there;
   }
-  std::string_view run(ByteClass what) {
+  // ends: which bytes of eight are perhaps not of the class.
+  template <class Ends>
+  std::string_view run(ByteClass what, Ends ends) {
     const char* const first = at_;
+    while (left() >= byte_words::kBytes) {
+      const std::uint64_t mask = ends(byte_words::load(at_));
+      at_ += mask == 0 ? byte_words::kBytes : byte_words::bytes_before(mask);
+      if (mask != 0) break;
+    }
     while (at_ != end_ && is_of(*at_, what))
       ++at_;
     return {first, static_cast<std::size_t>(at_ - first)};
@@ -50,12 +59,44 @@ class Cursor {
   const char* end_;
 };
 
+std::uint64_t ends_of_target(std::uint64_t word) {
+  using namespace byte_words;
+  return above_ascii(word) | below(word, '!') | at_least(word, 0x7f) | equal(word, '#');
+}
+// Of a name as nearly all are.
+std::uint64_t ends_of_name(std::uint64_t word) {
+  using namespace byte_words;
+  const std::uint64_t small = word | all(0x20);
+  const std::uint64_t letters = at_least(small, 'a') & ~at_least(small, 'z' + 1);
+  return above_ascii(word) | (~(letters | equal(word, '-')) & kHigh);
+}
+// A tab is looked at again.
+std::uint64_t ends_of_value(std::uint64_t word) {
+  using namespace byte_words;
+  return (below(word, ' ') | at_least(word, 0x7f)) & ~above_ascii(word);
+}
+
+void make_lower(std::string& text) {
+  using namespace byte_words;
+  char* at = text.data();
+  char* const end = at + text.size();
+  for (; end - at >= static_cast<std::ptrdiff_t>(kBytes); at += kBytes) {
+    const std::uint64_t word = load(at);
+    const std::uint64_t capitals =
+        at_least(word, 'A') & ~at_least(word, 'Z' + 1) & ~above_ascii(word);
+    const std::uint64_t lowered = word | capitals >> 2;  // 'a' - 'A', of the highest bit.
+    std::memcpy(at, &lowered, kBytes);
+  }
+  for (; at != end; ++at)
+    *at = lower(*at);
+}
+
 bool read_request_line(Cursor& cursor, Request& into) {
   const auto* const method =
       std::find_if(std::begin(kMethods), std::end(kMethods),
                    [&](const Ordinary& each) { return cursor.skip(each.name); });
   if (method == std::end(kMethods) || !cursor.skip(" ")) return false;
-  const std::string_view target = cursor.run(kTargetByte);
+  const std::string_view target = cursor.run(kTargetByte, ends_of_target);
   if (!target.starts_with('/') || !cursor.skip(kLineEnd)) return false;
   if (cursor.taken() > limits::kHttpRequestLineBytesMax) return false;
   into.method = method->method;
@@ -102,14 +143,13 @@ std::size_t read_ordinary_head(std::string_view bytes, std::size_t bytes_max, Re
   bool length_known = false;
   while (!cursor.skip("\r\n")) {
     if (into.headers.size() == limits::kHttpHeaderFieldsMax) return 0;
-    const std::string_view name = cursor.run(kTokenByte);
+    const std::string_view name = cursor.run(kTokenByte, ends_of_name);
     if (name.empty() || !cursor.skip(":")) return 0;
-    const std::string_view value = without_space_before(cursor.run(kValueByte));
+    const std::string_view value = without_space_before(cursor.run(kValueByte, ends_of_value));
     if (!cursor.skip("\r\n")) return 0;
     Header& header = into.headers.emplace_back();
     header.name = name;
-    for (char& c : header.name)
-      c = lower(c);
+    make_lower(header.name);
     if (!is_ordinary(header.name, value, length_known)) return 0;
     header.value = without_space_after(value);
   }
