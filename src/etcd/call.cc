@@ -28,10 +28,9 @@ ResponseHeader header(const api::Site& site, kv::Revision revision) {
           site.headers.role().term.value};
 }
 
-http::Response answer(const api::Site& site, std::string json) {
+http::Response empty_answer(const api::Site& site) {
   http::Response response = site.leftovers.response();
   response.fields.append(kJsonFields).append(kCorsFields);
-  response.body = std::move(json);
   return response;
 }
 

@@ -21,12 +21,12 @@ inline constexpr std::string_view kCorsFields =
     "Access-Control-Allow-Headers: accept, content-type, authorization\r\n";
 
 // Whole answers: 200 and a message, or an error.
-http::Response answer(const api::Site& site, std::string json);
+http::Response empty_answer(const api::Site& site);  // Of which the body is still missing.
 template <class Message>
 http::Response answer(const api::Site& site, const Message& message) {
-  std::string json;
-  add_json(json, message);
-  return answer(site, std::move(json));
+  http::Response response = empty_answer(site);
+  add_json(response.body, message);
+  return response;
 }
 http::Response header_answer(const api::Site& site, kv::Revision revision);
 http::Response refuse(const Error& error);

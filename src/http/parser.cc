@@ -186,9 +186,12 @@ RequestParser::Step RequestParser::feed_head(std::string_view bytes, const Parse
 RequestParser::Step RequestParser::end_head(bool accepted, std::size_t consumed,
                                             std::string_view bytes, const ParserLimits& bounds) {
   if (!accepted) return {Event::kRefused, consumed};
-  streamed_ =
-      request_.method == Method::kPost &&
-      std::ranges::find(bounds.streamed_paths, request_.path()) != bounds.streamed_paths.end();
+  streamed_ = request_.method == Method::kPost &&
+              std::ranges::any_of(bounds.streamed_paths, [this](std::string_view path) {
+                const std::string_view target = request_.target;
+                return target.starts_with(path) &&
+                       (target.size() == path.size() || target[path.size()] == '?');
+              });
   if (content_left_ != 0 && !streamed_) {
     if (content_left_ > bounds.body_bytes) {
       refuse_body(body_too_large(bounds.body_bytes));
