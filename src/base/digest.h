@@ -49,23 +49,34 @@ inline std::uint64_t hash64(ByteView bytes, std::uint64_t seed = 0) {
   std::uint64_t lane1 = seed + kOdd;
   std::uint64_t lane2 = seed + 2 * kOdd;
   std::uint64_t lane3 = seed + 3 * kOdd;
-  const auto step = [](std::uint64_t& lane, const std::byte* from, std::size_t size) {
+  const auto word_at = [](const std::byte* from) {
     std::uint64_t word = 0;
-    std::memcpy(&word, from, size);
+    std::memcpy(&word, from, sizeof word);
+    return word;
+  };
+  const auto step = [](std::uint64_t& lane, std::uint64_t word) {
     lane = (lane ^ word) * kOdd;
     lane ^= lane >> 29;
   };
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 32; left -= 32, at += 32) {
-    step(lane0, at, 8);
-    step(lane1, at + 8, 8);
-    step(lane2, at + 16, 8);
-    step(lane3, at + 24, 8);
+    step(lane0, word_at(at));
+    step(lane1, word_at(at + 8));
+    step(lane2, word_at(at + 16));
+    step(lane3, word_at(at + 24));
   }
   for (; left >= 8; left -= 8, at += 8)
-    step(lane0, at, 8);
-  if (left > 0) step(lane1, at, left);
+    step(lane0, word_at(at));
+  // The bytes that are left, and zeros: copying a number of them that no compiler knows is a call.
+  if (left > 0 && bytes.size() >= 8) {
+    step(lane1, word_at(at + left - 8) >> (64 - 8 * left));
+  } else if (left > 0) {
+    std::uint64_t word = 0;
+    for (std::size_t i = left; i-- > 0;)
+      word = word << 8 | static_cast<std::uint64_t>(at[i]);
+    step(lane1, word);
+  }
   std::uint64_t hash = seed ^ bytes.size();
   for (const std::uint64_t lane : {lane0, lane1, lane2, lane3})
     hash = digest_mix(hash ^ lane) + kOdd;
