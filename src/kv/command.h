@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -253,5 +254,8 @@ struct Request {
 Bytes encode(const Command& command, const Terms& terms = {});  // kStampBytes zeros, then both.
 void encode(const Command& command, const Terms& terms, Bytes& out);  // In place of what is there.
 Result<Request> decode(ByteView command) noexcept;  // Without the stamp. kBadInput, kUnsupported.
+// The commonest command, straight away: a put without condition, lease and terms, of a value that
+// is not large. nullopt: it is something else, or nothing, and decode() can tell.
+std::optional<Put> decode_put(ByteView command) noexcept;
 
 }  // namespace raftd::kv

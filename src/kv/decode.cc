@@ -539,4 +539,43 @@ Result<Request> decode(ByteView command) noexcept {
   return result;
 }
 
+namespace {
+
+// Takes a byte string from the front whose length is one or two bytes; false: it is none.
+bool take_short_text(std::string_view& from, std::string_view& text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(from[i]); };
+  if (from.size() < 3) return false;
+  std::size_t head = 2;
+  std::size_t bytes = byte(1);
+  if (byte(0) == kBin8 + 1) {
+    head = 3;
+    bytes = bytes << 8 | byte(2);
+  } else if (byte(0) != kBin8) {
+    return false;
+  }
+  if (from.size() - head < bytes) return false;
+  text = from.substr(head, bytes);
+  from.remove_prefix(head + bytes);
+  return true;
+}
+
+}  // namespace
+
+std::optional<Put> decode_put(ByteView command) noexcept {
+  // Version, kind, key, value, the two of the condition, want_prev.
+  constexpr std::array<char, 3> kBegin = {static_cast<char>(kFixedArray + 7),
+                                          static_cast<char>(kPlainCommand),
+                                          static_cast<char>(Kind::kPut)};
+  std::string_view left = as_text(command);
+  if (!left.starts_with({kBegin.data(), kBegin.size()})) return std::nullopt;
+  left.remove_prefix(kBegin.size());
+  Put put;
+  if (!take_short_text(left, put.key) || !take_short_text(left, put.value)) return std::nullopt;
+  if (put.key.empty() || put.key.size() > limits::kKeyBytesMax) return std::nullopt;
+  if (left.size() != 3 || left[0] != 0 || left[1] != 0) return std::nullopt;
+  if (left[2] != 0 && left[2] != 1) return std::nullopt;
+  put.want_prev = left[2] == 1;
+  return put;
+}
+
 }  // namespace raftd::kv

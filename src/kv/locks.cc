@@ -32,7 +32,7 @@ LockRecord record_of(const Version& version) {
 
 const Version* Store::State::held_lock(Space space, std::string_view name) const {
   const Keys& keys = in(space);
-  return live(keys, keys.find(name), name);
+  return live(known(keys, keys.lower_bound(name), name));
 }
 
 // With this very token; reply says otherwise.
@@ -160,9 +160,9 @@ LockReply Store::State::leave_queue(const LeaveQueue& leave) {
   const std::string queue = queue_key(leave.space, leave.name);
   const std::string key = waiter_key(queue, leave.place);
   Keys& keys = in(Space::kWaiters);
-  const auto found = keys.find(key);
-  if (live(keys, found, key) != nullptr) {
-    erase(*found, 0);
+  Key* place = known(keys, keys.lower_bound(key), key);
+  if (live(place) != nullptr) {
+    erase(*place, 0);
     raise_revision();
   }
   LockReply reply;

@@ -212,9 +212,9 @@ class Store::Reader final : public machine::RestoreReader {
     if (!in_order) return false;
     Keys& keys = s.in(space);
     const auto found = keys.lower_bound(key);
-    const bool known = found != keys.end() && found->text() == key;
-    if (known && found->newest().mod() >= version.mod) return false;
-    const Version* present = State::live(keys, found, key);
+    Key* known = State::known(keys, found, key);
+    if (known != nullptr && known->newest().mod() >= version.mod) return false;
+    const Version* present = State::live(known);
     if (version.live()) {
       const Revision create = present == nullptr ? version.mod : present->create();
       const std::uint64_t count = present == nullptr ? 1 : present->version() + 1;
@@ -234,7 +234,7 @@ class Store::Reader final : public machine::RestoreReader {
     const LeaseId before = present == nullptr ? 0 : present->lease();
     const LeaseId after = version.live() ? version.lease : 0;
     idle_leases_ -= idle(before) + (after != before ? idle(after) : 0);
-    s.add_version(known ? *found : keys.insert(found, space, key), version);
+    s.add_version(known != nullptr ? *known : keys.insert(found, space, key), version);
     s.orphans.clear();
     idle_leases_ += idle(before) + (after != before ? idle(after) : 0);
     lost_leases_ += lost(after) - lost(before);

@@ -46,10 +46,14 @@ class Words {
 
 }  // namespace
 
-std::uint64_t hash_of(const Key& key, const Version& version) {
+std::uint64_t hash_of_text(const Key& key) {
+  return hash64(as_bytes(key.text()));
+}
+
+std::uint64_t hash_of(const Key& key, std::uint64_t hash_of_text, const Version& version) {
   Words words(kVersion);
   words.add(version.mod()).add(version.create()).add(version.version());
-  words.add(key.text()).add(version.value());
+  words.add(hash_of_text).add(version.value());
   // The first builds had neither, and their snapshots hold hashes.
   if (key.space() != Space::kKeys || version.lease() != 0) {
     words.add(static_cast<std::uint64_t>(key.space())).add(version.lease());

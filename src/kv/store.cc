@@ -13,6 +13,17 @@
 namespace raftd::kv {
 namespace {
 
+template <class T>
+std::unique_ptr<machine::Reply> made_of(T&& reply, Spares<std::unique_ptr<WriteReply>>& spares) {
+  if constexpr (std::is_same_v<T, WriteReply>) {
+    if (std::unique_ptr<WriteReply> spare = spares.take()) {
+      *spare = std::move(reply);
+      return spare;
+    }
+  }
+  return std::make_unique<T>(std::forward<T>(reply));
+}
+
 constexpr std::size_t kReplyTextBytesKept = 1024;  // Of a spare reply: more is rare.
 
 WriteReply bad_command(std::string why) {
@@ -44,6 +55,18 @@ Store::State::~State() = default;
 Store::Store(const HistoryLimits& history) : state_(std::make_unique<State>(history)) {}
 Store::~Store() = default;
 
+template <class T>
+machine::Outcome Store::State::answer(T&& reply, bool reply_wanted) {
+  if (written()) raise_revision();
+  machine::Outcome outcome;
+  if (!reply_wanted) return outcome;
+  if constexpr (std::is_base_of_v<StoreReply, T>) {
+    if (reply.revision == 0) reply.revision = stats.revision;
+  }
+  outcome.reply = made_of(std::forward<T>(reply), spare_writes);
+  return outcome;
+}
+
 machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted) {
   State& s = *state_;
   ASSERT(!s.in_slices());
@@ -56,6 +79,9 @@ machine::Outcome Store::apply(const machine::Applied& applied, bool reply_wanted
   s.retries.drop_old(s.now);
   if (applied.configuration != nullptr) s.configure(*applied.configuration);
   if (applied.command.empty()) return {};  // A no-op or a configuration.
+  if (const std::optional<Put> put = decode_put(applied.command)) {
+    return s.ended(s.answer(s.put(*put, reply_wanted), reply_wanted));
+  }
   Result<Request> request = decode(applied.command);
   if (!request) {
     machine::Outcome outcome;
@@ -77,17 +103,6 @@ machine::Outcome Store::apply_slice() {
 }
 
 namespace {
-
-template <class T>
-std::unique_ptr<machine::Reply> made_of(T&& reply, Spares<std::unique_ptr<WriteReply>>& spares) {
-  if constexpr (std::is_same_v<T, WriteReply>) {
-    if (std::unique_ptr<WriteReply> spare = spares.take()) {
-      *spare = std::move(reply);
-      return spare;
-    }
-  }
-  return std::make_unique<T>(std::forward<T>(reply));
-}
 
 void keep_memory(std::string& of, std::string& into) {
   into.swap(of);
@@ -139,14 +154,7 @@ machine::Outcome Store::State::ended(machine::Outcome outcome) {
 
 machine::Outcome Store::State::run(const Request& request, bool reply_wanted) {
   const auto answer = [&]<class T>(T&& reply) {
-    if (written()) raise_revision();
-    machine::Outcome outcome;
-    if (!reply_wanted) return outcome;
-    if constexpr (std::is_base_of_v<StoreReply, T>) {
-      if (reply.revision == 0) reply.revision = stats.revision;
-    }
-    outcome.reply = made_of(std::forward<T>(reply), spare_writes);
-    return outcome;
+    return this->answer(std::forward<T>(reply), reply_wanted);
   };
   return std::visit(
       overloaded{
@@ -196,11 +204,6 @@ bool Store::State::refused(const Condition& condition, const Version* present,
   return false;
 }
 
-bool Store::State::written_twice(const Keys& keys, Keys::Iterator found, std::string_view key,
-                                 WriteReply& reply) const {
-  return found != keys.end() && found->text() == key && written_twice(*found, reply);
-}
-
 bool Store::State::written_twice(const Key& key, WriteReply& reply) const {
   if (key.newest().mod() <= stats.revision) return false;
   reply = bad_command("a transaction that writes a key twice");
@@ -220,12 +223,13 @@ void Store::State::add_version(Key& key, const VersionFields& fields) {
   const bool lock = key.space() != Space::kKeys;
   const Version* before = key.empty() ? nullptr : &key.newest();
   const Version& version = keys.push(key, fields);
-  const std::uint64_t hash = hash_of(key, version);
+  const std::uint64_t text = hash_of_text(key);
+  const std::uint64_t hash = hash_of(key, text, version);
   hash_sum += hash;
   if (!version.live()) hash_ended += hash;
   if (before != nullptr) {
     stats.history_bytes += history_weight(*before);
-    if (before->live()) hash_ended += hash_of(key, *before);
+    if (before->live()) hash_ended += hash_of(key, text, *before);
     if (before->live() && before->lease() != 0) detach(before->lease(), key);
     if (lock) stats.lock_bytes -= live_bytes(key, *before);
   }
@@ -237,16 +241,16 @@ void Store::State::add_version(Key& key, const VersionFields& fields) {
   if (marked(changes.size() - 1)) ended_marks.push_back(hash_ended);
 }
 
-const Version* Store::State::live(const Keys& keys, Keys::Iterator found, std::string_view key) {
-  if (found == keys.end() || found->text() != key || !found->newest().live()) return nullptr;
-  return &found->newest();
+const Version* Store::State::live(const Key* key) {
+  if (key == nullptr || !key->newest().live()) return nullptr;
+  return &key->newest();
 }
 
 void Store::State::write(Space space, Keys::Iterator at, std::string_view key,
                          std::string_view value, LeaseId lease) {
   Keys& keys = in(space);
-  const bool known = at != keys.end() && at->text() == key;
-  write(known ? *at : keys.insert(at, space, key), value, lease);
+  Key* present = known(keys, at, key);
+  write(present != nullptr ? *present : keys.insert(at, space, key), value, lease);
 }
 
 void Store::State::write(Key& key, std::string_view value, LeaseId lease) {
@@ -302,8 +306,10 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
   WriteReply reply;
   Keys& keys = in(Space::kKeys);
   const auto at = keys.lower_bound(put.key);
-  if (written_twice(keys, at, put.key, reply)) return reply;
-  const Version* present = live(keys, at, put.key);
+  Key* key = known(keys, at, put.key);
+  if (key != nullptr) key->expect_newest();
+  if (key != nullptr && written_twice(*key, reply)) return reply;
+  const Version* present = live(key);
   const bool refuse = refused(put.condition, present, reply);
   if (reply_wanted && present != nullptr && (refuse || put.want_prev)) {
     reply.prev = item(put.key, *present, true, now);
@@ -319,22 +325,23 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
   const std::optional<LeaseId> lease = choose_lease(put.lease, present, reply);
   if (!lease) return reply;
   reply.created = present == nullptr;
-  write(Space::kKeys, at, put.key, put.keep_value ? present->value() : put.value, *lease);
+  if (key == nullptr) key = &keys.insert(at, Space::kKeys, put.key);
+  write(*key, put.keep_value ? present->value() : put.value, *lease);
   return reply;
 }
 
 WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
   WriteReply reply;
   Keys& keys = in(Space::kKeys);
-  const auto found = keys.find(del.key);
-  if (written_twice(keys, found, del.key, reply)) return reply;
-  const Version* present = live(keys, found, del.key);
+  Key* key = known(keys, keys.lower_bound(del.key), del.key);
+  if (key != nullptr && written_twice(*key, reply)) return reply;
+  const Version* present = live(key);
   const bool refuse = refused(del.condition, present, reply);
   if (reply_wanted && present != nullptr && (refuse || del.want_prev)) {
     reply.prev = item(del.key, *present, true, now);
   }
   if (refuse || present == nullptr) return reply;
-  erase(*found, 0);
+  erase(*key, 0);
   reply.deleted = 1;
   return reply;
 }

@@ -33,7 +33,11 @@ struct TimeMark {
 // Of somebody who waits for a lock: his node renews it in time, or is gone.
 inline constexpr std::uint64_t kWaiterTtlMs = 15'000;
 
-std::uint64_t hash_of(const Key& key, const Version& version);
+std::uint64_t hash_of_text(const Key& key);
+std::uint64_t hash_of(const Key& key, std::uint64_t hash_of_text, const Version& version);
+inline std::uint64_t hash_of(const Key& key, const Version& version) {
+  return hash_of(key, hash_of_text(key), version);
+}
 std::uint64_t hash_of(LeaseId id, const LeaseTimes& lease);
 std::uint64_t hash_of_lease_counter(LeaseId id);
 std::uint64_t hash_of(const TimeMark& mark);
@@ -55,16 +59,20 @@ struct Store::State {
   machine::Outcome fenced(const Fence& fence, std::optional<ReplyKind> kind,
                           bool reply_wanted) const;
   machine::Outcome ended(machine::Outcome outcome);  // Of a command, or of a slice of it.
+  template <class T>
+  machine::Outcome answer(T&& reply, bool reply_wanted);
   WriteReply put(const Put& put, bool reply_wanted);
   WriteReply remove(const Delete& del, bool reply_wanted);
   WriteReply compact(const Compact& compact);
   bool refused(const Condition& condition, const Version* present, WriteReply& reply) const;
   // True: this command wrote the key before, and a key has one version in a revision.
-  bool written_twice(const Keys& keys, Keys::Iterator found, std::string_view key,
-                     WriteReply& reply) const;
   bool written_twice(const Key& key, WriteReply& reply) const;
-  // The newest version of a key in its map; nullptr: it is not there, or dead.
-  static const Version* live(const Keys& keys, Keys::Iterator found, std::string_view key);
+  // The key, if it is what was found; nullptr: it is not there.
+  static Key* known(const Keys& keys, Keys::Iterator found, std::string_view key) {
+    return found != keys.end() && found->text() == key ? &*found : nullptr;
+  }
+  // Its newest version; nullptr: the key is not there, or dead.
+  static const Version* live(const Key* key);
   // Both write what the next revision has; raise_revision() makes it the present one.
   // at: the first key in the space that is not below key.
   void write(Space space, Keys::Iterator at, std::string_view key, std::string_view value,

@@ -36,9 +36,10 @@ StoreReply::Result add(std::string_view text, std::int64_t by, std::int64_t& sum
 WriteReply Store::State::increment(const Increment& increment, bool reply_wanted) {
   WriteReply reply;
   const Keys& keys = in(Space::kKeys);
-  const auto at = in(Space::kKeys).lower_bound(increment.key);
-  if (written_twice(keys, at, increment.key, reply)) return reply;
-  const Version* present = live(keys, at, increment.key);
+  const auto at = keys.lower_bound(increment.key);
+  const Key* key = known(keys, at, increment.key);
+  if (key != nullptr && written_twice(*key, reply)) return reply;
+  const Version* present = live(key);
   if (refused(increment.condition, present, reply)) {
     if (reply_wanted && present != nullptr) reply.prev = item(increment.key, *present, true, now);
     return reply;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <new>
-#include <span>
 
 #include "base/limits.h"
 #include "kv/pool.h"
@@ -57,34 +56,20 @@ void Version::release(Pool& pool, Version* version) {
   pool.release(version, version->value_at() + version->value_bytes());
 }
 
-// Pointers to all versions, oldest first, behind it.
-struct Key::Several {
-  std::uint32_t capacity;
-  std::uint32_t begin;  // Those in front are gone: moving the rest down for each would be quadratic
-  std::uint32_t end;    //   for one hot key.
-  std::uint32_t unused;
+Key::Several* Key::Several::make(Pool& pool, std::uint32_t capacity,
+                                 std::span<Version* const> versions) {
+  ASSERT_CMP(versions.size(), <=, capacity);
+  auto* several = ::new (pool.allocate(bytes_for(capacity))) Several;
+  several->capacity = capacity;
+  several->begin = 0;
+  several->end = static_cast<std::uint32_t>(versions.size());
+  std::ranges::copy(versions, several->pointers());
+  return several;
+}
 
-  std::uint32_t count() const { return end - begin; }
-  Version** pointers() { return reinterpret_cast<Version**>(this + 1); }
-  std::span<Version*> all() { return {pointers() + begin, count()}; }
-
-  static std::uint32_t roomy(std::uint32_t count) { return count + count / 4 + 1; }
-  static std::size_t bytes_for(std::uint32_t capacity) {
-    return sizeof(Several) + capacity * sizeof(Version*);
-  }
-  static Several* make(Pool& pool, std::uint32_t capacity, std::span<Version* const> versions) {
-    ASSERT_CMP(versions.size(), <=, capacity);
-    auto* several = ::new (pool.allocate(bytes_for(capacity))) Several;
-    several->capacity = capacity;
-    several->begin = 0;
-    several->end = static_cast<std::uint32_t>(versions.size());
-    std::ranges::copy(versions, several->pointers());
-    return several;
-  }
-  static void release(Pool& pool, Several* several) {
-    pool.release(several, bytes_for(several->capacity));
-  }
-};
+void Key::Several::release(Pool& pool, Several* several) {
+  pool.release(several, bytes_for(several->capacity));
+}
 
 Key* Key::make(Pool& pool, Space space, std::string_view text) {
   static_assert(limits::kKeyBytesMax < 1U << kBytesBits);

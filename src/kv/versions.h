@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include "base/assert.h"
@@ -92,6 +93,12 @@ class Key {
 
   bool empty() const { return versions_ == 0; }  // Of versions; then the key itself can go.
   const Version& newest() const;                 // Precondition: !empty().
+  // Begins to fetch what is read of the newest version when it is overwritten. The same.
+  void expect_newest() const {
+    const char* version = reinterpret_cast<const char*>(&newest());
+    __builtin_prefetch(version);
+    __builtin_prefetch(version + kLineBytes);
+  }
   // The version that a reader at rev sees, which may be a tombstone; nullptr: none.
   const Version* latest_at(Revision rev) const;
   // The same; nullptr: none, or a tombstone.
@@ -107,9 +114,27 @@ class Key {
 
  private:
   friend class Keys;
-  struct Several;  // More than one version.
+  // More than one version: pointers to all, oldest first, behind it.
+  struct Several {
+    std::uint32_t capacity;
+    std::uint32_t begin;  // Those in front are gone: moving the rest down for each would be
+    std::uint32_t end;    //   quadratic for one hot key.
+    std::uint32_t unused;
+
+    std::uint32_t count() const { return end - begin; }
+    Version** pointers() { return reinterpret_cast<Version**>(this + 1); }
+    std::span<Version*> all() { return {pointers() + begin, count()}; }
+
+    static std::uint32_t roomy(std::uint32_t count) { return count + count / 4 + 1; }
+    static std::size_t bytes_for(std::uint32_t capacity) {
+      return sizeof(Several) + capacity * sizeof(Version*);
+    }
+    static Several* make(Pool& pool, std::uint32_t capacity, std::span<Version* const> versions);
+    static void release(Pool& pool, Several* several);
+  };
   static constexpr unsigned kBytesBits = 14;
   static constexpr std::size_t kHeadBytes = 10;
+  static constexpr std::size_t kLineBytes = 64;  // Of the processor's caches.
   static constexpr std::uintptr_t kSeveral = 1;  // In versions_: it points to Several.
 
   explicit Key(std::uint16_t bytes_and_space) : bytes_and_space_(bytes_and_space) {}

@@ -136,6 +136,50 @@ TEST_CASE("decoded texts are views into the bytes that were given") {
   CHECK(as_bytes(put.value).data() < body.data() + body.size());
 }
 
+// Of every length near which a head grows, and of those of other bytes.
+TEST_CASE("a put without condition, lease and terms is decoded straight away") {
+  for (const std::size_t size : {0, 1, 31, 255, 256, 65'535, 65'536}) {
+    const std::string value(size, 'v');
+    for (const bool want_prev : {false, true}) {
+      const Bytes body = unstamped(Put{"key", value, {}, want_prev});
+      const std::optional<Put> put = decode_put(body);
+      REQUIRE(put.has_value() == (size <= 0xffff));
+      if (!put) continue;
+      CHECK(put->key == "key");
+      CHECK(put->value == value);
+      CHECK(put->want_prev == want_prev);
+    }
+  }
+  const Bytes longest = unstamped(Put{std::string(limits::kKeyBytesMax, 'k'), "v"});
+  CHECK(decode_put(longest)->key.size() == limits::kKeyBytesMax);
+  CHECK_FALSE(decode_put(unstamped(Put{"k", "v", {Kind::kExists, 0}})));
+  CHECK_FALSE(decode_put(unstamped(Put{"k", "v", {}, false, {LeaseChoice::Kind::kKeep, 0}})));
+  CHECK_FALSE(decode_put(unstamped(Put{"k", "v", {}, false, {}, false, true})));
+}
+
+TEST_CASE("[RF-6] what is decoded straight away is what decode() reads, whatever the bytes are") {
+  Rng rng(11);
+  std::size_t puts = 0;
+  for (int round = 0; round < 50'000; ++round) {
+    const std::string value(rng.below(round % 16 == 0 ? 600 : 8), 'v');
+    Bytes body = unstamped(Put{"key", value, {}, rng.below(2) == 1});
+    for (std::size_t left = rng.below(3); left > 0; --left)
+      body[rng.below(body.size())] = static_cast<std::byte>(rng.next());
+    if (rng.below(4) == 0) body.resize(rng.below(body.size() + 2));
+    const std::optional<Put> put = decode_put(body);
+    if (!put) continue;
+    ++puts;
+    const auto command = decode(body);
+    REQUIRE(command);
+    CHECK(command->terms.none());
+    CHECK(encode(command->command) == encode(*put));
+    const auto& same = std::get<Put>(command->command);
+    CHECK(same.key.data() == put->key.data());
+    CHECK(same.value.data() == put->value.data());
+  }
+  CHECK(puts > 10'000);
+}
+
 TEST_CASE("[RF-6] every truncation of a command, and anything after one, is refused") {
   for (const Command& command : samples()) {
     Bytes body = unstamped(command);
