@@ -138,7 +138,8 @@ TEST_CASE("decoded texts are views into the bytes that were given") {
 
 // Of every length near which a head grows, and of those of other bytes.
 TEST_CASE("a put without condition, lease and terms is decoded straight away") {
-  for (const std::size_t size : {0, 1, 31, 255, 256, 65'535, 65'536}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{0, 1, 31, 255, 256, 65535, 65536}) {
     const std::string value(size, 'v');
     for (const bool want_prev : {false, true}) {
       const Bytes body = unstamped(Put{"key", value, {}, want_prev});
