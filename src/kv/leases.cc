@@ -172,7 +172,7 @@ KeepLeasesReply Store::State::keep(const KeepLeases& keep) {
 WriteReply Store::State::touch(const Touch& touch) {
   WriteReply reply;
   const Keys& keys = in(Space::kKeys);
-  const Version* present = live(known(keys, keys.lower_bound(touch.key), touch.key));
+  const Version* present = live(known(keys, touch.key));
   if (present == nullptr) {
     reply.result = StoreReply::Result::kNotFound;
     return reply;

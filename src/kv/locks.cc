@@ -32,7 +32,7 @@ LockRecord record_of(const Version& version) {
 
 const Version* Store::State::held_lock(Space space, std::string_view name) const {
   const Keys& keys = in(space);
-  return live(known(keys, keys.lower_bound(name), name));
+  return live(known(keys, name));
 }
 
 // With this very token; reply says otherwise.
@@ -160,7 +160,7 @@ LockReply Store::State::leave_queue(const LeaveQueue& leave) {
   const std::string queue = queue_key(leave.space, leave.name);
   const std::string key = waiter_key(queue, leave.place);
   Keys& keys = in(Space::kWaiters);
-  Key* place = known(keys, keys.lower_bound(key), key);
+  Key* place = known(keys, key);
   if (live(place) != nullptr) {
     erase(*place, 0);
     raise_revision();

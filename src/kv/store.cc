@@ -333,7 +333,7 @@ WriteReply Store::State::put(const Put& put, bool reply_wanted) {
 WriteReply Store::State::remove(const Delete& del, bool reply_wanted) {
   WriteReply reply;
   Keys& keys = in(Space::kKeys);
-  Key* key = known(keys, keys.lower_bound(del.key), del.key);
+  Key* key = known(keys, del.key);
   if (key != nullptr && written_twice(*key, reply)) return reply;
   const Version* present = live(key);
   const bool refuse = refused(del.condition, present, reply);

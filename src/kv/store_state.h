@@ -71,6 +71,9 @@ struct Store::State {
   static Key* known(const Keys& keys, Keys::Iterator found, std::string_view key) {
     return found != keys.end() && found->text() == key ? &*found : nullptr;
   }
+  static Key* known(const Keys& keys, std::string_view key) {
+    return known(keys, keys.lower_bound(key), key);
+  }
   // Its newest version; nullptr: the key is not there, or dead.
   static const Version* live(const Key* key);
   // Both write what the next revision has; raise_revision() makes it the present one.
