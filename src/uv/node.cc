@@ -72,7 +72,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void turn() noexcept;
   void act(Instant now);
   void keep_awake(bool wanted);
-  void linger();
+  void linger(Instant now);
   void flush(Instant now);
   void arm_timer(Instant now);
   void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
@@ -223,9 +223,10 @@ void Node::State::turn() noexcept {
   }
   keep_awake(!disk.doze() || (!holding && has_more()));
   arm_timer(now);
-  measure(monotonic_now());
   gathering.acted(replica.waiting_writes());
-  linger();
+  const Instant end = monotonic_now();
+  measure(end);
+  linger(end);
 }
 
 void Node::State::act(Instant now) {
@@ -250,8 +251,7 @@ void Node::State::keep_awake(bool wanted) {
 }
 
 // Sleep comes next, unless what is waited for comes before.
-void Node::State::linger() {
-  const Instant now = monotonic_now();
+void Node::State::linger(Instant now) {
   const Instant until = busy_poll.until({.writes = replica.waiting_writes(),
                                          .reads = replica.waiting_reads(),
                                          .answered = std::exchange(reads_answered, 0)},
