@@ -1,6 +1,5 @@
 // Writes of whole blocks that are durable when they return, past the page cache: one system call
-// instead of pwrite and fdatasync, no copy for the cache to write back, and where the device can do
-// it one command instead of a write and a flush. A put that is asked for alone waits a sixth less.
+// instead of pwrite and fdatasync, and no copy for the cache to write back.
 //
 // Only on file systems that are known to keep what RWF_DSYNC and O_DIRECT promise (pwritev2(2),
 // open(2)): ext4 and XFS. Elsewhere, for large frames, and when the kernel refuses, the caller

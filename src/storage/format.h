@@ -51,7 +51,7 @@ static_assert(sizeof(SegmentHeader) == 128);
 static_assert(std::has_unique_object_representations_v<SegmentHeader>);
 static_assert(offsetof(SegmentHeader, cluster_id) == 16);
 
-// One frame is what one fdatasync made durable. Starts at a multiple of kBlockBytes, ends padded
+// One frame is what one sync made durable. Starts at a multiple of kBlockBytes, ends padded
 // with zeros to the next: a durable block is never written again.
 struct FrameHeader {
   std::uint32_t magic;

@@ -122,20 +122,6 @@ Error io_error(const std::string& what) {
 
 }  // namespace
 
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) ::close(fd_);  // Everything that matters was synced before.
-}
-
-FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)) {}
-
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-  if (this == &other) return *this;
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = std::exchange(other.fd_, -1);
-  return *this;
-}
-
 PosixFiles::PosixFiles(std::string directory, bool sync, Pace pace)
     : directory_(std::move(directory)),
       sync_(sync),

@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +156,26 @@ TEST_CASE("a frame goes into the file that has the name now") {
   CHECK(read_back(files, "b") == old);
 }
 
+TEST_CASE("on ext4 and XFS whole blocks are durable in one call, others are left to the caller") {
+  const TemporaryDirectory directory;
+  PosixFiles(directory.path(), true).run(plan_of({CreateFile{"a", 4 * limits::kBlockBytes}}));
+  const FileDescriptor here(::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct statfs found {};
+  REQUIRE(::fstatfs(here.get(), &found) == 0);
+  if (found.f_type != EXT4_SUPER_MAGIC && found.f_type != XFS_SUPER_MAGIC) return;
+  DirectWriter writer;
+  const Bytes blocks(2 * limits::kBlockBytes, std::byte{7});
+  CHECK_FALSE(writer.write(here.get(), "a", 1, blocks));
+  CHECK_FALSE(writer.write(here.get(), "a", 0, ByteView(blocks).first(5'000)));
+  CHECK_FALSE(writer.write(here.get(), "a", 0, Bytes(2 * limits::kMiB)));
+  CHECK(writer.write(here.get(), "a", limits::kBlockBytes, blocks) == 0);
+  writer.forget("a");
+  CHECK(writer.write(here.get(), "a", 0, blocks) == 0);
+  PosixFiles files(directory.path(), true);
+  CHECK(read_back(files, "a") ==
+        std::string(3 * limits::kBlockBytes, 7) + std::string(limits::kBlockBytes, 0));
+}
+
 TEST_CASE("a frame is written on a file system that keeps no promise of its own") {
   if (!std::filesystem::exists("/dev/shm")) return;
   DirectWriter writer;
@@ -206,16 +228,22 @@ TEST_CASE("[F34] [SR-5] a failed operation is one numbered line and the end of t
   CHECK(ended.line == "raftd: E018 rename x to y: No such file or directory\n");
 }
 
-TEST_CASE("[F34] a write that cannot be finished ends the process, without a second try") {
-  const TemporaryDirectory directory;
-  const Ended ended = in_child([&] {
+// Runs the plan, which writes behind the largest size that a file of 8 KiB may have.
+Ended ended_by(const TemporaryDirectory& directory, const DiskPlan& plan) {
+  return in_child([&] {
     std::signal(SIGXFSZ, SIG_IGN);
     PosixFiles files(directory.path(), true);
     files.run(plan_of({CreateFile{"a", 8192}}));
     const rlimit limit{8192, 8192};
     ::setrlimit(RLIMIT_FSIZE, &limit);
-    files.run(plan_of({WriteFile{"a", 4096, share(Bytes(8192))}, RemoveFile{"a"}}, true));
+    files.run(plan);
   });
+}
+
+TEST_CASE("[F34] a write that cannot be finished ends the process, without a second try") {
+  const TemporaryDirectory directory;
+  const Ended ended = ended_by(
+      directory, plan_of({WriteFile{"a", 4096, share(Bytes(8192))}, RemoveFile{"a"}}, true));
   CHECK(ended.status == 74);
   CHECK(ended.line == "raftd: E014 write a: File too large\n");
   CHECK(std::filesystem::exists(directory.path() + "/a"));
@@ -223,14 +251,7 @@ TEST_CASE("[F34] a write that cannot be finished ends the process, without a sec
 
 TEST_CASE("[F34] a frame that cannot be finished ends the process, without a second try") {
   const TemporaryDirectory directory;
-  const Ended ended = in_child([&] {
-    std::signal(SIGXFSZ, SIG_IGN);
-    PosixFiles files(directory.path(), true);
-    files.run(plan_of({CreateFile{"a", 8192}}));
-    const rlimit limit{8192, 8192};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    files.run(frame("a", 4096, share(Bytes(8192))));
-  });
+  const Ended ended = ended_by(directory, frame("a", 4096, share(Bytes(8192))));
   CHECK(ended.status == 74);
   const bool direct = ended.line == "raftd: E023 write and sync a: File too large\n";
   CHECK((direct || ended.line == "raftd: E014 write a: File too large\n"));
