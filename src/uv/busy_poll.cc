@@ -15,6 +15,7 @@ BusyPoll::Wait BusyPoll::begun(const Seen& seen) const {
 }
 
 Instant BusyPoll::until(const Seen& seen, Instant now) {
+  if (one_processor_) return now;
   const Wait next = begun(seen);
   if (next != wait_ || seen.answered > 0) {
     if (wait_ != Wait::kOther) short_[static_cast<std::size_t>(wait_)] = now - since_ < kPatience;

@@ -20,6 +20,10 @@ namespace raftd::uv {
 
 class BusyPoll {
  public:
+  // processors: that this process may use. With one it always sleeps: whoever is to make the event
+  // on this machine needs it.
+  explicit BusyPoll(unsigned processors) : one_processor_(processors < 2) {}
+
   // What there is at the end of an iteration.
   struct Seen {
     std::size_t writes = 0;    // They wait.
@@ -37,6 +41,7 @@ class BusyPoll {
   static constexpr std::size_t kLearned = 2;  // Not of kOther.
   Wait begun(const Seen& seen) const;
 
+  bool one_processor_;
   Wait wait_ = Wait::kOther;
   Instant since_{};
   std::array<bool, kLearned> short_{};  // As it was the last time.

@@ -127,7 +127,7 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   Instant armed = Instant::never();
   bool idle_running = false;
   Gathering gathering;
-  BusyPoll busy_poll;
+  BusyPoll busy_poll{uv_available_parallelism()};
   std::size_t reads_answered = 0;  // In this iteration.
   bool holding = false;            // First start: the peers have not all been asked yet.
   Instant begun{};

@@ -19,7 +19,7 @@ constexpr Seen kNothing{};
 constexpr Duration kPatience = BusyPoll::kPatience;
 
 struct Fixture {
-  BusyPoll busy_poll;
+  BusyPoll busy_poll{2};
   Instant now{std::chrono::seconds(7)};
 
   // What is seen after so long. How long not to sleep from then on.
@@ -105,6 +105,13 @@ TEST_CASE_FIXTURE(Fixture, "whoever has more to do than a few reads sleeps, and 
     CHECK(after(20, kRead) == kPatience);
     CHECK(after(40, kAnswered) == kPatience);
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "who has one processor leaves it to others") {
+  busy_poll = BusyPoll(1);
+  learn(40, 20);
+  CHECK(after(20, kRead) == Duration{});
+  CHECK(after(40, kAnswered) == Duration{});
 }
 
 TEST_CASE("polling ends when an event is there, or when its time is over") {
