@@ -27,8 +27,7 @@ void append_status_line(std::string& out, int status) {
 
 }  // namespace
 
-Appended append_response(std::string& out, const Response& response,
-                         const ResponseContext& context) {
+Appended append_head(std::string& out, const Response& response, const ResponseContext& context) {
   const bool bodiless = response.status == 204 || response.status == 304;
   const bool streamed = response.stream != nullptr && !bodiless;
   Appended result;
@@ -56,7 +55,7 @@ Appended append_response(std::string& out, const Response& response,
     out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  if (!streamed && !bodiless && !context.head_request) out += response.body;
+  result.body = !streamed && !bodiless && !context.head_request;
   return result;
 }
 

@@ -26,11 +26,10 @@ enum class BodyForm : std::uint8_t {
 struct Appended {
   BodyForm form = BodyForm::kComplete;
   bool close = false;  // Close the connection after the response.
+  bool body = false;   // The response's body, which is no stream, follows the head.
 };
 
-// Appends the head, and the body if the response has one that is no stream.
-Appended append_response(std::string& out, const Response& response,
-                         const ResponseContext& context);
+Appended append_head(std::string& out, const Response& response, const ResponseContext& context);
 void append_chunk(std::string& out, std::string_view data);  // Nothing if data is empty.
 // trailers: whole header lines.
 void append_last_chunk(std::string& out, std::string_view trailers = {});

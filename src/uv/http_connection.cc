@@ -47,12 +47,6 @@ uv_stream_t* raw_stream(ClientStream& stream) {
   return std::visit([](auto& handle) { return handle.stream(); }, stream);
 }
 
-// Owns the bytes until libuv has written them, whether the connection is still there or not.
-struct HttpConnection::Write {
-  uv_write_t request{};
-  std::string bytes;
-};
-
 HttpConnection::HttpConnection(HttpShared& shared, std::uint32_t index, ClientStream stream)
     : shared_(shared), index_(index), stream_(std::move(stream)) {
   this->stream()->data = this;
@@ -356,11 +350,13 @@ bool HttpConnection::append_answers(Instant now) {
       const bool last_before_stop = shared_.stopping && places() == 1 && waiting_input().empty() &&
                                     parser_.phase() != Phase::kBody;
       const http::Appended appended =
-          http::append_response(output(), place.response,
-                                {.head_request = place.head,
-                                 .http_1_0 = place.http_1_0,
-                                 .keep_alive = place.keep_alive && !last_before_stop,
-                                 .date = shared_.date});
+          http::append_head(output(), place.response,
+                            {.head_request = place.head,
+                             .http_1_0 = place.http_1_0,
+                             .keep_alive = place.keep_alive && !last_before_stop,
+                             .date = shared_.date});
+      if (appended.body) append_body(now, place.response.body);
+      if (dead_) return freed;
       if (appended.close) place.keep_alive = false;
       place.form = appended.form;
       place.stage = Stage::kStreaming;
@@ -454,42 +450,6 @@ void HttpConnection::close_after_output() {
   waiting_bytes_ = 0;
   for (const api::RequestId id : gone)
     shared_.front.on_gone(id);
-}
-
-void HttpConnection::write(Instant now) {
-  if (writing_bytes_ != 0 || shared_.output.empty()) return;
-  std::string& out = shared_.output;
-  uv_buf_t buffer = uv_buf_init(out.data(), static_cast<unsigned>(out.size()));
-  const int tried = uv_try_write(stream(), &buffer, 1);
-  if (tried < 0 && tried != UV_EAGAIN) return die();
-  const std::size_t written = tried > 0 ? static_cast<std::size_t>(tried) : 0;
-  if (written != 0) moved_ = now;
-  if (written == out.size()) return out.clear();
-  auto* write = new Write;  // Frees itself in its callback, which always comes.
-  write->request.data = write;
-  writing_bytes_ = out.size() - written;
-  std::size_t from = written;
-  if (writing_bytes_ <= 2 * limits::kHttpStreamBytes) {
-    // Who does not read his stream keeps this for long: no more than what is left for him.
-    write->bytes.assign(out, written);
-    out.clear();
-    from = 0;
-  } else {
-    write->bytes = std::move(out);
-    out.clear();
-  }
-  queue_seen_ = 0;
-  moved_ = now;
-  buffer = uv_buf_init(write->bytes.data() + from, static_cast<unsigned>(writing_bytes_));
-  const auto done = [](uv_write_t* request, int status) noexcept {
-    auto* self = owner_of<HttpConnection>(request->handle);
-    delete static_cast<Write*>(request->data);
-    if (self != nullptr) self->on_written(status);
-  };
-  if (uv_write(&write->request, stream(), &buffer, 1, done) != 0) {
-    delete write;
-    die();
-  }
 }
 
 void HttpConnection::on_written(int status) {

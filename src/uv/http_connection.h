@@ -131,10 +131,12 @@ class HttpConnection {
   }
 
   bool append_answers(Instant now);  // True: places became free.
+  void append_body(Instant now, std::string& body);
   bool append_stream(Place& place);  // True: the stream has ended.
   void pop_place();
   void close_after_output();
   void write(Instant now);
+  void write_with(Instant now, std::string& body);
   void settle(Instant now);  // What follows from what was just written: read on, or close.
   void linger(Instant now);
   void update_reading(Instant now);

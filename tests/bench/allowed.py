@@ -1,8 +1,11 @@
-"""How many values a second disk and loopback allow, when nothing else is done with them."""
+"""How many values a second disk, loopback and the load generator allow, when nothing else is done with them."""
 import multiprocessing
 import os
+import select
 import socket
 import time
+
+from load import wrk
 
 MIB = 1 << 20
 
@@ -66,7 +69,38 @@ def loopback_values_per_s(size, secs=2):
     return total
 
 
+def send_to_all(listener, size):
+    """One thread that gives every request, whatever it asks, the same value; until it is terminated."""
+    response = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode() + b"x" * size
+    ready, peers = select.epoll(), {}
+    ready.register(listener, select.EPOLLIN)
+    while True:
+        for fd, _ in ready.poll():
+            if fd == listener.fileno():
+                peer, _ = listener.accept()
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                peers[peer.fileno()] = peer
+                ready.register(peer, select.EPOLLIN)
+            elif peers[fd].recv(4096):
+                peers[fd].sendall(response)
+            else:
+                peers.pop(fd).close()
+
+
+def generator_values_per_s(size, conns=16, secs=2):
+    """What the load generator takes from a server that only sends: its own cost of a value is most of it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = multiprocessing.Process(target=send_to_all, args=(listener, size), daemon=True)
+    server.start()
+    try:
+        return wrk(f"http://127.0.0.1:{listener.getsockname()[1]}", {"method": "GET", "path": "/{k}"}, conns, secs)["rps"]
+    finally:
+        server.terminate()
+        server.join(10)
+
+
 def allowed(base, size=65536):
     """Puts and gets a second. A put goes over loopback three times, from the client and to two followers."""
-    disk, loopback = disk_bytes_per_s(base) / size, loopback_values_per_s(size)
-    return {"disk_per_s": round(disk), "loopback_per_s": round(loopback), "put": min(disk, loopback / 3), "get": loopback}
+    disk, loopback, generator = disk_bytes_per_s(base) / size, loopback_values_per_s(size), generator_values_per_s(size)
+    return {"disk_per_s": round(disk), "loopback_per_s": round(loopback), "generator_per_s": round(generator),
+            "put": min(disk, loopback / 3), "get": min(loopback, generator)}

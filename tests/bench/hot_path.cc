@@ -217,7 +217,8 @@ class Node final : node::Network, node::Disk, node::Clients, api::Responder {
   }
   void respond(api::RequestId, http::Response response) override {
     if (response.status >= 300) ++refused_;
-    http::append_response(output_, response, {.date = kDate});
+    http::append_head(output_, response, {.date = kDate});
+    output_ += response.body;
     service_.take_back(std::move(response));
     ++answered_;
   }

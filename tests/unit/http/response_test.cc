@@ -25,7 +25,8 @@ Response text(int status, std::string body) {
 std::string whole(const Response& response, ResponseContext context, Appended* appended = nullptr) {
   context.date = "D";
   std::string out;
-  const Appended result = append_response(out, response, context);
+  const Appended result = append_head(out, response, context);
+  if (result.body) out += response.body;
   if (appended != nullptr) *appended = result;
   return out;
 }

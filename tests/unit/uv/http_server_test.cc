@@ -301,6 +301,35 @@ TEST_CASE("answers larger than any socket buffer arrive whole and in order") {
                         "HTTP") != std::string::npos);
 }
 
+TEST_CASE(
+    "small and large answers in one flush keep their order, whatever the socket takes at once") {
+  HttpFixture fixture;
+  fixture.front.manual = true;
+  TestClient& client = fixture.client();
+  const std::vector<std::size_t> sizes = {3,    16'384,    20'000, 0,       16'383, 70'000,   5,
+                                          9000, 6'000'000, 1,      100'000, 0,      4'000'000};
+  std::string all;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    all += get_request("/a");
+  client.send(all);
+  REQUIRE(fixture.until([&] { return fixture.front.asked.size() == sizes.size(); }));
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    fixture.respond(i, std::string(sizes[i], static_cast<char>('a' + i)));
+  std::size_t total = 0;
+  REQUIRE(fixture.until([&] { return count_of(client.got, "HTTP/1.1 200 OK") == sizes.size(); }));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(fixture.until([&] { return client.got.find("\r\n\r\n", total) != std::string::npos; }));
+    const std::size_t body = client.got.find("\r\n\r\n", total) + 4;
+    const std::string head = client.got.substr(total, body - total);
+    CHECK(head.find(strf("Content-Length: %zu\r\n", sizes[i])) != std::string::npos);
+    total = body + sizes[i];
+    REQUIRE(fixture.until([&] { return client.got.size() >= total; }));
+    CHECK(client.got.substr(body, sizes[i]) == std::string(sizes[i], static_cast<char>('a' + i)));
+  }
+  CHECK(client.got.size() == total);
+}
+
 TEST_CASE("100 Continue comes once the head is accepted, and the request when the body is there") {
   HttpFixture fixture;
   TestClient& client = fixture.client();
