@@ -23,18 +23,18 @@ constexpr std::chrono::microseconds kRestBesideJournal{500};
 // What a thread rings when it is done.
 class DiskWorker::Bell {
  public:
-  explicit Bell(uv_async_t* wake) : wake_(wake) {}
+  explicit Bell(Waker& waker) : waker_(waker) {}
 
   void ring() {
     results_.fetch_add(1);
-    if (wanted_) uv_async_send(wake_);
+    if (wanted_) waker_.wake();
   }
   void want(bool wanted) { wanted_ = wanted; }
   bool rung() const { return results_ != 0; }
   bool take() { return results_.exchange(0) != 0; }
 
  private:
-  uv_async_t* wake_;
+  Waker& waker_;
   // Whoever writes one of these and then reads the other sees what the other side has written, or
   // is seen by it: no result is left lying while the loop sleeps.
   std::atomic<std::uint64_t> results_{0};  // Since they were taken.
@@ -116,14 +116,8 @@ class DiskWorker::LaneThread {
 
 DiskWorker::DiskWorker(Loop& loop, const std::string& data_dir, bool sync, Done done)
     : done_(std::move(done)),
-      wake_(this,
-            [&](uv_async_t* async) {
-              return uv_async_init(loop.get(), async, [](uv_async_t* woken) noexcept {
-                Loop::of(woken).note_awake();
-                if (auto* owner = owner_of<DiskWorker>(woken)) owner->collect();
-              });
-            }),
-      bell_(std::make_unique<Bell>(wake_.get())) {
+      waker_(loop, [this] { collect(); }),
+      bell_(std::make_unique<Bell>(waker_)) {
   const LaneThread* journal = nullptr;
   for (auto& lane : lanes_) {
     lane = std::make_unique<LaneThread>(data_dir, sync, *bell_, journal);

@@ -19,7 +19,7 @@
 #include <string>
 
 #include "node/replica.h"
-#include "uv/handle.h"
+#include "uv/waker.h"
 
 namespace raftd::uv {
 
@@ -45,7 +45,7 @@ class DiskWorker final : public node::Disk {
   void collect() noexcept;
 
   Done done_;
-  Handle<uv_async_t> wake_;
+  Waker waker_;
   std::unique_ptr<Bell> bell_;
   std::array<std::unique_ptr<LaneThread>, 3> lanes_;
 };

@@ -1,0 +1,60 @@
+#include "uv/waker.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace raftd::uv {
+
+TEST_CASE("calls before the loop turns wake it once") {
+  Loop loop;
+  int woken = 0;
+  Waker waker(loop, [&] { ++woken; });
+  for (int i = 0; i < 100; ++i)
+    waker.wake();
+  uv_run(loop.get(), UV_RUN_ONCE);
+  CHECK(woken == 1);
+  uv_run(loop.get(), UV_RUN_NOWAIT);
+  CHECK(woken == 1);
+  waker.wake();
+  uv_run(loop.get(), UV_RUN_ONCE);
+  CHECK(woken == 2);
+}
+
+TEST_CASE("what threads have done before they call is seen when the loop is woken") {
+  constexpr int kThreads = 4;
+  constexpr int kCalls = 2000;
+  Loop loop;
+  std::atomic<int> done{0};
+  int seen = 0;
+  Waker waker(loop, [&] { seen = done; });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int call = 0; call < kCalls; ++call) {
+        ++done;
+        waker.wake();
+      }
+    });
+  }
+  while (seen < kThreads * kCalls)  // Sleeps for ever if a call is lost.
+    uv_run(loop.get(), UV_RUN_ONCE);
+  for (std::thread& thread : threads)
+    thread.join();
+  CHECK(seen == kThreads * kCalls);
+}
+
+TEST_CASE("a call that the loop has not seen when the waker ends is nobody's") {
+  Loop loop;
+  int woken = 0;
+  {
+    Waker waker(loop, [&] { ++woken; });
+    waker.wake();
+  }
+  uv_run(loop.get(), UV_RUN_NOWAIT);
+  CHECK(woken == 0);
+}
+
+}  // namespace raftd::uv
