@@ -96,9 +96,12 @@ constexpr Path kPaths[] = {
 
 // What stands behind /v3, /v3beta or /v3alpha; empty: the path is not etcd's.
 std::string_view unversioned(std::string_view path) {
-  if (!path.starts_with("/v3")) return {};  // Nearly every request of the native API.
-  for (const std::string_view version : {"/v3/", "/v3beta/", "/v3alpha/"}) {
-    if (path.starts_with(version)) return path.substr(version.size() - 1);
+  constexpr std::string_view kVersion = "/v3";
+  if (!path.starts_with(kVersion)) return {};
+  path.remove_prefix(kVersion.size());
+  if (path.starts_with('/')) return path;  // Nearly all.
+  for (const std::string_view stage : {"beta/", "alpha/"}) {
+    if (path.starts_with(stage)) return path.substr(stage.size() - 1);
   }
   return {};
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 namespace raftd::http {
 
@@ -29,6 +31,7 @@ constexpr auto kUrlSafeValues = values_of(kUrlSafeDigits);
 
 // Of the four digits of a group, each of either alphabet: their bits where they belong in the three
 // bytes, the first byte lowest; kNoDigit is in none of these.
+static_assert(std::endian::native == std::endian::little);
 constexpr std::uint32_t kNoDigit = 1u << 31;
 using GroupBits = std::array<std::array<std::uint32_t, 256>, 4>;
 constexpr GroupBits kGroupBits = [] {
@@ -121,7 +124,7 @@ bool decode_any(std::string_view text, std::string& bytes) {
   const std::size_t rest = text.size() % 4;
   if (rest == 1) return false;
 
-  bytes.resize(text.size() / 4 * 3 + rest * 6 / 8);
+  bytes.resize(text.size() / 4 * 3 + rest * 6 / 8 + 1);  // The last store is one byte longer.
   const char* from = text.data();
   char* to = bytes.data();
   std::uint32_t seen = 0;
@@ -132,16 +135,14 @@ bool decode_any(std::string_view text, std::string& bytes) {
   for (; from != end; from += 4, to += 3) {
     const std::uint32_t group = bits(0) | bits(1) | bits(2) | bits(3);
     seen |= group;
-    to[0] = static_cast<char>(group & 0xff);
-    to[1] = static_cast<char>(group >> 8 & 0xff);
-    to[2] = static_cast<char>(group >> 16 & 0xff);
+    std::memcpy(to, &group, 4);
   }
   if (rest != 0) {
     const std::uint32_t group = bits(0) | bits(1) | (rest == 3 ? bits(2) : 0);
     seen |= group;
-    to[0] = static_cast<char>(group & 0xff);
-    if (rest == 3) to[1] = static_cast<char>(group >> 8 & 0xff);
+    std::memcpy(to, &group, 2);
   }
+  bytes.pop_back();
   return (seen & kNoDigit) == 0;
 }
 
