@@ -75,6 +75,7 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
       : stream_(stream),
         id_(request.watch_id),
         prev_(request.prev_kv),
+        fragments_(request.fragment),
         lost_(after + 1 < stream.site_.store.stats().compact_revision),
         told_(after),
         spoke_(stream.site_.watches.now),
@@ -146,11 +147,13 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
     if (last || events_.size() >= limits::kEtcdWatchMessageBytes) {
       whole_ = events_.size();
       revision_ = revision;
+      goes_on_ = !last;
     }
   }
 
   void say_events(std::string& out) {
     WatchResponse response = head(revision_);
+    response.fragment = fragments_ && goes_on_;
     out = "{\"result\":";
     add_json(out, response);
     out.pop_back();
@@ -195,7 +198,8 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
   WatchStream& stream_;
   const std::int64_t id_;
   const bool prev_;
-  const bool lost_;  // Whatever is left of what came before the floor.
+  const bool fragments_;  // It wants to be told that a revision goes on.
+  const bool lost_;       // Whatever is left of what came before the floor.
   bool has_turn_ = false;
   bool notifies_ = false;
   bool progress_wanted_ = false;
@@ -204,6 +208,7 @@ class WatchStream::Watch final : kv::Watcher::Client, api::Alarm::Client {
   std::string events_;     // Comma between them; up to whole_ they may be sent,
   std::size_t whole_ = 0;  //   which is where this revision ends:
   kv::Revision revision_ = 0;
+  bool goes_on_ = false;  // That revision, behind whole_.
   kv::Watcher watcher_;
   api::Alarm alarm_;
 };

@@ -86,10 +86,20 @@ TEST_CASE("a revision with more events than a message may have goes on in the ne
   WatchClient f;
   for (int i = 0; i < 20'000; ++i)
     f.store_put("p/" + std::to_string(10'000 + i), "");
-  f.create("\"key\":" + b64("p/") + ",\"range_end\":" + b64("p0"));
+  bool fragment = false;
+  SUBCASE("and says nothing of it") {}
+  SUBCASE("and says so if it is asked to") {
+    fragment = true;
+  }
+  f.create("\"key\":" + b64("p/") + ",\"range_end\":" + b64("p0") +
+           (fragment ? ",\"fragment\":true" : ""));
   f.del_prefix("p/");
   const std::vector<std::string> messages = f.read();
   CHECK(messages.size() > 1);
+  for (const std::string& one : messages) {
+    const bool goes_on = one.find("\"fragment\":true") != std::string::npos;
+    CHECK(goes_on == (fragment && &one != &messages.back()));
+  }
   std::size_t events = 0;
   for (const std::string& one : messages) {
     CHECK(one.size() < 2 * limits::kEtcdWatchMessageBytes);
