@@ -119,10 +119,34 @@ class JoinCall final : public Call {
       if (!known && member.peer.empty()) {
         return to_response(bad_request("field peer: a new member needs it"), site.headers);
       }
-      if (!known) continue;
-      if (auto error = check_known(site, member)) return to_response(*error, site.headers);
+      auto error = known ? check_known(site, member) : check_address(site, present, member);
+      if (error) return to_response(*error, site.headers);
     }
     return next(site);
+  }
+
+  // Two at one address would keep each other's messages, and one that was wiped is most often meant
+  // to replace what it was. Members that are there may exchange their addresses, one by one.
+  std::optional<ApiError> check_address(const Site& site, const raft::ConfigurationAt& present,
+                                        const WantedMember& member) const {
+    const kv::Ticket* ticket = find_ticket(site, member.id);
+    const std::uint64_t replaced =
+        member.replaces != 0 || ticket == nullptr ? member.replaces : ticket->replaces;
+    const auto refuse = [&](raft::NodeId other, const std::string& advice) {
+      ApiError error = refusal("name_taken", "the peer address " + member.peer + " is that of " +
+                                                 "member " + std::to_string(other.value) + advice);
+      add_member(error.extra, "id", other.value);
+      return error;
+    };
+    for (const raft::MemberAddress& other : present.configuration.addresses) {
+      if (other.peer != member.peer || other.id.value == replaced) continue;
+      return refuse(other.id, ": if the new member is to take its place, it replaces " +
+                                  std::to_string(other.id.value));
+    }
+    for (const WantedMember& other : wanted_) {
+      if (other.peer == member.peer && other.id != member.id) return refuse(other.id, ", too");
+    }
+    return std::nullopt;
   }
 
   // A member already: is it the one that asks?

@@ -164,6 +164,22 @@ def test_a_dead_member_is_replaced_by_one_command_and_its_directory_never_comes_
     assert asked.put("k", b"x").status == 201
 
 
+def test_a_wiped_machine_at_its_old_address_has_to_say_whom_it_replaces(make_cluster):
+    cluster = make_cluster().start().wait_published()
+    wiped, asked = cluster.follower(), cluster.wait_leader()
+    machine = cluster.machine("new")
+    wiped.kill()
+    machine.peer_port = wiped.peer_port
+    assert machine.join(asked).ended() == REFUSED
+    said = f"the peer address 127.0.0.1:{wiped.peer_port} is that of member {wiped.id}: if the new member is to take its place"
+    assert said in machine.log(), machine.log()
+    assert set(roles(asked)) == {n.id for n in cluster.nodes}
+    machine.join(asked, f"--replaces={wiped.id}")  # The same directory.
+    assert becomes(machine, "voter", asked) == 4
+    now = {n.id: "voter" for n in cluster.live()} | {4: "voter"}
+    wait_for(lambda: roles(asked) == now, "the old one is out")
+
+
 def test_a_join_waits_for_leaders_and_for_the_changes_of_others(make_cluster):
     cluster = make_cluster().start().wait_published()
     asked = cluster.nodes[0]

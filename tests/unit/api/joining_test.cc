@@ -159,6 +159,41 @@ TEST_CASE("a member's address, name and role can be changed under its id") {
   CHECK(field(f.take(id), "Raftd-Error") == "not_caught_up");
 }
 
+TEST_CASE("a new member does not take the address of another one, unless it replaces that") {
+  JoinFixture f;
+  const auto body = [](const std::string& more) { return "{\"peer\":\"b:1\"" + more + "}"; };
+  const http::Response taken = f.take(f.begin("PUT", "/cluster/members/4", body("")));
+  CHECK(taken.status == 409);
+  CHECK(field(taken, "Raftd-Error") == "name_taken");
+  CHECK(
+      taken.body.find("the peer address b:1 is that of member 2: if the new member is to take its "
+                      "place, it replaces 2\"") != std::string::npos);
+  CHECK(taken.body.find("\"id\":2") != std::string::npos);
+  CHECK(f.backend.asked.empty());
+  const std::string other = body(",\"replaces\":3");
+  CHECK(f.take(f.begin("PUT", "/cluster/members/4", other)).status == 409);
+  f.begin("PUT", "/cluster/members/4", body(",\"replaces\":2"));
+  CHECK(f.claimed(Result::kDone).replaces == 2);
+  CHECK(f.change().target.addresses.back() == raft::MemberAddress{{4}, "b:1"});
+}
+
+TEST_CASE("what a ticket says of whom its member replaces counts for the address, too") {
+  JoinFixture f;
+  f.applied_configuration();
+  f.apply(kv::ReserveMember{std::string(kv::kTokenHashBytes, 'h'), "n1", true, 2, 600'000});
+  const std::uint64_t id = f.store.tickets().at(0).id;
+  f.begin("PUT", "/cluster/members/" + std::to_string(id), R"({"peer":"b:1"})");
+  CHECK(f.claimed(Result::kDone, id).id == id);
+}
+
+TEST_CASE("of several new members no two have one address") {
+  JoinFixture f;
+  const http::Response response = f.take(f.begin(
+      "POST", "/cluster/members", R"({"members":[{"id":4,"peer":"d:1"},{"id":5,"peer":"d:1"}]})"));
+  CHECK(field(response, "Raftd-Error") == "name_taken");
+  CHECK(response.body.find("address d:1 is that of member 5, too") != std::string::npos);
+}
+
 TEST_CASE("[RF-12] several join in one change: all are claimed first") {
   JoinFixture f;
   const RequestId id = f.begin("POST", "/cluster/members",
@@ -246,7 +281,7 @@ TEST_CASE(
     learners.push_back({more});
     f.backend.now.configuration.configuration.addresses.push_back({{more}, "z:1"});
   }
-  const RequestId many = f.begin("PUT", "/cluster/members/99", R"({"peer":"a:1"})");
+  const RequestId many = f.begin("PUT", "/cluster/members/99", R"({"peer":"n:1"})");
   f.claimed(Result::kDone, 99);
   CHECK(field(f.take(many), "Raftd-Error") == "too_many_members");
 }
