@@ -140,8 +140,9 @@ class JoinCall final : public Call {
     };
     for (const raft::MemberAddress& other : present.configuration.addresses) {
       if (other.peer != member.peer || other.id.value == replaced) continue;
-      return refuse(other.id, ": if the new member is to take its place, it replaces " +
-                                  std::to_string(other.id.value));
+      const std::string id = std::to_string(other.id.value);
+      return refuse(other.id, ": to take its place, say that the new member replaces " + id +
+                                  " (raftd join --replaces " + id + ")");
     }
     for (const WantedMember& other : wanted_) {
       if (other.peer == member.peer && other.id != member.id) return refuse(other.id, ", too");

@@ -171,7 +171,7 @@ def test_a_wiped_machine_at_its_old_address_has_to_say_whom_it_replaces(make_clu
     wiped.kill()
     machine.peer_port = wiped.peer_port
     assert machine.join(asked).ended() == REFUSED
-    said = f"the peer address 127.0.0.1:{wiped.peer_port} is that of member {wiped.id}: if the new member is to take its place"
+    said = f"the peer address 127.0.0.1:{wiped.peer_port} is that of member {wiped.id}: to take its place, say that"
     assert said in machine.log(), machine.log()
     assert set(roles(asked)) == {n.id for n in cluster.nodes}
     machine.join(asked, f"--replaces={wiped.id}")  # The same directory.

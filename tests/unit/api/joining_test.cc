@@ -165,9 +165,9 @@ TEST_CASE("a new member does not take the address of another one, unless it repl
   const http::Response taken = f.take(f.begin("PUT", "/cluster/members/4", body("")));
   CHECK(taken.status == 409);
   CHECK(field(taken, "Raftd-Error") == "name_taken");
-  CHECK(
-      taken.body.find("the peer address b:1 is that of member 2: if the new member is to take its "
-                      "place, it replaces 2\"") != std::string::npos);
+  CHECK(taken.body.find("the peer address b:1 is that of member 2: to take its place, say that "
+                        "the new member replaces 2 (raftd join --replaces 2)\"") !=
+        std::string::npos);
   CHECK(taken.body.find("\"id\":2") != std::string::npos);
   CHECK(f.backend.asked.empty());
   const std::string other = body(",\"replaces\":3");
