@@ -125,8 +125,8 @@ class JoinCall final : public Call {
     return next(site);
   }
 
-  // Two at one address would keep each other's messages, and one that was wiped is most often meant
-  // to replace what it was. Members that are there may exchange their addresses, one by one.
+  // Of two members at one address one is never reached again, and a machine that was wiped is meant
+  // to replace what it was. Those that are members already may exchange addresses, one by one.
   std::optional<ApiError> check_address(const Site& site, const raft::ConfigurationAt& present,
                                         const WantedMember& member) const {
     const kv::Ticket* ticket = find_ticket(site, member.id);
