@@ -10,6 +10,7 @@
 // question); what is to be sorted by something else than keys is too much (code 8).
 #include "etcd/range.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/pieces_stream.h"
@@ -256,11 +257,55 @@ class RangeCall final : public EtcdCall {
 
 }  // namespace
 
+namespace {
+
+// Without an order etcd takes the first rows by key, as many as the limit and one, and sorts those.
+bool sorts_the_first(const RangeRequest& request) {
+  const bool filtered = request.min_mod_revision != 0 || request.max_mod_revision != 0 ||
+                        request.min_create_revision != 0 || request.max_create_revision != 0;
+  return request.sort_target != SortTarget::kKey && request.sort_order == SortOrder::kNone &&
+         limit_of(request) != 0 && !filtered && !request.count_only;
+}
+
+bool is_before(SortTarget target, const KeyValue& a, const KeyValue& b) {
+  switch (target) {
+    case SortTarget::kKey:
+      return a.key < b.key;
+    case SortTarget::kVersion:
+      return a.version < b.version;
+    case SortTarget::kCreate:
+      return a.create_revision < b.create_revision;
+    case SortTarget::kMod:
+      return a.mod_revision < b.mod_revision;
+    case SortTarget::kValue:
+      return a.value < b.value;
+  }
+  PANIC("rows are sorted by nothing");
+}
+
+void sort_the_first(const RangeRequest& request, RangeResponse& response) {
+  std::ranges::stable_sort(response.kvs, [&](const KeyValue& a, const KeyValue& b) {
+    return is_before(request.sort_target, a, b);
+  });
+  response.more = response.kvs.size() > limit_of(request);
+  if (response.more) response.kvs.pop_back();
+  for (KeyValue& row : response.kvs) {
+    if (request.keys_only) row.value.clear();
+  }
+}
+
+}  // namespace
+
 kv::List to_list(const RangeRequest& request) {
   kv::List list;
   list.span = {request.key, request.range_end};
-  list.limit = limit_of(request);
   list.rev = revision_of(request.revision);
+  if (sorts_the_first(request)) {
+    list.limit = limit_of(request) + 1;
+    list.count_all = true;
+    return list;
+  }
+  list.limit = limit_of(request);
   list.keys_only = request.keys_only;
   list.count_only = request.count_only;
   list.count_all = !request.count_only;
@@ -296,6 +341,7 @@ RangeResponse range_response(const RangeRequest& request, kv::OpReply& reply,
   response.kvs.reserve(reply.items.size());
   for (kv::Item& item : reply.items)
     response.kvs.push_back(key_value(std::move(item)));
+  if (sorts_the_first(request)) sort_the_first(request, response);
   return response;
 }
 

@@ -124,6 +124,9 @@ STORIES = {
         every(keys_only=True, sort_target=4),
         every(keys_only=True, sort_order="DESCEND", limit=2),
         every(keys_only=True, sort_order="DESCEND", sort_target="MOD", limit=1),
+        *(every(keys_only=only, sort_target=target, limit=limit)
+          for target in ("CREATE", "MOD", "VALUE", "VERSION") for limit in (1, 2) for only in (True, False)),
+        every(sort_target="MOD", limit=1, max_create_revision=R(100)),
         every(keys_only=True, sort_order="ASCEND", sort_target="VALUE", limit=3, revision=R(4)),
         every(count_only=True, sort_order="DESCEND", sort_target="MOD"),
         every(sort_order="DESCEND", sort_target="VERSION", min_mod_revision=R(3)),

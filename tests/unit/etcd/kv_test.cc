@@ -100,6 +100,26 @@ TEST_CASE("rows are sorted by what is asked for, and a limit takes the first of 
         error_text(400, 3, "etcdserver: invalid sort option"));
 }
 
+TEST_CASE("without an order a limit takes the first rows by key and one more, and sorts those") {
+  Fruits f;
+  for (const char* key : {"k3", "k2", "k1"})
+    f.ask("/v3/kv/put", put_body(key, "v"));
+  const std::string k2 = row("k2", 8, 8, 1, "v");
+  const std::string k3 = row("k3", 7, 7, 1, "v");
+  CHECK(f.range(range_body("k", "l", ",\"sort_target\":\"CREATE\",\"limit\":1")) ==
+        "{@9,\"kvs\":[" + k2 + "],\"more\":true,\"count\":\"3\"}");
+  CHECK(f.range(range_body("k", "l", ",\"sort_target\":\"MOD\",\"limit\":1,\"keys_only\":true")) ==
+        "{@9,\"kvs\":[" + row("k2", 8, 8, 1, "") + "],\"more\":true,\"count\":\"3\"}");
+  CHECK(f.range(range_body("k2", "l", ",\"sort_target\":\"MOD\",\"limit\":2")) ==
+        "{@9,\"kvs\":[" + k3 + "," + k2 + "],\"count\":\"2\"}");
+  CHECK(f.range(range_body("k", "l",
+                           ",\"sort_target\":\"MOD\",\"sort_order\":\"ASCEND\",\"limit\":1")) ==
+        "{@9,\"kvs\":[" + k3 + "],\"more\":true,\"count\":\"3\"}");
+  CHECK(f.range(
+            range_body("k", "l", ",\"sort_target\":\"MOD\",\"min_mod_revision\":1,\"limit\":1")) ==
+        "{@9,\"kvs\":[" + k3 + "],\"more\":true,\"count\":\"3\"}");
+}
+
 TEST_CASE("bounds of revisions choose among rows, not among what is counted") {
   Fruits f;
   CHECK(f.range(range_body("a", "z", ",\"min_mod_revision\":5")) ==
