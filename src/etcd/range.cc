@@ -255,10 +255,6 @@ class RangeCall final : public EtcdCall {
   std::vector<KeyValue> rows_;
 };
 
-}  // namespace
-
-namespace {
-
 // Without an order etcd takes the first rows by key, as many as the limit and one, and sorts those.
 bool sorts_the_first(const RangeRequest& request) {
   const bool filtered = request.min_mod_revision != 0 || request.max_mod_revision != 0 ||
@@ -299,16 +295,16 @@ void sort_the_first(const RangeRequest& request, RangeResponse& response) {
 kv::List to_list(const RangeRequest& request) {
   kv::List list;
   list.span = {request.key, request.range_end};
-  list.rev = revision_of(request.revision);
-  if (sorts_the_first(request)) {
-    list.limit = limit_of(request) + 1;
-    list.count_all = true;
-    return list;
-  }
   list.limit = limit_of(request);
+  list.rev = revision_of(request.revision);
   list.keys_only = request.keys_only;
   list.count_only = request.count_only;
   list.count_all = !request.count_only;
+  if (sorts_the_first(request)) {
+    ++list.limit;
+    list.keys_only = request.keys_only && request.sort_target != SortTarget::kValue;
+    return list;
+  }
   set_filter(list, request);
   switch (request.sort_target) {
     case SortTarget::kKey:
