@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/assert.h"
 #include "base/byte_words.h"
@@ -25,17 +24,6 @@ constexpr std::array<bool, 256> kPlain = [] {
     plain[byte] = byte != '"' && byte != '\\';
   return plain;
 }();
-
-// Compared at once, by what the processor has for it.
-using Block = unsigned char __attribute__((vector_size(2 * byte_words::kBytes)));
-
-// The bits of both halves of a block.
-std::uint64_t any_of(const void* block) {
-  std::array<std::uint64_t, 2> halves;
-  static_assert(sizeof halves == sizeof(Block));
-  std::memcpy(halves.data(), block, sizeof halves);
-  return halves[0] | halves[1];
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -208,15 +196,7 @@ std::string_view Scanner::plain_run() {
   const char* const begin = text_.data() + at_;
   const char* const end = text_.data() + text_.size();
   const char* here = begin;
-  Block seen_blocks{};
-  for (; static_cast<std::size_t>(end - here) >= sizeof(Block); here += sizeof(Block)) {
-    Block block;
-    std::memcpy(&block, here, sizeof block);
-    const auto ends = (block == '"') | (block == '\\') | (block < 0x20);
-    if (any_of(&ends) != 0) break;
-    seen_blocks |= block;
-  }
-  std::uint64_t seen = any_of(&seen_blocks);
+  std::uint64_t seen = 0;
   while (static_cast<std::size_t>(end - here) >= words::kBytes) {
     const std::uint64_t word = words::load(here);
     const std::uint64_t ends =
