@@ -3,7 +3,7 @@
 //
 // The happy path is: bytes are parsed where libuv has read them; a whole request takes a place in
 // the queue and is handed to the front end; the response finds its place; flush() writes all
-// responses that are next in line with one system call.
+// responses that are next in line with one system call, up to a large body one each.
 //
 // Possible failure modes are: the bytes are no HTTP (the refusal is answered in its turn, then the
 // connection closes); the client is too slow (408, or closed); it does not read (nothing more is

@@ -26,7 +26,7 @@ void Waker::wake() noexcept {
 void Waker::take() noexcept {
   eventfd_t calls = 0;
   if (eventfd_read(event_.get(), &calls) != 0) {
-    ASSERT(errno == EAGAIN);
+    ASSERT(errno == EAGAIN);  // libuv may say readable when it is not.
     return;
   }
   woken_();

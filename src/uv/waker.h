@@ -3,9 +3,9 @@
 // The happy path is: wake() writes to an eventfd that the loop polls; woken is called on the loop's
 // thread, once for any number of calls before it.
 //
-// uv_async_t does the same, but there the loop waits, and gives its processor away, until the other
-// thread has left uv_async_send(): where threads outnumber processors, the one that it has
-// displaced by waking is often still in there, and does not come back for a millisecond.
+// uv_async_t does the same, but in libuv 1.44, Debian's, the loop then waits, and gives its
+// processor away, until the other thread has left uv_async_send(): where threads outnumber
+// processors, the one that it has displaced by waking is often still in there, and comes back late.
 #pragma once
 
 #include <functional>
