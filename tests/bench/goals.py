@@ -21,7 +21,7 @@ OTHERS = {
     "put at 64, to one Redis node": (0.7, 1, True),
     "get through a follower, to the leader's": (0.5, 0.5, True),
     "64 KiB puts, to what disk and loopback allow": (0.6, 0.85, True),
-    "64 KiB gets, to what loopback and wrk allow": (0.6, 0.85, True),
+    "64 KiB gets, to what loopback allows": (0.6, 0.85, True),
     "system calls per put, all nodes": (3.0, 2.4, False),
     "system calls per get, all nodes": (2.6, 2.2, False),
     "fdatasyncs per 1,000 puts": (120, 60, False),

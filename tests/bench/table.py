@@ -102,8 +102,9 @@ class Run:
         found = allowed(self.a.dir)
         print(f"64 KiB values a second: disk allows {found['disk_per_s']:,}, loopback {found['loopback_per_s']:,}; "
               f"the load generator takes {found['generator_per_s']:,} from a server that only sends")
-        for op, name in (("put", "64 KiB puts, to what disk and loopback allow"), ("get", "64 KiB gets, to what loopback and wrk allow")):
+        for op, name in (("put", "64 KiB puts, to what disk and loopback allow"), ("get", "64 KiB gets, to what loopback allows")):
             self.others[name] = statistics.median(r["rps"] for r in self.data[f"{op}@16/65536", "raftd"]) / found[op]
+        print(f"64 KiB gets, to what the load generator takes: {self.others[name] * found['get'] / found['generator_per_s']:.2f}")
 
     def counts(self):
         for n in self.targets:
