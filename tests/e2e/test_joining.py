@@ -180,6 +180,18 @@ def test_a_wiped_machine_at_its_old_address_has_to_say_whom_it_replaces(make_clu
     wait_for(lambda: roles(asked) == now, "the old one is out")
 
 
+def test_a_machine_takes_the_place_that_etcds_member_add_has_made(make_cluster):
+    cluster = make_cluster().start().wait_published()
+    asked, machine = cluster.wait_leader(), cluster.machine("new")
+    body = json.dumps({"peerURLs": [f"http://127.0.0.1:{machine.peer_port}"]}).encode()
+    added = int(asked.request("POST", "/v3/cluster/member/add", body).json()["member"]["ID"])
+    assert machine.join(asked).ended() == REFUSED
+    assert f"(raftd join --replaces {added})" in machine.log(), machine.log()
+    machine.join(asked, f"--replaces={added}")
+    own = becomes(machine, "voter", asked)
+    wait_for(lambda: set(roles(asked)) == {n.id for n in cluster.nodes} | {own}, "the place that was kept is free")
+
+
 def test_a_join_waits_for_leaders_and_for_the_changes_of_others(make_cluster):
     cluster = make_cluster().start().wait_published()
     asked = cluster.nodes[0]
