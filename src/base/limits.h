@@ -133,12 +133,14 @@ inline constexpr std::uint64_t kStateHashEntries = 64;  // A mark at each multip
 inline constexpr std::size_t kStateHashMarks = 256;     //   this many are remembered.
 
 // Clients.
-inline constexpr std::size_t kProposalsPendingMax = 65536;         // 429.
-inline constexpr std::size_t kForwardsPendingMax = 65536;          // 429.
-inline constexpr std::size_t kReadsPendingMax = 65536;             // 429.
-inline constexpr std::size_t kApplyBytesPerPumpMax = 2 * kMiB;     // Holds any entry;
-inline constexpr std::size_t kApplyEntriesPerPumpMax = 2048;       // of small ones, a few ms.
-inline constexpr std::size_t kHttpConnectionsMax = 65536;          // 503 too_many_clients.
+inline constexpr std::size_t kProposalsPendingMax = 65536;      // 429.
+inline constexpr std::size_t kForwardsPendingMax = 65536;       // 429.
+inline constexpr std::size_t kReadsPendingMax = 65536;          // 429.
+inline constexpr std::size_t kApplyBytesPerPumpMax = 2 * kMiB;  // Holds any entry;
+inline constexpr std::size_t kApplyEntriesPerPumpMax = 2048;    // of small ones, a few ms.
+inline constexpr std::size_t kReplyBytesPerPumpMax = 4 * kMiB;  // Of reads, and as much of
+                                                                // writes; the rest: the next one.
+inline constexpr std::size_t kHttpConnectionsMax = 65536;       // 503 too_many_clients.
 inline constexpr std::size_t kHttpRequestLineBytesMax = 8 * kKiB;  // 414.
 inline constexpr std::size_t kHttpHeaderBytesMax = 16 * kKiB;      // 431.
 inline constexpr std::size_t kHttpHeaderFieldsMax = 64;            // 431.
@@ -150,6 +152,7 @@ inline constexpr std::size_t kHttpWaitingBytesMax = 4 * kMiB;      // Bodies of 
 inline constexpr std::size_t kHttpTurnedAwayMax = 256;             // Hear their 503; others: close.
 inline constexpr std::size_t kHttpPipelineMax = 16;                // Then no more is read.
 inline constexpr std::size_t kHttpOutputBytesMax = 4 * kMiB;       // Then no more is read.
+inline constexpr std::size_t kHttpHeldBytesMax = 256 * kMiB;       // Of all: the largest close.
 inline constexpr std::size_t kHttpStreamBytes = 64 * kKiB;         // A stream waits above this.
 inline constexpr std::size_t kHttpDrainBytesMax = 64 * kKiB;       // Of a refused body, to keep the
                                                                    // connection; else it ends.

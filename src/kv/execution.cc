@@ -382,8 +382,8 @@ const Version* Store::State::Execution::find(std::string_view key) const {
 
 // False: the results become too large, and the transaction has failed.
 bool Store::State::Execution::charge(std::string_view key, std::string_view value) {
-  result_bytes_ += key.size() + value.size() + kItemWeight;
-  if (result_bytes_ <= limits::kTransactionResultBytesMax) return true;
+  reply_.result_bytes += key.size() + value.size() + kItemWeight;
+  if (reply_.result_bytes <= limits::kTransactionResultBytesMax) return true;
   give_up(kResultBytes, limits::kTransactionResultBytesMax);
   return false;
 }
@@ -413,6 +413,7 @@ void Store::State::Execution::fail(const StoreReply& why, std::string_view key) 
   reply_.number = why.number;
   reply_.failed_key = key;
   reply_.results.clear();
+  reply_.result_bytes = 0;
 }
 
 void Store::State::Execution::settle() {

@@ -90,8 +90,7 @@ class Store::State::Execution {
   bool failed_ = false;
   std::optional<StoreReply> unreadable_;  // Of the first list at a revision that is not there.
   bool paused_ = false;
-  OpReply op_;                    // Of the operation under way.
-  std::size_t result_bytes_ = 0;  // Counted whether wanted or not: replicas agree.
+  OpReply op_;  // Of the operation under way.
 
   // The walk of a guard or an operation.
   std::size_t left_ = 0;    // Keys in this slice.

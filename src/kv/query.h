@@ -69,6 +69,8 @@ struct WriteReply final : StoreReply {
   std::int64_t value = 0;     // Increment: the sum.
   LeaseId lease = 0;          // Put, Increment, Touch: of the key now.
   std::uint64_t ttl_ms = 0;   // Its whole time to live.
+
+  std::size_t bytes() const override;
 };
 
 struct TransactionReply;
@@ -85,6 +87,10 @@ struct TransactionReply final : StoreReply {
   std::size_t failed_guard = 0;  // The first that is false; of the outermost transaction.
   std::string failed_key;        // Of an operation that could not be done.
   std::vector<OpReply> results;
+  // Of the items in them, and a little for each; counted whether wanted or not: replicas agree.
+  std::size_t result_bytes = 0;
+
+  std::size_t bytes() const override;
 };
 
 // Of GrantLease, RevokeLease.
@@ -165,6 +171,8 @@ struct LockQuery final : machine::Query {
 struct LockQueryReply final : machine::Reply {
   Revision revision = 0;  // The store's.
   LockView lock;
+
+  std::size_t bytes() const override;
 };
 
 // A bounded piece of all that are held, by name: the caller goes on from next.
@@ -177,6 +185,8 @@ struct LocksReply final : machine::Reply {
   Revision revision = 0;  // The store's.
   std::vector<LockView> locks;
   std::string next;  // Empty: that was all.
+
+  std::size_t bytes() const override;
 };
 
 // What became of a place in a queue.
@@ -204,6 +214,8 @@ struct GetReply final : machine::Reply {
   Revision compact_revision = 0;
   Revision changed = 0;  // When the key was last written or deleted, as far as history knows.
   Item item;             // If found.
+
+  std::size_t bytes() const override;
 };
 
 // One bounded piece of a range: the caller goes on from next_key at the same rev.
@@ -235,6 +247,8 @@ struct RangeReply final : machine::Reply {
   std::string next;
   // The reason to stop was limit or bytes_max, not the slice's bound (kRangeKeysPerSliceMax).
   bool page_full = false;
+
+  std::size_t bytes() const override;
 };
 
 // One bounded piece of a span, with what etcd asks of a range: the caller goes on from next at the
@@ -272,6 +286,8 @@ struct SpanReply final : machine::Reply {
   // A row was left out for limit or bytes_max. With count_rest the pieces after this one are only
   // to be counted.
   bool page_full = false;
+
+  std::size_t bytes() const override;
 };
 
 // One bounded piece of a number that all keys with all they have make at a revision, on every node
@@ -315,6 +331,8 @@ struct LeaseQueryReply final : machine::Reply {
   std::vector<std::string> keys;
   bool more = false;
   std::string next;
+
+  std::size_t bytes() const override;
 };
 
 // A bounded piece of all leases, by id: the caller goes on from next.
@@ -340,6 +358,8 @@ struct TransactionQueryReply final : machine::Reply {
   Revision revision = 0;  // At which it was read; the store's if it was not.
   Revision compact_revision = 0;
   TransactionReply transaction;
+
+  std::size_t bytes() const override;
 };
 
 // Of ReserveMember, ClaimMember, DropTickets.

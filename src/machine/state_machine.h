@@ -43,6 +43,8 @@ class Query {
 class Reply {
  public:
   virtual ~Reply() = default;
+  // About as much as an answer made of it holds, beyond what any answer does.
+  virtual std::size_t bytes() const { return 0; }
 };
 
 struct Outcome {

@@ -12,7 +12,7 @@ void Replica::State::apply(Instant now) {
   const bool measured = outside.stopwatch != nullptr;
   const Instant begin = measured ? outside.stopwatch->read() : now;
   const raft::Index before = applied;
-  while (!applying.empty() && apply_entries_left > 0) {
+  while (!applying.empty() && apply_entries_left > 0 && reply_bytes_left > 0) {
     if (doubtful() && !slicing) break;
     // Any single entry fits in what a pump may apply; a second one may not.
     const std::size_t bytes = applying.front().payload.bytes.size();
@@ -63,6 +63,7 @@ void Replica::State::applied_entry(Instant now, const raft::Entry& entry,
       return;
     }
     commit_times.add(now, now - waiter.since);
+    if (reply != nullptr) reply_bytes_left -= std::min(reply->bytes(), reply_bytes_left);
     answers.emplace_back(waiter.token,
                          node::Done{entry.index, entry.term, waiter.forwarded, std::move(reply)});
   });

@@ -255,27 +255,37 @@ void Replica::State::confirm_read(const raft::ReadDone& read) {
   reads.answered(read.token, read.at);
 }
 
+// So much in a pump that its answers can be sent before there are more of them: a read that is
+// confirmed may be served as much later as one likes.
 void Replica::State::serve_reads() {
   if (doubtful()) return refuse_reads();
-  const auto serve = [&](WaitingReads::Waiter& waiter) {
+  std::size_t bytes_left = limits::kReplyBytesPerPumpMax;
+  const auto serve = [&](WaitingReads::Waiter waiter) {
+    if (!gone.empty() && gone.contains(waiter.token)) return;
     std::unique_ptr<machine::Reply> reply = outside.machine.query(*waiter.query, clock.reading());
     if (reply == nullptr) {
       reads.park(std::move(waiter));
       return;
     }
+    bytes_left -= std::min(reply->bytes(), bytes_left);
     answers.emplace_back(waiter.token, node::Done{applied, role.term, false, std::move(reply),
                                                   std::move(waiter.query)});
   };
-  if (applied_something) {
-    applied_something = false;
-    for (WaitingReads::Waiter& waiter : reads.take_parked())
-      serve(waiter);
+  if (std::exchange(applied_something, false)) {
+    for (WaitingReads::Waiter& waiter : reads.take_parked()) {
+      if (bytes_left > 0) {
+        serve(std::move(waiter));
+      } else {
+        reads.park(std::move(waiter));
+        applied_something = true;  // For this one.
+      }
+    }
   }
   WaitingReads::Waiter ready;
-  while (reads.next_ready(applied, ready))
-    serve(ready);
-  for (WaitingReads::Waiter& waiter : std::exchange(fresh_reads, {}))
-    serve(waiter);
+  while (bytes_left > 0 && reads.next_ready(applied, ready))
+    serve(std::move(ready));
+  while (bytes_left > 0 && !fresh_reads.empty())
+    serve(fresh_reads.pop_front());
 }
 
 // Who waits for another leader has got one.
@@ -365,7 +375,7 @@ void Replica::State::scan_deadlines(Instant now) {
   std::erase_if(transfers, expired);
   std::erase_if(changes, expired);
   std::erase_if(answers, [&](const auto& answer) { return gone.contains(answer.first); });
-  std::erase_if(fresh_reads, [&](const auto& waiter) { return gone.contains(waiter.token); });
+  fresh_reads.erase_if([&](const auto& waiter) { return gone.contains(waiter.token); });
   gone.clear();
   gone_scan_at = now + kDeadlineScanInterval;
 }

@@ -85,8 +85,8 @@ void Replica::State::refuse_reads() {
   WaitingReads::Waiter ready;
   while (reads.next_ready(applied, ready))
     refuse(ready.token, doubt_error());
-  for (const WaitingReads::Waiter& waiter : std::exchange(fresh_reads, {}))
-    refuse(waiter.token, doubt_error());
+  while (!fresh_reads.empty())
+    refuse(fresh_reads.pop_front().token, doubt_error());
 }
 
 }  // namespace raftd::node

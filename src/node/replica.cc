@@ -203,6 +203,7 @@ void Replica::pump(Instant now) {
   s.send_outbox();
   s.apply_entries_left = limits::kApplyEntriesPerPumpMax;
   s.apply_bytes_left = limits::kApplyBytesPerPumpMax;
+  s.reply_bytes_left = limits::kReplyBytesPerPumpMax;
   do {
     while (s.core.has_output())
       s.act(now, s.core.take_output());
@@ -249,8 +250,9 @@ void Replica::State::act(Instant now, raft::Output output) {
 bool Replica::has_more() const {
   const State& s = *state_;
   const bool applies = !s.applying.empty() && (s.slicing || !s.doubtful());
-  return s.core.has_output() || applies || s.tidy_more || !s.outbox.empty() || !s.answers.empty() ||
-         !s.fresh_reads.empty() || !s.backup_clients.empty();
+  const bool serves = s.applied_something || s.reads.has_ready(s.applied) || !s.fresh_reads.empty();
+  return s.core.has_output() || applies || serves || s.tidy_more || !s.outbox.empty() ||
+         !s.answers.empty() || !s.backup_clients.empty();
 }
 
 Instant Replica::next_wakeup() const {

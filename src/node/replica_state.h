@@ -124,7 +124,7 @@ struct Replica::State {
   WaitingWrites writes;
   WaitingReads reads;
   Forwards forwards;
-  std::vector<WaitingReads::Waiter> fresh_reads;  // Of local state: answered in the next pump.
+  Ring<WaitingReads::Waiter> fresh_reads;  // Of local state: answered in the next pump.
   struct WaitingTransfer {
     ClientToken token;
     Instant deadline;
@@ -166,6 +166,7 @@ struct Replica::State {
   bool slicing = false;                // Its front is applied in slices.
   std::size_t apply_entries_left = 0;  // In this pump.
   std::size_t apply_bytes_left = 0;
+  std::size_t reply_bytes_left = 0;  // Of those to writes, in this pump.
   raft::Index applied;
   raft::Term applied_term;
   bool applied_something = false;  // Since parked reads were tried.

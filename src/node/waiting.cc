@@ -98,7 +98,7 @@ void WaitingReads::park(Waiter waiter) {
 }
 
 bool WaitingReads::next_ready(raft::Index applied, Waiter& ready) {
-  if (confirmed_.empty() || confirmed_.front().read > applied.value) return false;
+  if (!has_ready(applied)) return false;
   ready = confirmed_.pop_front();
   --size_;
   return true;

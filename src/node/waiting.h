@@ -146,6 +146,9 @@ class WaitingReads {
   void park(Waiter waiter);  // Its query gave nothing yet.
 
   // Hands out, in order, what is confirmed at or below applied.
+  bool has_ready(raft::Index applied) const {
+    return !confirmed_.empty() && confirmed_[0].read <= applied.value;
+  }
   bool next_ready(raft::Index applied, Waiter& ready);
   // Takes those whose query gave nothing, or that must be asked again, to be tried once more.
   std::vector<Waiter> take_parked();

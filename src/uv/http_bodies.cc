@@ -25,10 +25,8 @@ void HttpConnection::on_head(Instant now) {
     return;
   }
   Place& place = add_place(head);
-  place.stage = Stage::kAnswered;
-  place.response = std::move(*response);
+  answer(place, std::move(*response));
   leave_body(place);
-  mark_dirty();
 }
 
 // Nobody wants the rest of it.

@@ -73,10 +73,15 @@ void HttpConnection::turn_away(Instant now) {
 void HttpConnection::respond(api::RequestId id, http::Response response) {
   Place* place = find(id);
   if (dead_ || place == nullptr || place->stage != Stage::kHanded) return;
-  place->stage = Stage::kAnswered;
-  place->response = std::move(response);
   ASSERT_CMP(handed_, >, 0u);
   --handed_;
+  answer(*place, std::move(response));
+}
+
+void HttpConnection::answer(Place& place, http::Response response) {
+  place.stage = Stage::kAnswered;
+  place.response = std::move(response);
+  answered_bytes_ += place.response.body.size();
   mark_dirty();
 }
 
@@ -127,6 +132,15 @@ bool HttpConnection::quiet() const {
   return places() == 0 && writing_bytes_ == 0 && pending_.empty() && waiting_input().empty();
 }
 
+void HttpConnection::recount() {
+  const std::size_t body = parser_.phase() == Phase::kBody ? parser_.request().body.size() : 0;
+  shared_.held_bytes -= held_bytes_;
+  held_bytes_ = dead_ ? 0
+                      : body + waiting_input().size() + waiting_bytes_ + answered_bytes_ +
+                            writing_bytes_ + pending_.size();
+  shared_.held_bytes += held_bytes_;
+}
+
 // ---- Bytes in -------------------------------------------------------------------------------
 
 void HttpConnection::update_reading(Instant now) {
@@ -169,6 +183,7 @@ void HttpConnection::on_read(Instant now, std::string_view bytes) {
   ASSERT(waiting_input().empty());
   const std::size_t consumed = parse(now, bytes);
   if (!input_done_ && consumed < bytes.size()) input_.assign(bytes.substr(consumed));
+  recount();
   update_reading(now);
 }
 
@@ -270,10 +285,9 @@ void HttpConnection::refuse(Instant now, const http::Refusal& refusal) {
   mark_dirty();
   if (parser_.discarding()) return;  // It is answered already.
   Place& place = add_place(parser_.request());
-  place.stage = Stage::kAnswered;
   place.head = parser_.is_head();
   place.keep_alive = false;
-  place.response = shared_.front.refusal(now, refusal);
+  answer(place, shared_.front.refusal(now, refusal));
 }
 
 // Pipelined requests take effect in order. Reads do not disturb each other, and the log keeps the
@@ -337,6 +351,7 @@ void HttpConnection::flush(Instant now) {
   }
   write(now);
   if (!dead_) settle(now);
+  recount();
 }
 
 bool HttpConnection::append_answers(Instant now) {
@@ -347,6 +362,8 @@ bool HttpConnection::append_answers(Instant now) {
       // The places then fill up, and nothing more is read.
       if (unwritten() >= limits::kHttpOutputBytesMax) return freed;
       if (place.id == open_) settle_body(place);
+      ASSERT_CMP(place.response.body.size(), <=, answered_bytes_);
+      answered_bytes_ -= place.response.body.size();
       const bool last_before_stop = shared_.stopping && places() == 1 && waiting_input().empty() &&
                                     parser_.phase() != Phase::kBody;
       const http::Appended appended =
@@ -448,6 +465,7 @@ void HttpConnection::close_after_output() {
   handed_ = 0;
   waiting_ = 0;
   waiting_bytes_ = 0;
+  answered_bytes_ = 0;
   for (const api::RequestId id : gone)
     shared_.front.on_gone(id);
 }
@@ -530,6 +548,7 @@ void HttpConnection::die() {
   if (dead_) return;
   close_after_output();  // Tells the front end.
   dead_ = true;
+  recount();
   reading_ = false;
   uv_read_stop(stream());
   shared_.doomed.push_back(this);

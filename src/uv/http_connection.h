@@ -7,7 +7,8 @@
 //
 // Possible failure modes are: the bytes are no HTTP (the refusal is answered in its turn, then the
 // connection closes); the client is too slow (408, or closed); it does not read (nothing more is
-// read from it, then it is closed); it hangs up (the front end is told); it closes its sending side
+// read from it, then it is closed: at once if too much memory is held for clients, and most of it
+// for this one); it hangs up (the front end is told); it closes its sending side
 // only (the front end is told that, too, and it still gets its answers, but no lasting stream).
 //
 // A request may be handed to the front end when only its head has come (uv/http_bodies.cc).
@@ -55,6 +56,7 @@ struct HttpShared {
   const std::span<const std::string_view> streamed_paths;
   bool stopping = false;
   bool handed_in_flush = false;  // The front end may have work: the loop must not sleep now.
+  std::size_t held_bytes = 0;    // Of all connections.
   std::uint64_t sequence = 0;
   std::string date;
   std::string output;  // What is being written; kept for its memory.
@@ -83,6 +85,12 @@ class HttpConnection {
   void flush(Instant now);
   void sweep(Instant now);  // Every now and then: looks at the timeouts.
   void stop();              // Closes unless something is in progress.
+  void die();               // Closes, whatever is in progress.
+
+  // What is in memory for its client: of requests that have not been handed over, and of answers
+  // that have not been written. As of the last callback or flush().
+  std::size_t held_bytes() const { return held_bytes_; }
+  Instant moved() const { return moved_; }  // When its client last read.
 
  private:
   struct Write;
@@ -111,6 +119,7 @@ class HttpConnection {
   void on_whole(Instant now);
   void refuse(Instant now, const http::Refusal& refusal);
   Place& add_place(const http::Request& request);
+  void answer(Place& place, http::Response response);
   void hand_over(Instant now);
   void hand(Instant now, Place& place, const http::Request& request);
   bool may_hand(const Place& place) const {
@@ -140,8 +149,8 @@ class HttpConnection {
   void settle(Instant now);  // What follows from what was just written: read on, or close.
   void linger(Instant now);
   void update_reading(Instant now);
-  void die();
   void drop_input();
+  void recount();
   std::string_view waiting_input() const { return std::string_view(input_).substr(input_at_); }
 
   std::size_t places() const { return places_.size() - first_; }
@@ -160,12 +169,14 @@ class HttpConnection {
   http::RequestParser parser_;
   std::vector<Place> places_;  // From first_ on; those before it are done.
   std::size_t first_ = 0;
-  std::size_t handed_ = 0;         // Places in stage kHanded, all of one kind:
-  bool handed_changes_ = false;    //   this one.
-  std::size_t waiting_ = 0;        // Places in stage kWaiting,
-  std::size_t waiting_bytes_ = 0;  //   and their bodies.
-  api::RequestId open_;            // Its body is given as it comes, and has not ended.
-  std::string input_;              // Read; not parsed from input_at_ on: it is not their turn yet.
+  std::size_t handed_ = 0;          // Places in stage kHanded, all of one kind:
+  bool handed_changes_ = false;     //   this one.
+  std::size_t waiting_ = 0;         // Places in stage kWaiting,
+  std::size_t waiting_bytes_ = 0;   //   and their bodies.
+  std::size_t answered_bytes_ = 0;  // Bodies of places in stage kAnswered.
+  std::size_t held_bytes_ = 0;      // As counted in what all connections hold.
+  api::RequestId open_;             // Its body is given as it comes, and has not ended.
+  std::string input_;               // Read; not parsed from input_at_ on: it is not their turn yet.
   std::size_t input_at_ = 0;
   std::string pending_;            // To be written when the write in flight is done.
   std::size_t writing_bytes_ = 0;  // Of the write in flight; 0: there is none.

@@ -1,5 +1,7 @@
 #include "uv/http_server.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -12,6 +14,9 @@
 namespace raftd::uv {
 
 namespace {
+
+constexpr std::size_t kHeldBytesNoted = 32 * limits::kMiB;
+constexpr Duration kShedInterval = std::chrono::seconds(10);  // Of telling it.
 
 // Timeouts are looked at so often: finely enough for the shortest of them, and no more than once a
 // second in ordinary operation.
@@ -41,6 +46,8 @@ struct HttpServer::State final : HttpListener::Owner {
   void wake_up() noexcept {}  // The timer only keeps poll from sleeping.
   void flush(Instant now);
   void bury();
+  void shed(Instant now);
+  void give_memory_back();
   void tell_date();
 
   Loop& loop;
@@ -57,6 +64,8 @@ struct HttpServer::State final : HttpListener::Owner {
   std::int64_t date_second = -1;
   bool sweeping = false;
   bool exhausted = false;
+  Instant shed_told{};        // When the log last heard of it.
+  std::size_t held_peak = 0;  // Bytes, since memory was last given back.
 };
 
 // ---- Connections come ------------------------------------------------------------------------
@@ -109,6 +118,7 @@ void HttpServer::State::sweep() noexcept {
   for (const auto& connection : table) {
     if (connection != nullptr) connection->sweep(now);
   }
+  give_memory_back();
   bool all_listen = true;
   for (const auto& listener : listeners) {
     if (listener->listening()) continue;
@@ -133,6 +143,8 @@ void HttpServer::State::flush(Instant now) {
   for (std::size_t i = 0; i < shared.dirty.size(); ++i)
     shared.dirty[i]->flush(now);
   shared.dirty.clear();
+  held_peak = std::max(held_peak, shared.held_bytes);
+  if (shared.held_bytes > shared.options.held_bytes_max) shed(now);
   if (!shared.doomed.empty()) bury();
   clear_text(shared.output, limits::kHttpOutputBytesMax);
   if (shared.handed_in_flush || !shared.again.empty()) {
@@ -148,6 +160,40 @@ void HttpServer::State::bury() {
     free_indexes.push_back(index);
     vitals.clients = --clients;
   }
+}
+
+// Too much memory is held for clients: those for whom most of it is are closed, until a quarter is
+// free again. Who reads what he asks for, and sends what he announces, is not among them as long as
+// anybody does not.
+void HttpServer::State::shed(Instant now) {
+  std::vector<HttpConnection*> holders;
+  for (const auto& connection : table) {
+    if (connection != nullptr && connection->held_bytes() != 0) holders.push_back(connection.get());
+  }
+  std::ranges::sort(holders, [](const HttpConnection* a, const HttpConnection* b) {
+    if (a->held_bytes() != b->held_bytes()) return a->held_bytes() > b->held_bytes();
+    return a->moved() < b->moved();
+  });
+  const std::size_t before = shared.held_bytes;
+  std::size_t closed = 0;
+  for (; shared.held_bytes > shared.options.held_bytes_max / 4 * 3; ++closed) {
+    ASSERT_CMP(closed, <, holders.size());
+    holders[closed]->die();
+  }
+  shared.handed_in_flush = true;  // That they are gone.
+  if (shed_told != Instant{} && now - shed_told < kShedInterval) return;
+  shed_told = now;
+  log.warn(
+      "closed %zu clients that do not read their answers, or send much at once: %zu MiB were held "
+      "for clients, of at most %zu",
+      closed, before / limits::kMiB, shared.options.held_bytes_max / limits::kMiB);
+}
+
+// What was much and is free keeps its pages, should they be used again: they will not be soon.
+void HttpServer::State::give_memory_back() {
+  if (held_peak < kHeldBytesNoted || shared.held_bytes > held_peak / 2) return;
+  malloc_trim(0);
+  held_peak = shared.held_bytes;
 }
 
 void HttpServer::State::tell_date() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/front.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "uv/handle.h"
@@ -19,6 +20,7 @@ struct HttpServerOptions {
   Duration header_timeout{};
   Duration body_timeout{};
   Duration idle_timeout{};
+  std::size_t held_bytes_max = limits::kHttpHeldBytesMax;  // Less for tests alone.
 };
 
 class HttpServer final : public api::Responder {

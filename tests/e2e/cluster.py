@@ -254,11 +254,11 @@ class Node:
         except (OSError, http.client.HTTPException, ValueError):
             return None
 
-    def rss_kib(self):
+    def rss_kib(self, which="VmRSS"):
         for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith("VmRSS:"):
+            if line.startswith(which + ":"):
                 return int(line.split()[1])
-        raise AssertionError("no VmRSS")
+        raise AssertionError("no " + which)
 
 
 class Machine(Node):

@@ -187,6 +187,31 @@ def test_two_thousand_connections_are_turned_away_beyond_the_limit_and_welcome_w
     wait_for(lambda: status_of(raw(node.http_port, request)) == 200, "there is room again", 10)
 
 
+def test_clients_that_ask_for_much_and_read_nothing_cannot_take_the_memory(node):
+    big = os.urandom(1_000_000)
+    assert node.put("big", big).status in (200, 201)
+    before = node.rss_kib()
+    deaf = []
+    try:
+        for _ in range(100):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(TIMEOUT_S)
+            s.connect(("127.0.0.1", node.http_port))
+            s.sendall(b"GET /kv/big HTTP/1.1\r\nHost: a\r\n\r\n" * 64)
+            deaf.append(s)
+        wait_for(lambda: "clients that do not read their answers" in node.log(), "some are closed", 10)
+        assert node.get("big").body == big
+        if not sanitized:
+            # 16 answers for each of them would be 1,600 MB; 256 MiB may be held, and twice that never is.
+            assert node.rss_kib("VmHWM") - before < 512 * 1024
+    finally:
+        for s in deaf:
+            s.close()
+    if not sanitized:
+        wait_for(lambda: node.rss_kib() - before < 64 * 1024, "the memory is given back", 10)
+
+
 def cpu_seconds(node):
     fields = open(f"/proc/{node.process.pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -2,6 +2,9 @@
 // whole cluster by hand.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "sim/playground.h"
 #include "sim/run.h"
 
@@ -423,6 +426,62 @@ TEST_CASE("a leader that is asked to stop hands over, answers everyone, and ends
   p.cluster.start(p.leader);
   p.cluster.run_for(seconds(1));
   CHECK(p.get(p.leader, "k7") == "x");
+}
+
+namespace {
+
+constexpr std::size_t kLargeBytes = 1'000'000;
+
+// Asks the leader for so many things at once: how many of them were answered at one time at most.
+std::size_t most_at_once(
+    Playground& p, std::size_t asked, const std::function<node::ClientOp(std::size_t)>& op,
+    const std::function<void()>& then = [] {}) {
+  std::map<Instant, std::size_t> answered;
+  std::size_t left = asked;
+  for (std::size_t i = 0; i < asked; ++i) {
+    p.cluster.submit(p.leader, op(i), seconds(9), [&](const auto& result) {
+      if (!result || !std::holds_alternative<node::Done>(*result)) return;
+      ++answered[p.cluster.schedule().now()];
+      --left;
+    });
+  }
+  then();
+  const bool all = p.cluster.run_until([&] { return left == 0; }, seconds(10));
+  REQUIRE(all);
+  return std::ranges::max_element(answered, {}, [](const auto& at) { return at.second; })->second;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "large reads are answered a few at a time, so that these are sent before there are more") {
+  Playground p(calm(3));
+  REQUIRE(done(*p.put(p.leader, "k", std::string(kLargeBytes, 'x'))));
+  const std::uint64_t revision = p.cluster.store(p.leader).stats().revision;
+  const auto reads = [](node::Consistency consistency, std::uint64_t min_revision) {
+    return [=](std::size_t) {
+      auto query = std::make_unique<kv::GetQuery>();
+      query->key = "k";
+      query->min_revision = min_revision;
+      return node::Read{std::move(query), consistency};
+    };
+  };
+  constexpr std::size_t kFew = limits::kReplyBytesPerPumpMax / kLargeBytes + 1;
+  CHECK(most_at_once(p, 50, reads(node::Consistency::kLinearizable, 0)) == kFew);
+  CHECK(most_at_once(p, 50, reads(node::Consistency::kLocal, 0)) == kFew);
+  const auto write = [&] { p.cluster.put(p.leader, "other", "x"); };
+  CHECK(most_at_once(p, 50, reads(node::Consistency::kLocal, revision + 1), write) == kFew);
+}
+
+TEST_CASE("answers to writes that hold what was there before are made a few at a time as well") {
+  Playground p(calm(3));
+  for (int i = 0; i < 24; ++i)
+    REQUIRE(done(*p.put(p.leader, "k" + std::to_string(i), std::string(kLargeBytes, 'x'))));
+  const auto remove = [](std::size_t i) {
+    const std::string key = "k" + std::to_string(i);
+    return node::Write{node::Propose{kv::encode(kv::Delete{.key = key, .want_prev = true})}};
+  };
+  CHECK(most_at_once(p, 24, remove) == limits::kReplyBytesPerPumpMax / kLargeBytes + 1);
 }
 
 TEST_CASE("a read that waits for a revision is parked until it is there, or times out") {

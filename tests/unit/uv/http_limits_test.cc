@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 #include "unit/uv/http_fixture.h"
 
@@ -90,6 +92,62 @@ TEST_CASE("[ZF-7] a client that never reads is held at the limits, is closed, an
   CHECK(answered_good > 10);
   // What the kernel took, the output's bound, and 16 in progress; not 2000.
   CHECK(answered - answered_good < 100);
+}
+
+TEST_CASE("where answers that nobody reads hold too much, those for whom most is held are closed") {
+  HttpServerOptions options = HttpFixture::defaults();
+  options.held_bytes_max = 64 * limits::kMiB;
+  HttpFixture fixture(options);
+  fixture.front.manual = true;
+  constexpr std::size_t kGreedy = 6;
+  constexpr std::size_t kRequests = 5;
+  std::vector<TestClient*> deaf;
+  for (std::size_t i = 0; i < kGreedy + 1; ++i) {
+    deaf.push_back(&fixture.client());
+    deaf.back()->reads = false;
+    const std::size_t requests = i < kGreedy ? kRequests : 1;
+    for (std::size_t k = 0; k < requests; ++k)
+      deaf.back()->send(get_request("/" + std::to_string(i)));
+  }
+  TestClient& modest = *deaf.back();
+  REQUIRE(fixture.until([&] { return fixture.front.asked.size() == kGreedy * kRequests + 1; }));
+  const std::string large(8 * limits::kMiB, 'x');  // More than the kernel takes.
+  for (std::size_t i = 0; i < fixture.front.asked.size(); ++i)
+    fixture.respond(i, large);
+  REQUIRE(fixture.until([&] { return fixture.vitals.clients < kGreedy + 1; }));
+  // At most three quarters of the bound are held now: four whole answers, and parts of others.
+  CHECK(fixture.vitals.clients <= 4);
+  TestClient& good = fixture.client();
+  good.send(get_request("/good"));
+  REQUIRE(fixture.until([&] { return fixture.front.asked.back().text == "GET /good"; }));
+  fixture.respond(fixture.front.asked.size() - 1, "good");
+  CHECK(fixture.until_got(good, "good"));
+  for (TestClient* each : deaf)
+    each->reads = true;
+  CHECK(fixture.until([&] { return modest.got.size() > large.size(); }));
+  CHECK_FALSE(modest.closed);  // Less is held for it than for anybody else.
+}
+
+TEST_CASE("where bodies that never end hold too much, those that hold most are closed") {
+  HttpServerOptions options = HttpFixture::defaults();
+  options.held_bytes_max = 4 * limits::kMiB;
+  HttpFixture fixture(options);
+  TestClient& modest = fixture.client();
+  modest.send("PUT /modest HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\n\r\nnearly");
+  const std::string most(1'000'000, 'x');
+  std::vector<TestClient*> greedy;
+  for (int i = 0; i < 8; ++i) {
+    greedy.push_back(&fixture.client());
+    greedy.back()->send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000001\r\n\r\n" + most);
+  }
+  const auto closed = [&] { return std::ranges::count_if(greedy, &TestClient::closed); };
+  // Four are too many: three are left then, and the next one is again too many.
+  REQUIRE(fixture.until([&] { return closed() == 5; }));
+  fixture.settle();
+  CHECK(closed() == 5);
+  CHECK(fixture.front.asked.empty());
+  modest.send("!");
+  CHECK(fixture.until_got(modest, "PUT /modest nearly!"));
 }
 
 TEST_CASE("requests that wait their turn are bounded in bytes") {
