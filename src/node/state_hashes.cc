@@ -129,6 +129,8 @@ bool StateHashes::round_over(Instant now, const std::vector<raft::NodeId>& peers
   if (now - round_->since >= kRoundTimeouts * election_timeout_) return true;
   if (newest() == round_->mark) return false;
   if (!round_->mark.index) return true;  // There was nothing to ask.
+  // Under load there is a newer mark as soon as all have answered: they have other things to send.
+  if (now - round_->since < heartbeat_) return false;
   return std::ranges::all_of(peers, [&](raft::NodeId peer) {
     const HashAnswer* answer = answer_of(peer);
     return answer != nullptr && answer->state == HashAnswer::State::kServes;

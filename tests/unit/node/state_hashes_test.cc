@@ -39,8 +39,8 @@ struct Group {
     }
   }
   // A heartbeat: what the leader asks, and what it hears. Those not linked hear nothing.
-  StateHashes::Steps beat() {
-    now = now + kHeartbeat;
+  StateHashes::Steps beat(Duration after = kHeartbeat) {
+    now = now + after;
     StateHashes::Steps steps = lead();
     for (const HashQuestion& question : steps.questions) {
       StateHashes& to = nodes.at(question.to.value);
@@ -92,6 +92,21 @@ TEST_CASE("equal states: one question a mark to each node, and no more") {
       CHECK(group.beat().questions.empty());
   }
   CHECK(group.doubtful().empty());
+}
+
+TEST_CASE("marks that come faster than heartbeats are not all asked for: one a heartbeat is") {
+  Group group(3);
+  group.apply();
+  CHECK(group.beat().questions.size() == 2);
+  for (int i = 0; i < 5; ++i) {
+    for (int soon = 0; soon < 4; ++soon) {
+      group.apply();
+      CHECK(group.beat(kHeartbeat / 5).questions.empty());
+    }
+    const StateHashes::Steps steps = group.beat(kHeartbeat / 5);
+    REQUIRE(steps.questions.size() == 2);
+    CHECK(steps.questions[0].index.value == group.applied);  // The newest.
+  }
 }
 
 TEST_CASE("a node without others asks nobody and trusts itself") {
