@@ -16,7 +16,8 @@
 namespace raftd::storage {
 namespace {
 
-constexpr std::size_t kBytesMax = 256 * limits::kKiB;  // Copying more costs what is to be won.
+// Of bytes that do not begin where a block may: copying more costs what is to be won.
+constexpr std::size_t kCopiedBytesMax = 256 * limits::kKiB;
 
 bool keeps_promises(int fd) {
   struct statfs found {};
@@ -38,23 +39,33 @@ bool DirectWriter::opened(int directory, const FileName& name) {
   return fd_ && keeps_promises(fd_.get());
 }
 
+const std::byte* DirectWriter::copied(ByteView bytes) {
+  if (!blocks_) {
+    blocks_.reset(
+        static_cast<std::byte*>(std::aligned_alloc(limits::kBlockBytes, kCopiedBytesMax)));
+    ASSERT(blocks_);
+  }
+  ASSERT_CMP(bytes.size(), <=, kCopiedBytesMax);
+  std::copy(bytes.begin(), bytes.end(), blocks_.get());
+  return blocks_.get();
+}
+
 std::optional<int> DirectWriter::write(int directory, const FileName& name, std::uint64_t offset,
                                        ByteView bytes) {
   const bool blocks = offset % limits::kBlockBytes == 0 && bytes.size() % limits::kBlockBytes == 0;
-  if (refused_ || !blocks || bytes.size() > kBytesMax) return std::nullopt;
+  // A frame of the journal does (frame_memory.h), of any size.
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % limits::kBlockBytes == 0;
+  if (refused_ || !blocks || (!aligned && bytes.size() > kCopiedBytesMax)) return std::nullopt;
   if (!opened(directory, name)) {
     refused_ = true;
     fd_ = FileDescriptor();
     return std::nullopt;
   }
-  if (!blocks_) {
-    blocks_.reset(static_cast<std::byte*>(std::aligned_alloc(limits::kBlockBytes, kBytesMax)));
-    ASSERT(blocks_);
-  }
-  std::copy(bytes.begin(), bytes.end(), blocks_.get());
+  const std::byte* from = aligned ? bytes.data() : copied(bytes);
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const iovec rest{blocks_.get() + done, bytes.size() - done};
+    // The kernel only reads from there; an iovec serves readv, too.
+    const iovec rest{const_cast<std::byte*>(from + done), bytes.size() - done};
     const ssize_t n = ::pwritev2(fd_.get(), &rest, 1, static_cast<off_t>(offset + done), RWF_DSYNC);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) refused_ = true;

@@ -2,8 +2,9 @@
 // instead of pwrite and fdatasync, and no copy for the cache to write back.
 //
 // Only on file systems that are known to keep what RWF_DSYNC and O_DIRECT promise (pwritev2(2),
-// open(2)): ext4 and XFS. Elsewhere, for large frames, and when the kernel refuses, the caller
-// writes and syncs as usual; both ways may be mixed, one after the other.
+// open(2)): ext4 and XFS. Elsewhere, for what is large and would have to be copied, and when the
+// kernel refuses, the caller writes and syncs as usual; both ways may be mixed, one after the
+// other.
 #pragma once
 
 #include <cstddef>
@@ -31,11 +32,12 @@ class DirectWriter {
     void operator()(std::byte* bytes) const noexcept;
   };
   bool opened(int directory, const FileName& name);
+  const std::byte* copied(ByteView bytes);  // Where the kernel takes them.
 
   bool refused_ = false;  // By the file system: it is not asked again.
   FileName name_;
   FileDescriptor fd_;                          // Of name_.
-  std::unique_ptr<std::byte[], Free> blocks_;  // Aligned, as the kernel wants it.
+  std::unique_ptr<std::byte[], Free> blocks_;  // For copies; aligned, as the kernel wants it.
 };
 
 }  // namespace raftd::storage

@@ -204,7 +204,6 @@ Result<RepairFile> parse_repair(ByteView bytes) {
 }
 
 FrameWriter::FrameWriter(Bytes& out, const Place& place) : out_(out), start_(out.size()) {
-  ASSERT_CMP(start_ % limits::kBlockBytes, ==, 0U);
   header_.magic = kFrameMagic;
   header_.incarnation = place.incarnation;
   header_.segment_seq = place.segment_seq;

@@ -227,7 +227,7 @@ class FrameWriter {
     std::uint64_t segment_seq = 0;
     std::uint64_t frame_seq = 0;
   };
-  // Precondition: out.size() is a multiple of a block. out outlives the writer.
+  // Precondition: out outlives the writer.
   FrameWriter(Bytes& out, const Place& place);
 
   // The record's checksum.

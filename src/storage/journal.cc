@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "storage/format.h"
 #include "storage/frame_index.h"
+#include "storage/frame_memory.h"
 #include "storage/old_entries.h"
 
 namespace raftd::storage {
@@ -92,6 +93,7 @@ struct Journal::State {
   std::map<raft::LogReadId, std::vector<FrameAt>> reads;
 
   std::uint64_t plans = 0;
+  FrameMemory memory;
 
   DiskPlan plan(Lane lane) { return {PlanId{++plans}, lane, {}, false}; }
   bool fits(std::uint64_t bytes) const {
@@ -174,24 +176,26 @@ DiskPlan Journal::State::write_frame(std::uint64_t frame_bytes, Fill fill) {
   ASSERT_CMP(frame_bytes, <=, limits::kFrameBytesMax);
   DiskPlan result = plan(Lane::kJournal);
   if (!fits(frame_bytes)) enter_next(result, frame_bytes);
-  Bytes bytes;
-  bytes.reserve(kBlock + frame_bytes);
   const std::uint64_t write_at = open->offset;
+  const std::shared_ptr<Bytes> owner = memory.take(kBlock + frame_bytes);
+  Bytes& bytes = *owner;
+  const std::size_t begin = bytes.size();
   // The header goes with the first frame: a prepared segment is all zeros until then, and there is
   // no second state to recover from.
   if (write_at == 0) append_header(bytes);
-  const std::uint64_t frame_at = write_at + bytes.size();
+  const std::uint64_t frame_at = write_at + (bytes.size() - begin);
   format::FrameWriter frame(bytes, place());
   std::optional<FrameAt> entries = fill(frame);
   frame.finish();
-  ASSERT_CMP(write_at + bytes.size(), ==, frame_at + frame_bytes);
+  const ByteView written = ByteView(bytes).subspan(begin);
+  ASSERT_CMP(write_at + written.size(), ==, frame_at + frame_bytes);
   if (entries) {
     entries->segment_seq = open->seq;
     entries->offset = frame_at;
     entries->bytes = static_cast<std::uint32_t>(frame_bytes);
   }
   result.ops.reserve(result.ops.size() + 2);
-  result.ops.emplace_back(WriteFile{open->name, write_at, share(std::move(bytes))});
+  result.ops.emplace_back(WriteFile{open->name, write_at, {owner, written}});
   result.ops.emplace_back(SyncFile{open->name});
   next_frame_seq += 1;
   open->offset = frame_at + frame_bytes;
@@ -298,6 +302,7 @@ DiskPlan Journal::mark_idle() {
     state.in_flight = InFlight{nothing.id, std::nullopt, false};
     return nothing;
   }
+  state.memory.forget();
   return state.write_frame(kBlock, [&](format::FrameWriter& frame) {
     frame.add(mark(format::RecordKind::kHardState, state.hard_state.term.value,
                    state.hard_state.voted_for.value),

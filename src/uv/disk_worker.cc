@@ -95,6 +95,7 @@ class DiskWorker::LaneThread {
       const auto begun = std::chrono::steady_clock::now();
       storage::DiskResult result = files_.run(plan);
       result.took = std::chrono::steady_clock::now() - begun;
+      plan.ops.clear();  // Who hears of the result may use the memory of a frame again.
       lock.lock();
       done_.push_back(std::move(result));
       // Not with the lock held: the loop, woken at once, would have to sleep again for it.

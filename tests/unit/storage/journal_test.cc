@@ -233,6 +233,54 @@ TEST_CASE("zeros are written for small frames, not for large ones, a reserve, or
   CHECK(std::get<CreateFile>(reserve->ops[0]).written == 0);
 }
 
+// A direct write takes them from there (direct_writer.h).
+TEST_CASE("frames begin at a block in memory, that of the one before if nobody holds it any more") {
+  LogDriver log(64 * kBlock);
+  log.start_new();
+  log.background();
+  const auto data_of = [](const DiskPlan& plan) {
+    return std::get<WriteFile>(plan.ops[plan.ops.size() - 2]).data;
+  };
+  const auto begin = [&](std::uint64_t index, std::size_t bytes) {
+    return log.journal->begin(LogDriver::batch({entry(index, 1, std::string(bytes, 'x'))}));
+  };
+  std::vector<const std::byte*> places;
+  for (std::uint64_t i = 2; i < 5; ++i) {  // The first one has the header of the segment before it.
+    const DiskPlan plan = begin(i, 10'000);
+    places.push_back(data_of(plan).bytes.data());
+    CHECK(reinterpret_cast<std::uintptr_t>(places.back()) % kBlock == 0);
+    log.finish(plan);
+  }
+  CHECK(places[1] == places[0]);
+  CHECK(places[2] == places[0]);
+  SharedBytes kept;
+  {
+    const DiskPlan plan = begin(5, 10'000);
+    kept = data_of(plan);
+    log.finish(plan);
+  }
+  const Bytes before(kept.bytes.begin(), kept.bytes.end());
+  log.finish(begin(6, 10'000));
+  CHECK(std::equal(before.begin(), before.end(), kept.bytes.begin(), kept.bytes.end()));
+  CHECK(texts(log.read(2, 6)).size() == 5);
+}
+
+TEST_CASE("an idle journal keeps no memory of a large frame") {
+  LogDriver log(64 * kBlock);
+  log.start_new();
+  log.background();
+  std::weak_ptr<const void> memory;
+  {
+    const DiskPlan plan =
+        log.journal->begin(LogDriver::batch({entry(2, 1, std::string(100'000, 'x'))}));
+    memory = std::get<WriteFile>(plan.ops[0]).data.owner;
+    log.finish(plan);
+  }
+  CHECK_FALSE(memory.expired());
+  log.finish(log.journal->mark_idle());
+  CHECK(memory.expired());
+}
+
 TEST_CASE("a frame that no segment can hold makes its own segment longer") {
   LogDriver log(4 * kBlock);
   log.start_new();

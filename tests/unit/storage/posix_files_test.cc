@@ -10,10 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <functional>
 
+#include "storage/frame_memory.h"
 #include "unit/storage/log_driver.h"
 #include "unit/storage/temporary_directory.h"
 
@@ -45,6 +47,12 @@ std::string read_back(PosixFiles& files, const FileName& name) {
   const DiskResult result = files.run(plan_of({ReadFile{name, 0, 1 << 20}}));
   REQUIRE(result.reads.size() == 1);
   return result.reads[0] ? std::string(as_text(*result.reads[0])) : "(none)";
+}
+
+bool is_ext4_or_xfs(int fd) {
+  struct statfs found {};
+  REQUIRE(::fstatfs(fd, &found) == 0);
+  return found.f_type == EXT4_SUPER_MAGIC || found.f_type == XFS_SUPER_MAGIC;
 }
 
 struct Ended {
@@ -160,20 +168,39 @@ TEST_CASE("on ext4 and XFS whole blocks are durable in one call, others are left
   const TemporaryDirectory directory;
   PosixFiles(directory.path(), true).run(plan_of({CreateFile{"a", 4 * limits::kBlockBytes}}));
   const FileDescriptor here(::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct statfs found {};
-  REQUIRE(::fstatfs(here.get(), &found) == 0);
-  if (found.f_type != EXT4_SUPER_MAGIC && found.f_type != XFS_SUPER_MAGIC) return;
+  if (!is_ext4_or_xfs(here.get())) return;
   DirectWriter writer;
   const Bytes blocks(2 * limits::kBlockBytes, std::byte{7});
   CHECK_FALSE(writer.write(here.get(), "a", 1, blocks));
   CHECK_FALSE(writer.write(here.get(), "a", 0, ByteView(blocks).first(5'000)));
-  CHECK_FALSE(writer.write(here.get(), "a", 0, Bytes(2 * limits::kMiB)));
   CHECK(writer.write(here.get(), "a", limits::kBlockBytes, blocks) == 0);
   writer.forget("a");
   CHECK(writer.write(here.get(), "a", 0, blocks) == 0);
   PosixFiles files(directory.path(), true);
   CHECK(read_back(files, "a") ==
         std::string(3 * limits::kBlockBytes, 7) + std::string(limits::kBlockBytes, 0));
+}
+
+TEST_CASE("what begins at a block in memory is durable in one call whatever its size") {
+  const TemporaryDirectory directory;
+  PosixFiles(directory.path(), true).run(plan_of({CreateFile{"a", 4 * limits::kMiB}}));
+  const FileDescriptor here(::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!is_ext4_or_xfs(here.get())) return;
+  const std::size_t size = 3 * limits::kMiB;
+  FrameMemory memory;
+  const std::shared_ptr<Bytes> bytes = memory.take(size + 8);
+  const std::size_t begin = bytes->size();
+  for (std::size_t i = 0; i < size + 8; ++i)
+    bytes->push_back(static_cast<std::byte>(i / limits::kBlockBytes));
+  DirectWriter writer;
+  CHECK_FALSE(writer.write(here.get(), "a", 0, ByteView(*bytes).subspan(begin + 8, size)));
+  const ByteView blocks = ByteView(*bytes).subspan(begin, size);
+  CHECK(writer.write(here.get(), "a", limits::kBlockBytes, blocks) == 0);
+  PosixFiles files(directory.path(), true);
+  const DiskResult result = files.run(plan_of({ReadFile{"a", limits::kBlockBytes, size}}));
+  REQUIRE(result.reads.size() == 1);
+  REQUIRE(result.reads[0]);
+  CHECK(std::equal(blocks.begin(), blocks.end(), result.reads[0]->begin(), result.reads[0]->end()));
 }
 
 TEST_CASE("a frame is written on a file system that keeps no promise of its own") {

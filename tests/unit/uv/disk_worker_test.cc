@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 namespace raftd::uv {
 namespace {
@@ -61,6 +64,25 @@ TEST_CASE("plans of one lane run in order and their results come back on the loo
   REQUIRE(collected.results.back().reads.size() == 1);
   REQUIRE(collected.results.back().reads[0].has_value());
   CHECK(as_text(*collected.results.back().reads[0]) == std::string(16, static_cast<char>(49)));
+}
+
+// The memory of a frame is used again by whoever hears that it is durable. Here letting go of it
+// takes so long that a result which did not wait for that would be seen before.
+TEST_CASE("a plan lets go of its bytes before its result is there") {
+  const TemporaryDirectory directory;
+  std::atomic<bool> let_go{false};
+  SharedBytes bytes;
+  bytes.owner = std::shared_ptr<const void>(nullptr, [&](const void*) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    let_go = true;
+  });
+  bytes.bytes = as_bytes("frame");
+  Collected collected(directory.name);
+  collected.worker.submit(
+      plan(1, storage::Lane::kJournal,
+           {storage::CreateFile{"a", 0}, storage::WriteFile{"a", 0, std::move(bytes)}}));
+  collected.wait(1);
+  CHECK(let_go);
 }
 
 TEST_CASE("a loop that is awake takes results by itself; one that dozes off is told or woken") {
