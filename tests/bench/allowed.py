@@ -1,4 +1,5 @@
 """How many values a second disk, loopback and the load generator allow, when nothing else is done with them."""
+import mmap
 import multiprocessing
 import os
 import select
@@ -11,10 +12,11 @@ MIB = 1 << 20
 
 
 def write_and_sync(path, secs, out):
-    fd, block, written, end = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), b"x" * MIB, 0, time.monotonic() + secs
+    """Past the page cache, which is the fastest way here."""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_DIRECT | os.O_DSYNC)
+    block, written, end = mmap.mmap(-1, MIB), 0, time.monotonic() + secs  # Aligned, as O_DIRECT wants it.
     while time.monotonic() < end and written < 2048 * MIB:
         written += os.write(fd, block)
-        os.fdatasync(fd)
     os.close(fd)
     os.unlink(path)
     out.put(written / secs)
