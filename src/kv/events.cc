@@ -133,12 +133,12 @@ void Store::keep_events_after(Revision revision) {
 
 Revision Store::endangered() const {
   const State& s = *state_;
-  if (s.changes.empty() || 2 * s.stats.history_bytes < s.history.bytes) {
+  const std::size_t begin = s.window_begin();
+  if (begin == s.changes.size() || 2 * s.window_bytes() < s.history.bytes) {
     return s.stats.compact_revision;
   }
   // A compaction for their bytes takes a quarter of the changes, and what came meanwhile.
-  const std::size_t third = s.changes.size() / 3;
-  return std::max(s.stats.compact_revision, s.changes[third].revision);
+  return s.changes[begin + (s.changes.size() - begin) / 3].revision;
 }
 
 }  // namespace raftd::kv

@@ -93,7 +93,7 @@ Store::State::Execution::Execution(State& state, const Transaction& transaction,
       now_(state.now),
       wanted_(reply_wanted),
       hash_sum_(state.hash_sum),
-      hash_ended_(state.hash_ended),
+      ended_(state.ended_so_far),
       keys_(state.stats.keys),
       bytes_(state.stats.bytes),
       lease_counter_(state.lease_counter),
@@ -446,10 +446,10 @@ void Store::State::Execution::take_back() {
   s.stats.keys = keys_;
   s.stats.bytes = bytes_;
   s.hash_sum = hash_sum_;
-  s.hash_ended = hash_ended_;
+  s.ended_so_far = ended_;
 }
 
-// The opposite of add_version(), but for the hashes.
+// The opposite of add_version(), but for what it has summed up.
 void Store::State::Execution::take_back_change() {
   State& s = *writer_;
   const Change change = s.changes.back();

@@ -102,7 +102,7 @@ class Store::State::Execution {
 
   // As it was before.
   std::uint64_t hash_sum_ = 0;
-  std::uint64_t hash_ended_ = 0;
+  Ended ended_;
   std::uint64_t keys_ = 0;
   std::uint64_t bytes_ = 0;
   LeaseId lease_counter_ = 0;

@@ -38,17 +38,23 @@ Revision Store::State::compaction_target(machine::ClusterTime at) const {
       target = std::max(target, mark.revision);
     }
   }
-  // What is dropped already but not freed yet must not be counted again.
-  const bool tidy = changes.empty() || changes.front().revision > stats.compact_revision;
-  if (tidy && stats.history_bytes > history.bytes && !changes.empty()) {
+  // What is dropped already may stay in memory while a snapshot is made of it; it does not count.
+  if (window_bytes() > history.bytes) {
+    const std::size_t window = changes.size() - window_begin();
+    ASSERT_CMP(window, >, 0U);
     // Down to three quarters, so that this is not needed again at once.
     const double keep =
-        0.75 * static_cast<double>(history.bytes) / static_cast<double>(stats.history_bytes);
-    const auto kept = static_cast<std::size_t>(keep * static_cast<double>(changes.size()));
-    target =
-        std::max(target, changes[changes.size() - 1 - std::min(kept, changes.size() - 1)].revision);
+        0.75 * static_cast<double>(history.bytes) / static_cast<double>(window_bytes());
+    const auto kept = static_cast<std::size_t>(keep * static_cast<double>(window));
+    target = std::max(target, changes[changes.size() - 1 - std::min(kept, window - 1)].revision);
   }
   return std::min(target, stats.revision);
+}
+
+std::size_t Store::State::window_begin() const {
+  const auto begin =
+      std::ranges::upper_bound(changes, stats.compact_revision, {}, &Change::revision);
+  return static_cast<std::size_t>(begin - changes.begin());
 }
 
 Revision Store::State::tidy_up_to() const {

@@ -107,26 +107,27 @@ std::uint64_t content_hash(const StoreStats& stats, std::uint64_t sum) {
 }
 
 void Store::State::forget_up_to_compacted() {
-  const auto after =
-      std::ranges::upper_bound(changes, stats.compact_revision, {}, &Change::revision);
-  if (after == changes.begin()) return;  // What there was is forgotten already, and freed.
-  const std::uint64_t ended = ended_with(static_cast<std::size_t>(after - changes.begin()) - 1);
-  hash_sum -= ended - hash_forgotten;
-  hash_forgotten = ended;
+  const std::size_t after = window_begin();
+  if (after == 0) return;  // What there was is forgotten already, and freed.
+  const Ended up_to = ended_with(after - 1);
+  hash_sum -= (up_to - forgotten).hash;
+  forgotten = up_to;
 }
 
-std::uint64_t Store::State::ended_by(const Change& change) const {
+Store::State::Ended Store::State::ended_by(const Change& change) const {
   const Version& version = version_of(change);
-  const std::uint64_t tombstone = version.live() ? 0 : hash_of(*change.key, version);
   const Version* before = change.key->at(change.revision - 1);
-  return tombstone + (before == nullptr ? 0 : hash_of(*change.key, *before));
+  Ended by{0, kChangeWeight};
+  if (!version.live()) by += {hash_of(*change.key, version), history_weight(version)};
+  if (before != nullptr) by += {hash_of(*change.key, *before), history_weight(*before)};
+  return by;
 }
 
 // Back from the next one that is known: all of these changes are above what may have been freed.
-std::uint64_t Store::State::ended_with(std::size_t at) const {
-  std::uint64_t since = 0;
+Store::State::Ended Store::State::ended_with(std::size_t at) const {
+  Ended since;
   while (!marked(at)) {
-    if (++at == changes.size()) return hash_ended - since;
+    if (++at == changes.size()) return ended_so_far - since;
     since += ended_by(changes[at]);
   }
   const std::size_t first = (changes_dropped + kChangesPerMark - 1) / kChangesPerMark;

@@ -226,19 +226,20 @@ void Store::State::add_version(Key& key, const VersionFields& fields) {
   const std::uint64_t text = hash_of_text(key);
   const std::uint64_t hash = hash_of(key, text, version);
   hash_sum += hash;
-  if (!version.live()) hash_ended += hash;
+  stats.history_bytes += kChangeWeight;
+  ended_so_far.bytes += kChangeWeight;
+  if (!version.live()) ended_so_far += {hash, history_weight(version)};
   if (before != nullptr) {
     stats.history_bytes += history_weight(*before);
-    if (before->live()) hash_ended += hash_of(key, text, *before);
+    if (before->live()) ended_so_far += {hash_of(key, text, *before), history_weight(*before)};
     if (before->live() && before->lease() != 0) detach(before->lease(), key);
     if (lock) stats.lock_bytes -= live_bytes(key, *before);
   }
   if (lock) stats.lock_bytes += live_bytes(key, version);
   if (version.live() && version.lease() != 0) attach(version.lease(), key);
   if (key.space() == Space::kWaiters) note_waiter(key, version.live());
-  stats.history_bytes += kChangeWeight;
   changes.push_back({version.mod(), &key});
-  if (marked(changes.size() - 1)) ended_marks.push_back(hash_ended);
+  if (marked(changes.size() - 1)) ended_marks.push_back(ended_so_far);
 }
 
 const Version* Store::State::live(const Key* key) {
@@ -518,12 +519,15 @@ void Store::check_invariants() const {
   s.retries.check_invariants();
   Revision before = 0;
   std::size_t marks = 0;
+  std::uint64_t window_bytes = 0;
   for (std::size_t i = 0; i < s.changes.size(); ++i) {
     ASSERT_CMP(s.changes[i].revision, >=, before);
     before = s.changes[i].revision;
     if (s.marked(i)) ++marks;
+    if (i >= s.window_begin()) window_bytes += s.ended_by(s.changes[i]).bytes;
   }
   ASSERT_CMP(marks, ==, s.ended_marks.size());
+  ASSERT_CMP(window_bytes, ==, s.window_bytes());
 }
 
 }  // namespace raftd::kv

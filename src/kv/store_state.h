@@ -202,12 +202,17 @@ struct Store::State {
   Revision tidy_up_to() const;
 
   struct Change;
+  struct Ended;
+  // Of history: bytes that a compaction could free, whoever holds back what an earlier one has.
+  std::uint64_t window_bytes() const { return (ended_so_far - forgotten).bytes; }
+  // Of the first change above compact_revision.
+  std::size_t window_begin() const;
 
   // state_hash.cc
   std::uint64_t computed_sum() const;  // What hash_sum must be. Slow.
   void forget_up_to_compacted();       // stats.compact_revision was raised.
-  std::uint64_t ended_by(const Change& change) const;
-  std::uint64_t ended_with(std::size_t at) const;  // hash_ended with the change at this place.
+  Ended ended_by(const Change& change) const;
+  Ended ended_with(std::size_t at) const;  // As ended_so_far was with the change at this place.
   bool marked(std::size_t at) const { return (changes_dropped + at) % kChangesPerMark == 0; }
   std::uint64_t content_hash() const {
     return raftd::kv::content_hash(stats, hash_sum + retries.hash_sum());
@@ -224,8 +229,21 @@ struct Store::State {
     Revision revision;
     Key* key;
   };
-  // The changes are numbered from changes_dropped on. hash_ended is kept with each whose number is
-  // a multiple of this; for those between it is computed.
+  // What changes have put an end to, a tombstone to itself: the hashes of it, and what it and they
+  // weigh as history.
+  struct Ended {
+    std::uint64_t hash = 0;
+    std::uint64_t bytes = 0;
+
+    Ended& operator+=(const Ended& more) {
+      hash += more.hash;
+      bytes += more.bytes;
+      return *this;
+    }
+    Ended operator-(const Ended& part) const { return {hash - part.hash, bytes - part.bytes}; }
+  };
+  // The changes are numbered from changes_dropped on. What has ended is kept with each whose number
+  // is a multiple of this; for those between it is computed.
   static constexpr std::size_t kChangesPerMark = 16;
   // Leases that are being ended, each with its keys, in this order. No reader sees any of its
   // revisions before the last one is there.
@@ -262,7 +280,7 @@ struct Store::State {
   raft::Index applied;
   machine::ClusterTime now;  // Of the entry applied last.
   std::deque<Change> changes;
-  std::deque<std::uint64_t> ended_marks;  // hash_ended with each change that is marked().
+  std::deque<Ended> ended_marks;      // Of each change that is marked().
   std::uint64_t changes_dropped = 0;  // From the front of changes, ever; restores go on from there.
   Revision trimmed = 0;               // Changes up to this revision may be gone from changes.
   // Changes above this revision are not dropped: the watch hub has not looked at them.
@@ -280,10 +298,9 @@ struct Store::State {
   std::uint64_t max_id = 0;                    // Of all that were ever used or reserved.
   std::vector<machine::Promotion> promotions;  // What the tickets say.
   StoreStats stats;
-  // The sum of the hashes of all that a snapshot would hold, and what it loses as history moves on.
-  std::uint64_t hash_sum = 0;
-  std::uint64_t hash_ended = 0;         // Of what any change so far has put an end to.
-  std::uint64_t hash_forgotten = 0;     // Of that, what ended at or before compact_revision.
+  std::uint64_t hash_sum = 0;           // Of the hashes of all that a snapshot would hold.
+  Ended ended_so_far;                   // By any change so far.
+  Ended forgotten;                      // Of that, at or before compact_revision.
   std::array<Keys, kSpaces> discarded;  // Of the state before a restore, to be freed.
   Leases discarded_leases;
   Retries discarded_retries;

@@ -1,7 +1,5 @@
 #include "uv/http_server.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -15,7 +13,6 @@ namespace raftd::uv {
 
 namespace {
 
-constexpr std::size_t kHeldBytesNoted = 32 * limits::kMiB;
 constexpr Duration kShedInterval = std::chrono::seconds(10);  // Of telling it.
 
 // Timeouts are looked at so often: finely enough for the shortest of them, and no more than once a
@@ -47,7 +44,6 @@ struct HttpServer::State final : HttpListener::Owner {
   void flush(Instant now);
   void bury();
   void shed(Instant now);
-  void give_memory_back();
   void tell_date();
 
   Loop& loop;
@@ -64,8 +60,7 @@ struct HttpServer::State final : HttpListener::Owner {
   std::int64_t date_second = -1;
   bool sweeping = false;
   bool exhausted = false;
-  Instant shed_told{};        // When the log last heard of it.
-  std::size_t held_peak = 0;  // Bytes, since memory was last given back.
+  Instant shed_told{};  // When the log last heard of it.
 };
 
 // ---- Connections come ------------------------------------------------------------------------
@@ -118,7 +113,6 @@ void HttpServer::State::sweep() noexcept {
   for (const auto& connection : table) {
     if (connection != nullptr) connection->sweep(now);
   }
-  give_memory_back();
   bool all_listen = true;
   for (const auto& listener : listeners) {
     if (listener->listening()) continue;
@@ -143,7 +137,6 @@ void HttpServer::State::flush(Instant now) {
   for (std::size_t i = 0; i < shared.dirty.size(); ++i)
     shared.dirty[i]->flush(now);
   shared.dirty.clear();
-  held_peak = std::max(held_peak, shared.held_bytes);
   if (shared.held_bytes > shared.options.held_bytes_max) shed(now);
   if (!shared.doomed.empty()) bury();
   clear_text(shared.output, limits::kHttpOutputBytesMax);
@@ -187,13 +180,6 @@ void HttpServer::State::shed(Instant now) {
       "closed %zu clients that do not read their answers, or send much at once: %zu MiB were held "
       "for clients, of at most %zu",
       closed, before / limits::kMiB, shared.options.held_bytes_max / limits::kMiB);
-}
-
-// What was much and is free keeps its pages, should they be used again: they will not be soon.
-void HttpServer::State::give_memory_back() {
-  if (held_peak < kHeldBytesNoted || shared.held_bytes > held_peak / 2) return;
-  malloc_trim(0);
-  held_peak = shared.held_bytes;
 }
 
 void HttpServer::State::tell_date() {

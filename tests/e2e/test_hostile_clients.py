@@ -208,8 +208,6 @@ def test_clients_that_ask_for_much_and_read_nothing_cannot_take_the_memory(node)
     finally:
         for s in deaf:
             s.close()
-    if not sanitized:
-        wait_for(lambda: node.rss_kib() - before < 64 * 1024, "the memory is given back", 10)
 
 
 def cpu_seconds(node):

@@ -133,6 +133,39 @@ TEST_CASE("the leader proposes to drop history beyond its bytes, and needs no se
   CHECK(proposals < 100);
 }
 
+TEST_CASE("history that a snapshot holds back is dropped all the same, and not proposed again") {
+  Fed fed({.age_ms = 600'000, .bytes = 64 * limits::kKiB});
+  const std::string value(1000, 'v');
+  fed.put("k0", value);
+  std::unique_ptr<machine::SnapshotWriter> slow = fed.store.snapshot();
+  std::uint64_t proposals = 0;
+  for (int i = 0; i < 1000; ++i) {
+    fed.put("k" + std::to_string(i % 10), value);
+    if (i % 7 == 0) fed.del("k" + std::to_string(i % 10));
+    const std::optional<Revision> revision = proposed(fed, fed.time);
+    if (!revision) continue;
+    ++proposals;
+    CHECK(fed.revision() - *revision > 30);  // What is held is not counted as what could go.
+    fed.apply(Compact{*revision});
+    CHECK_FALSE(proposed(fed, fed.time));
+    fed.tidy();
+    fed.store.check_invariants();
+  }
+  CHECK(proposals > 10);
+  CHECK(proposals < 100);
+  CHECK(fed.store.stats().history_bytes > 900'000);
+  std::unique_ptr<machine::SnapshotWriter> next = fed.store.snapshot();
+  Bytes written;
+  while (!next->write_slice(written, limits::kMiB)) {
+  }
+  CHECK(written.size() < 90'000);
+  next.reset();
+  slow.reset();
+  fed.tidy();
+  CHECK(fed.store.stats().history_bytes <= 64 * limits::kKiB);
+  fed.store.check_invariants();
+}
+
 TEST_CASE("limits of history that were changed hold at once") {
   Fed fed({.age_ms = 600'000, .bytes = 1 << 20});
   for (int i = 0; i < 100; ++i)
