@@ -81,6 +81,9 @@ inline constexpr std::size_t kSnapshotSliceBytes = 128 * kKiB;         // Writte
 inline constexpr std::chrono::milliseconds kSnapshotSliceInterval{2};  //   one each so often,
 inline constexpr int kSnapshotRestFactor = 3;                          //   a rest as so many,
 inline constexpr std::chrono::milliseconds kSnapshotRestMax{20};       //   but not longer.
+// While a snapshot is made, all that its state had stays in memory. Where the next one is wanted
+// already, much is overwritten: then it has no rests, and larger slices.
+inline constexpr std::size_t kSnapshotHurriedSliceBytes = 512 * kKiB;
 inline constexpr std::size_t kSnapshotSmallBytes = 64 * kMiB;  // Up to here as much log first.
 inline constexpr std::size_t kBackupsMax = 4;                  // Streams at once: 429.
 inline constexpr std::size_t kSnapshotClientsMax = 64;         // Wait for one to be made: 429.

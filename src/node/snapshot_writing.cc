@@ -44,7 +44,8 @@ void SnapshotWriting::pump(Instant now) {
   slice_at_ = now + limits::kSnapshotSliceInterval;
   Bytes body;
   Bytes out;
-  const bool last = writer_->write_slice(body, limits::kSnapshotSliceBytes);
+  const bool last = writer_->write_slice(
+      body, hurries_ ? limits::kSnapshotHurriedSliceBytes : limits::kSnapshotSliceBytes);
   file_->add(body, out);
   if (last && !writer_->intact()) {
     damaged_ = true;

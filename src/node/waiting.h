@@ -145,11 +145,11 @@ class WaitingReads {
   void answered(std::uint64_t read, std::optional<raft::Index> at);
   void park(Waiter waiter);  // Its query gave nothing yet.
 
-  // Hands out, in order, what is confirmed at or below applied.
+  // Hands out, in order, what is confirmed at or below applied; has_ready: there is such a one.
+  bool next_ready(raft::Index applied, Waiter& ready);
   bool has_ready(raft::Index applied) const {
     return !confirmed_.empty() && confirmed_[0].read <= applied.value;
   }
-  bool next_ready(raft::Index applied, Waiter& ready);
   // Takes those whose query gave nothing, or that must be asked again, to be tried once more.
   std::vector<Waiter> take_parked();
   std::vector<Waiter> take_unasked(Instant now);

@@ -17,15 +17,18 @@ struct Plans final : Disk {
 
 // So many slices, each as large as it may be.
 struct Slices final : machine::SnapshotWriter {
-  Slices(int slices, int& taken_so_far) : left(slices), taken(taken_so_far) {}
+  Slices(int slices, int& taken_so_far, std::size_t& bytes_so_far)
+      : left(slices), taken(taken_so_far), bytes(bytes_so_far) {}
   bool write_slice(Bytes& out, std::size_t bytes_max) override {
     out.resize(out.size() + bytes_max);
     ++taken;
+    bytes += bytes_max;
     return --left == 0;
   }
   Status intact() const override { return raftd::Done{}; }
   int left;
   int& taken;
+  std::size_t& bytes;
 };
 
 struct Fixture {
@@ -33,6 +36,7 @@ struct Fixture {
   Log log{LogLevel::kError, [](LogLevel, std::string_view) {}};
   SnapshotWriting writing{disk, log};
   int taken = 0;
+  std::size_t bytes = 0;  // Of what was taken.
 
   void begin(int slices) {
     storage::SnapshotCut cut;
@@ -41,7 +45,7 @@ struct Fixture {
     cut.configuration.configuration.voters = {{1}};
     cut.configuration.configuration.addresses = {{{1}, "127.0.0.1:1"}};
     cut.machine_name = "slices/1";
-    writing.begin(cut, std::make_unique<Slices>(slices, taken));
+    writing.begin(cut, std::make_unique<Slices>(slices, taken, bytes));
   }
   // The file is there, and the first slice is to be written.
   void begin_with_slice(Instant now) {
@@ -105,7 +109,7 @@ TEST_CASE("a slow disk has rests between two slices, and they have a bound") {
   CHECK(f.writing.next_slice() == now + limits::kSnapshotRestMax);
 }
 
-TEST_CASE("a snapshot that hurries has no rests, and the next one has them again") {
+TEST_CASE("a snapshot that hurries has larger slices and no rests; the next one is as others are") {
   Fixture f;
   Instant now{milliseconds(100)};
   f.begin_with_slice(now);
@@ -115,11 +119,14 @@ TEST_CASE("a snapshot that hurries has no rests, and the next one has them again
   now = f.writing.next_slice();
   f.writing.pump(now);
   CHECK(f.taken == 2);
+  CHECK(f.bytes == limits::kSnapshotSliceBytes + limits::kSnapshotHurriedSliceBytes);
   f.writing.abort();
   f.disk_done(now);
   now = now + milliseconds(100);
   f.taken = 0;
+  f.bytes = 0;
   f.begin_with_slice(now);
+  CHECK(f.bytes == limits::kSnapshotSliceBytes);
   f.disk_done(now, milliseconds(5));
   CHECK(f.writing.next_slice() == now + limits::kSnapshotRestFactor * milliseconds(5));
 }
