@@ -98,6 +98,8 @@ void Replica::State::start_leading(Instant now, Forwards::Pending& pending) {
 Result<Replica::State::Led> Replica::State::lead(Instant now, WriteOp& op) {
   const raft::Term term = core.role().term;
   if (auto* command = std::get_if<Propose>(&op)) {
+    // With a stamp of the last pump, a lease would begin before it was asked for, and end early.
+    advance_clock(now);
     store_le<std::uint64_t>(command->command, 0, clock.reading().value);
     TRY(const raft::Index index, core.propose(now, blocks.share(command->command)));
     return Led{Forwarded::Appended{index, term}};

@@ -188,7 +188,7 @@ bool Replica::stopped() const {
 void Replica::pump(Instant now) {
   State& s = *state_;
   now = s.at(now);
-  if (s.clock.advance(now, s.heard_leader(now))) s.note_pause();
+  s.advance_clock(now);
   if (!s.members_told) {
     s.members_told = true;
     s.outside.network.members(s.core.configuration());
@@ -275,6 +275,10 @@ Instant Replica::next_wakeup() const {
     wakeup = std::min(wakeup, s.clock.last_advance() + s.config.heartbeat_interval);
   }
   return wakeup;
+}
+
+void Replica::State::advance_clock(Instant now) {
+  if (clock.advance(now, heard_leader(now))) note_pause();
 }
 
 std::optional<ClusterClock::Heard> Replica::State::heard_leader(Instant now) const {

@@ -36,6 +36,7 @@ struct Replica::State {
   void begin_stop();
   void continue_stop();
   void note_recovery();
+  void advance_clock(Instant now);
   std::optional<ClusterClock::Heard> heard_leader(Instant now) const;
 
   // clients.cc

@@ -48,6 +48,19 @@ TEST_CASE("a lease ends at its time, within a second, under one leader") {
   CHECK(lived <= kLife + seconds(1));
 }
 
+TEST_CASE(
+    "a lease lives for all of its time from when it was asked for, however idle the leader was") {
+  Playground p(patient());
+  for (int i = 0; i < 20; ++i) {
+    p.cluster.run_for(milliseconds(1 + 7 * i));
+    const Instant asked = p.cluster.schedule().now();
+    make_lease(p);
+    REQUIRE(p.cluster.run_until([&] { return !there(p, p.leader); }, seconds(10)));
+    const Duration lived = p.cluster.schedule().now() - asked;
+    CHECK(lived >= kLife - milliseconds(1));  // Cluster time is of whole ones.
+  }
+}
+
 TEST_CASE("time goes on under the next leader from where it was") {
   Playground p(patient());
   const Instant made = make_lease(p);
