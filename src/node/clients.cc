@@ -356,7 +356,8 @@ void Replica::State::scan_deadlines(Instant now) {
   const bool gone_due = !gone.empty() && now >= gone_scan_at;
   const auto is_due = [&](const auto& waiter) { return waiter.deadline <= now; };
   if (!gone_due && !writes.scan_due(now) && !reads.scan_due(now) && !forwards.scan_due(now) &&
-      std::ranges::none_of(transfers, is_due) && std::ranges::none_of(changes, is_due)) {
+      std::ranges::none_of(transfers, is_due) && std::ranges::none_of(changes, is_due) &&
+      (fresh_reads.empty() || !is_due(fresh_reads.front()))) {
     return;
   }
   const auto timed_out = [&](ClientToken token) {
@@ -377,7 +378,12 @@ void Replica::State::scan_deadlines(Instant now) {
   std::erase_if(transfers, expired);
   std::erase_if(changes, expired);
   std::erase_if(answers, [&](const auto& answer) { return gone.contains(answer.first); });
-  fresh_reads.erase_if([&](const auto& waiter) { return gone.contains(waiter.token); });
+  fresh_reads.erase_if([&](const WaitingReads::Waiter& waiter) {
+    const bool left = gone.contains(waiter.token);
+    if (!left && waiter.deadline > now) return false;
+    if (!left) timed_out(waiter.token);
+    return true;
+  });
   gone.clear();
   gone_scan_at = now + kDeadlineScanInterval;
 }

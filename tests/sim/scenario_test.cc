@@ -473,6 +473,28 @@ TEST_CASE(
   CHECK(most_at_once(p, 50, reads(node::Consistency::kLocal, revision + 1), write) == kFew);
 }
 
+TEST_CASE("a local read that has not had its turn by its deadline is refused then") {
+  Playground p(calm(3));
+  REQUIRE(done(*p.put(p.leader, "k", std::string(kLargeBytes, 'x'))));
+  constexpr std::size_t kReads = 500;
+  std::size_t answered = 0;
+  std::size_t refused_ones = 0;
+  for (std::size_t i = 0; i < kReads; ++i) {
+    auto query = std::make_unique<kv::GetQuery>();
+    query->key = "k";
+    p.cluster.submit(p.leader, node::Read{std::move(query), node::Consistency::kLocal},
+                     milliseconds(2), [&](const auto& result) {
+                       ++answered;
+                       const auto* refused = std::get_if<node::Refused>(&*result);
+                       if (refused != nullptr && refused->error.code == Errc::kTimeout)
+                         ++refused_ones;
+                     });
+  }
+  REQUIRE(p.cluster.run_until([&] { return answered == kReads; }, seconds(10)));
+  CHECK(refused_ones > 0);
+  CHECK(refused_ones < kReads);
+}
+
 TEST_CASE("answers to writes that hold what was there before are made a few at a time as well") {
   Playground p(calm(3));
   for (int i = 0; i < 24; ++i)
