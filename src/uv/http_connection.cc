@@ -81,7 +81,6 @@ void HttpConnection::respond(api::RequestId id, http::Response response) {
 void HttpConnection::answer(Place& place, http::Response response) {
   place.stage = Stage::kAnswered;
   place.response = std::move(response);
-  answered_bytes_ += place.response.body.size();
   mark_dirty();
 }
 
@@ -133,12 +132,15 @@ bool HttpConnection::quiet() const {
 }
 
 void HttpConnection::recount() {
-  const std::size_t body = parser_.phase() == Phase::kBody ? parser_.request().body.size() : 0;
-  shared_.held_bytes -= held_bytes_;
-  held_bytes_ = dead_ ? 0
-                      : body + waiting_input().size() + waiting_bytes_ + answered_bytes_ +
-                            writing_bytes_ + pending_.size();
-  shared_.held_bytes += held_bytes_;
+  std::size_t held = 0;
+  if (!dead_) {
+    held = waiting_input().size() + waiting_bytes_ + writing_bytes_ + pending_.size();
+    if (parser_.phase() == Phase::kBody) held += parser_.request().body.size();
+    for (std::size_t i = first_; i < places_.size(); ++i)
+      held += places_[i].response.body.size();
+  }
+  shared_.held_bytes += held - held_bytes_;
+  held_bytes_ = held;
 }
 
 // ---- Bytes in -------------------------------------------------------------------------------
@@ -362,8 +364,6 @@ bool HttpConnection::append_answers(Instant now) {
       // The places then fill up, and nothing more is read.
       if (unwritten() >= limits::kHttpOutputBytesMax) return freed;
       if (place.id == open_) settle_body(place);
-      ASSERT_CMP(place.response.body.size(), <=, answered_bytes_);
-      answered_bytes_ -= place.response.body.size();
       const bool last_before_stop = shared_.stopping && places() == 1 && waiting_input().empty() &&
                                     parser_.phase() != Phase::kBody;
       const http::Appended appended =
@@ -465,7 +465,6 @@ void HttpConnection::close_after_output() {
   handed_ = 0;
   waiting_ = 0;
   waiting_bytes_ = 0;
-  answered_bytes_ = 0;
   for (const api::RequestId id : gone)
     shared_.front.on_gone(id);
 }

@@ -90,7 +90,6 @@ class HttpConnection {
   // What is in memory for its client: of requests that have not been handed over, and of answers
   // that have not been written. As of the last callback or flush().
   std::size_t held_bytes() const { return held_bytes_; }
-  Instant moved() const { return moved_; }  // When its client last read.
 
  private:
   struct Write;
@@ -169,14 +168,13 @@ class HttpConnection {
   http::RequestParser parser_;
   std::vector<Place> places_;  // From first_ on; those before it are done.
   std::size_t first_ = 0;
-  std::size_t handed_ = 0;          // Places in stage kHanded, all of one kind:
-  bool handed_changes_ = false;     //   this one.
-  std::size_t waiting_ = 0;         // Places in stage kWaiting,
-  std::size_t waiting_bytes_ = 0;   //   and their bodies.
-  std::size_t answered_bytes_ = 0;  // Bodies of places in stage kAnswered.
-  std::size_t held_bytes_ = 0;      // As counted in what all connections hold.
-  api::RequestId open_;             // Its body is given as it comes, and has not ended.
-  std::string input_;               // Read; not parsed from input_at_ on: it is not their turn yet.
+  std::size_t handed_ = 0;         // Places in stage kHanded, all of one kind:
+  bool handed_changes_ = false;    //   this one.
+  std::size_t waiting_ = 0;        // Places in stage kWaiting,
+  std::size_t waiting_bytes_ = 0;  //   and their bodies.
+  std::size_t held_bytes_ = 0;     // As counted in what all connections hold.
+  api::RequestId open_;            // Its body is given as it comes, and has not ended.
+  std::string input_;              // Read; not parsed from input_at_ on: it is not their turn yet.
   std::size_t input_at_ = 0;
   std::string pending_;            // To be written when the write in flight is done.
   std::size_t writing_bytes_ = 0;  // Of the write in flight; 0: there is none.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 
 #include "base/limits.h"
 #include "base/spares.h"
@@ -163,10 +164,7 @@ void HttpServer::State::shed(Instant now) {
   for (const auto& connection : table) {
     if (connection != nullptr && connection->held_bytes() != 0) holders.push_back(connection.get());
   }
-  std::ranges::sort(holders, [](const HttpConnection* a, const HttpConnection* b) {
-    if (a->held_bytes() != b->held_bytes()) return a->held_bytes() > b->held_bytes();
-    return a->moved() < b->moved();
-  });
+  std::ranges::sort(holders, std::greater(), &HttpConnection::held_bytes);
   const std::size_t before = shared.held_bytes;
   std::size_t closed = 0;
   for (; shared.held_bytes > shared.options.held_bytes_max / 4 * 3; ++closed) {
