@@ -133,10 +133,9 @@ void Store::keep_events_after(Revision revision) {
 
 Revision Store::endangered() const {
   const State& s = *state_;
+  if (2 * s.window_bytes() < s.history.bytes) return s.stats.compact_revision;
   const std::size_t begin = s.window_begin();
-  if (begin == s.changes.size() || 2 * s.window_bytes() < s.history.bytes) {
-    return s.stats.compact_revision;
-  }
+  if (begin == s.changes.size()) return s.stats.compact_revision;
   // A compaction for their bytes takes a quarter of the changes, and what came meanwhile.
   return s.changes[begin + (s.changes.size() - begin) / 3].revision;
 }

@@ -519,12 +519,13 @@ void Store::check_invariants() const {
   s.retries.check_invariants();
   Revision before = 0;
   std::size_t marks = 0;
+  const std::size_t window_begin = s.window_begin();
   std::uint64_t window_bytes = 0;
   for (std::size_t i = 0; i < s.changes.size(); ++i) {
     ASSERT_CMP(s.changes[i].revision, >=, before);
     before = s.changes[i].revision;
     if (s.marked(i)) ++marks;
-    if (i >= s.window_begin()) window_bytes += s.ended_by(s.changes[i]).bytes;
+    if (i >= window_begin) window_bytes += s.ended_by(s.changes[i]).bytes;
   }
   ASSERT_CMP(marks, ==, s.ended_marks.size());
   ASSERT_CMP(window_bytes, ==, s.window_bytes());

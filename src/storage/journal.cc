@@ -184,6 +184,7 @@ DiskPlan Journal::State::write_frame(std::uint64_t frame_bytes, Fill fill) {
   // no second state to recover from.
   if (write_at == 0) append_header(bytes);
   const std::uint64_t frame_at = write_at + (bytes.size() - begin);
+  ASSERT_CMP(frame_at % kBlock, ==, 0U);
   format::FrameWriter frame(bytes, place());
   std::optional<FrameAt> entries = fill(frame);
   frame.finish();
