@@ -18,7 +18,9 @@ def write_and_sync(path, secs, out):
         fd = os.open(path, flags | os.O_DIRECT)
     except OSError:
         fd = os.open(path, flags)
-    block, written, end = mmap.mmap(-1, MIB), 0, time.monotonic() + secs  # Aligned, as O_DIRECT wants it.
+    block = mmap.mmap(-1, MIB)  # Aligned, as O_DIRECT wants it.
+    block.write(b"x" * MIB)     # A disk may store zeros for nothing.
+    written, end = 0, time.monotonic() + secs
     while time.monotonic() < end and written < 2048 * MIB:
         written += os.write(fd, block)
     os.close(fd)
