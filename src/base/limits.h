@@ -116,6 +116,7 @@ inline constexpr std::size_t kAppendsInFlightBytesMax = 8 * kMiB;  // max_inflig
 inline constexpr std::size_t kAppendWindowBytesStart = 256 * kKiB;
 inline constexpr std::size_t kAppendWindowBytesMin = 64 * kKiB;
 inline constexpr std::chrono::milliseconds kAppendGatherDelay{1};    // With others unanswered.
+inline constexpr std::chrono::microseconds kReturnPatienceMax{500};  // For clients just answered.
 inline constexpr std::chrono::milliseconds kCommitAnnounceDelay{2};  // To peers nobody waits at.
 inline constexpr std::chrono::milliseconds kReadRoundPatience{1};  // With a quorum; then with all.
 inline constexpr std::size_t kWireMessageBytesMax = 4 * kMiB;      // Connection closed.

@@ -255,6 +255,10 @@ bool Replica::has_more() const {
          !s.answers.empty() || !s.backup_clients.empty();
 }
 
+bool Replica::awaits_clients() const {
+  return state_->core.awaits_clients();
+}
+
 Instant Replica::next_wakeup() const {
   const State& s = *state_;
   Instant wakeup = std::min(s.core.next_deadline(), s.lanes.next_wakeup());

@@ -190,8 +190,9 @@ class Replica {
   void on_removed(Instant now);
   bool stopped() const;
 
-  void pump(Instant now);  // Once per loop iteration: this is the group commit.
-  bool has_more() const;   // A slice waits: do not sleep in the next poll.
+  void pump(Instant now);       // Once per loop iteration: this is the group commit.
+  bool has_more() const;        // A slice waits: do not sleep in the next poll.
+  bool awaits_clients() const;  // As the core says; likewise.
   Instant next_wakeup() const;
 
   raft::RoleView role() const;

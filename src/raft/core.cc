@@ -186,12 +186,13 @@ void Core::State::persisted(PersistSeq seq) {
   ASSERT(batch);
   ASSERT_CMP(batch->seq, ==, seq);
   durable_hard_state = batch->hard_state;
+  const Instant left = batch->since;
   batch.reset();
   log.finish_batch();
   settle_promise();
   open_gate();
   if (as<Leader>()) {
-    advance_commit();
+    advance_commit(left);
   } else {
     if (now >= election_deadline) draw_election_deadline();
     acknowledge_durable();
@@ -498,6 +499,10 @@ void Core::disk_full(bool full) {
 
 void Core::set_max_pending_bytes(std::size_t bytes) {
   state_->config.max_pending_bytes = bytes;
+}
+
+bool Core::awaits_clients() const {
+  return state_->awaits_clients();
 }
 
 bool Core::has_output() const {

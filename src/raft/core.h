@@ -215,6 +215,8 @@ class Core {
 
   // Outputs.
   bool has_output() const;
+  // Entries wait for others that come within microseconds, or until next_deadline(): do not sleep.
+  bool awaits_clients() const;
   Output take_output();
   Instant next_deadline() const;  // When tick() has something to do; never later than needed.
 

@@ -94,7 +94,7 @@ void Core::State::append_configuration(Leader& leader, const Configuration& next
   leader.peers = std::move(peers);
   leader.next_reader = 0;
   // Fewer may be a majority now.
-  advance_commit();
+  advance_commit(now);
   confirm_round(leader);
 }
 

@@ -85,6 +85,7 @@ class Progress {
   // enough.
   bool gathered(Instant now, std::uint64_t appended) const;
   Instant gather_deadline() const;
+  Instant requested() const { return requested_; }  // The last one with entries.
 
   struct Sent {
     Index prev;

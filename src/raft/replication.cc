@@ -26,6 +26,7 @@ Result<Index> Core::State::propose(SharedBytes command) {
     return Error{Errc::kBusy, "too much waits to be committed"};
   }
   append_own(EntryKind::kCommand, std::move(command));
+  leader->returning.came(now);
   return log.last();
 }
 
@@ -48,12 +49,14 @@ Index Core::State::match_of(const Leader& leader, NodeId id) const {
 
 // Raft paper, figure 2: "If there exists an N such that N > commitIndex, a majority of
 // matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N". Not for entries of
-// earlier terms: figure 8 shows what would be lost.
-void Core::State::advance_commit() {
-  const Leader& leader = *as<Leader>();
+// earlier terms: figure 8 shows what would be lost. left: what has just been acknowledged.
+void Core::State::advance_commit(Instant left) {
+  Leader& leader = *as<Leader>();
   const Index reached =
       quorum_value<Index>(configuration(), [&](NodeId id) { return match_of(leader, id); });
-  if (reached > log.commit() && reached >= leader.first_index) commit_to(reached);
+  if (reached <= log.commit() || reached < leader.first_index) return;
+  leader.returning.committed(now, reached.value - log.commit().value, now - left);
+  commit_to(reached);
 }
 
 void Core::State::commit_to(Index index) {
@@ -101,7 +104,7 @@ void Core::State::on_append_reply(const Message& message, const AppendReply& rep
 
 void Core::State::on_accepted(Progress& peer, Index match) {
   const bool sending = peer.snapshot() != nullptr;
-  if (peer.accepted(match)) advance_commit();
+  if (peer.accepted(match)) advance_commit(peer.requested());
   if (sending && peer.snapshot() == nullptr) ++counters.snapshots_sent;
 }
 
@@ -136,13 +139,18 @@ bool Core::State::has_window(const Progress& peer) const {
 
 bool Core::State::entries_due(const Leader& leader, const Progress& peer) const {
   if (!peer.replicating() || !log.cached(peer.next()) || peer.reading()) return false;
-  return peer.gathered(now, leader.appended) && has_window(peer);
+  return now >= may_leave_at(leader, peer) && has_window(peer);
 }
 
-// Entries wait for it until its answer comes, or that takes long.
+// Entries wait for it until its answer comes, or that takes long; and for others that come soon.
 bool Core::State::gathers(const Leader& leader, const Progress& peer) const {
   return peer.replicating() && log.cached(peer.next()) && !peer.reading() &&
-         !peer.gathered(now, leader.appended) && has_window(peer);
+         now < may_leave_at(leader, peer) && has_window(peer);
+}
+
+Instant Core::State::may_leave_at(const Leader& leader, const Progress& peer) const {
+  if (!peer.gathered(now, leader.appended)) return peer.gather_deadline();
+  return leader.returning.awaited(now) ? leader.returning.until() : now;
 }
 
 // A leader writes its own entries when they leave for a follower: nothing is committed before that
@@ -154,9 +162,18 @@ Instant Core::State::own_write_at() const {
     const Progress& peer = leader->peers[i];
     if (!is_voter(configuration(), peer.id())) continue;
     if (peer.replicating() && peer.next() > log.durable().next()) return now;
-    if (gathers(*leader, peer)) at = std::min(at, peer.gather_deadline());
+    if (gathers(*leader, peer)) at = std::min(at, may_leave_at(*leader, peer));
   }
-  return at == Instant::never() ? now : at;
+  if (at != Instant::never()) return at;
+  return leader && leader->returning.awaited(now) ? leader->returning.until() : now;
+}
+
+bool Core::State::awaits_clients() const {
+  const auto* leader = as<Leader>();
+  if (!leader || !leader->returning.awaited(now)) return false;
+  if (!batch && log.durable() < log.last()) return true;
+  return std::ranges::any_of(leader->peers,
+                             [&](const Progress& peer) { return gathers(*leader, peer); });
 }
 
 // Old entries are needed for it, and there is room for one more question.
@@ -268,6 +285,7 @@ void Core::State::leader_tick() {
 Instant Core::State::leader_deadline(const Leader& leader) const {
   Instant deadline = std::min({leader.heartbeat_deadline, yield_deadline(leader),
                                transfer_deadline(leader), round_deadline(leader)});
+  if (awaits_clients()) deadline = std::min(deadline, leader.returning.until());
   if (config.check_quorum && !sole_voter()) {
     deadline = std::min(deadline, quorum_contact(leader) + config.election_timeout_min);
   }
@@ -276,7 +294,7 @@ Instant Core::State::leader_deadline(const Leader& leader) const {
     if (peer.snapshot() != nullptr) {
       deadline = std::min(deadline, peer.snapshot_resend_at(config.election_timeout_min));
     }
-    if (gathers(leader, peer)) deadline = std::min(deadline, peer.gather_deadline());
+    if (gathers(leader, peer)) deadline = std::min(deadline, may_leave_at(leader, peer));
   }
   return deadline;
 }

@@ -11,6 +11,7 @@
 #include "raft/progress.h"
 #include "raft/quorum.h"
 #include "raft/read_queue.h"
+#include "raft/returning.h"
 
 namespace raftd::raft {
 
@@ -52,6 +53,7 @@ struct Leader {
   Instant heartbeat_deadline{};
   ReadSeq read_seq;  // The newest in use.
   LeaderReads reads;
+  Returning returning;  // Its clients.
   std::optional<Transfer> transfer;
   std::size_t pending_bytes = 0;  // Of its own entries that are not committed.
   std::uint64_t appended = 0;     // Bytes of all entries it ever appended.
@@ -125,6 +127,7 @@ struct Core::State {
   bool has_output() const;
   bool persist_due() const;
   Instant own_write_at() const;
+  bool awaits_clients() const;
   bool apply_due() const;
   bool apply_read_due() const;
   Output take_output();
@@ -191,10 +194,11 @@ struct Core::State {
   void on_append_reply(const Message& message, const AppendReply& reply);
   void on_accepted(Progress& peer, Index match);
   void on_rejected(Progress& peer, const AppendReply::Rejected& rejected);
-  void advance_commit();
+  void advance_commit(Instant left);
   void commit_to(Index index);
   Index match_of(const Leader& leader, NodeId id) const;
   bool committed_in_own_term() const;
+  Instant may_leave_at(const Leader& leader, const Progress& peer) const;
   bool gathers(const Leader& leader, const Progress& peer) const;
   bool entries_due(const Leader& leader, const Progress& peer) const;
   bool has_window(const Progress& peer) const;

@@ -221,7 +221,7 @@ void Node::State::turn() noexcept {
   } else {
     act(now);
   }
-  keep_awake(!disk.doze() || (!holding && has_more()));
+  keep_awake(!disk.doze() || (!holding && (has_more() || replica.awaits_clients())));
   arm_timer(now);
   gathering.acted(replica.waiting_writes());
   const Instant end = monotonic_now();

@@ -285,6 +285,7 @@ void Cluster::pump(std::size_t node) {
   n.replica->pump(now);
   check(node);
   if (oracle_.strays()) check_doubt(node, status(node));
+  if (n.replica->awaits_clients()) ++coverage_.clients_awaited;
   if (n.replica->has_more()) schedule_pump(node);
   arm_timer(node);
 }

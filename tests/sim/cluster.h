@@ -70,6 +70,7 @@ struct Coverage {
   std::uint64_t recovers_allowed = 0;
   std::uint64_t forwarded = 0;
   std::uint64_t writes_done = 0;
+  std::uint64_t clients_awaited = 0;  // Pumps that left writes waiting for them.
   std::uint64_t writes_refused = 0;
   std::uint64_t writes_superseded = 0;
   std::uint64_t writes_unknown = 0;

@@ -116,6 +116,7 @@ void be_light(Rng& rng, Options& options) {
   light.crash_every = options.crash_every;
   light.partition_every = options.partition_every;
   options = light;
+  options.burst_every = maybe(rng, 50, milliseconds(300), seconds(2));
 }
 
 void be_hard_on_disks(Rng& rng, Options& options) {

@@ -38,6 +38,7 @@ struct Options {
   std::size_t keys = 4;
   Duration key_life = std::chrono::seconds(2);  // Then clients go on to other keys.
   Duration think = std::chrono::milliseconds(40);
+  Duration burst_every{};  // So often they do not think for a moment; zero: never.
   Duration timeout = std::chrono::milliseconds(800);
   std::size_t value_bytes = 32;
   std::uint64_t reads_percent = 40;

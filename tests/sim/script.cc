@@ -61,6 +61,7 @@ const std::vector<OptionInfo>& option_table() {
       {"keys", &O::keys, 1, 100'000},
       {"key_life", &O::key_life, kMillisecond, kHour},
       {"think", &O::think, 0, kHour},
+      {"burst_every", &O::burst_every, 0, kHour},
       {"timeout", &O::timeout, kMillisecond, kHour},
       {"value_bytes", &O::value_bytes, 1, limits::kMiB},
       {"reads_percent", &O::reads_percent, 0, 100},

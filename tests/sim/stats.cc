@@ -66,6 +66,7 @@ constexpr Counter kCounters[] = {
     {"recovers-allowed", &C::recovers_allowed, bit(Profile::kMembership)},
     {"writes-forwarded", &C::forwarded, kAll},
     {"writes-done", &C::writes_done, kAll},
+    {"clients-awaited", &C::clients_awaited, bit(Profile::kLite)},
     {"writes-refused", &C::writes_refused, kAll},
     {"writes-superseded", &C::writes_superseded, kNotLite},
     {"writes-unknown", &C::writes_unknown, kAll},

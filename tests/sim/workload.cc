@@ -10,6 +10,8 @@ namespace raftd::sim {
 namespace {
 
 constexpr Duration kCalmThink = std::chrono::milliseconds(500);
+constexpr Duration kBurst = std::chrono::milliseconds(40);
+constexpr Duration kBurstThink = std::chrono::microseconds(50);
 constexpr Duration kCalmTimeout = std::chrono::seconds(10);
 
 using Kind = support::Operation::Kind;
@@ -54,9 +56,16 @@ void Workload::forget_successes() {
     client.succeeded = false;
 }
 
+Duration Workload::think() const {
+  const Options& options = cluster_.options();
+  if (calm_) return std::max(options.think, kCalmThink);
+  const Duration now = cluster_.schedule().now().since_origin;
+  const bool burst = options.burst_every != Duration{} && now % options.burst_every < kBurst;
+  return burst ? std::min(options.think, kBurstThink) : options.think;
+}
+
 void Workload::next(std::size_t client) {
-  const Duration think =
-      calm_ ? std::max(cluster_.options().think, kCalmThink) : cluster_.options().think;
+  const Duration think = this->think();
   cluster_.schedule().after(between(clients_[client].rng, think / 4, think * 2),
                             [this, client] { act(client); });
 }

@@ -59,6 +59,7 @@ class Workload {
     std::uint64_t min_revision = 0;
   };
 
+  Duration think() const;  // On average, before a client asks again.
   void next(std::size_t client);
   void act(std::size_t client);
   Write make_write(std::size_t client, const std::string& key);
