@@ -23,6 +23,7 @@ class BusyPoll {
   // processors: that this process may use. With one it always sleeps: whoever is to make the event
   // on this machine needs it.
   explicit BusyPoll(unsigned processors) : one_processor_(processors < 2) {}
+  bool one_processor() const { return one_processor_; }
 
   // What there is at the end of an iteration.
   struct Seen {

@@ -77,6 +77,8 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void arm_timer(Instant now);
   void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
   bool has_more() const { return replica.has_more() || service.has_more(); }
+  // With one processor they may need it; then the timer is early enough.
+  bool awaits_clients() const { return !busy_poll.one_processor() && replica.awaits_clients(); }
   void measure(Instant now);
   void housekeeping() noexcept;
   void on_signal(int number) noexcept;
@@ -221,7 +223,7 @@ void Node::State::turn() noexcept {
   } else {
     act(now);
   }
-  keep_awake(!disk.doze() || (!holding && (has_more() || replica.awaits_clients())));
+  keep_awake(!disk.doze() || (!holding && (has_more() || awaits_clients())));
   arm_timer(now);
   gathering.acted(replica.waiting_writes());
   const Instant end = monotonic_now();
