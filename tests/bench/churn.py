@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """A long life in a short time: keys are overwritten as fast as three nodes take it, and nothing may grow.
 
-  churn.py [--overwrites 100000000 --keys 100000 --vsize 100 --conns 64 --every 60]
+  churn.py [--bulk] [--overwrites 100000000 --keys 100000 --vsize 100 --conns 64 --every 60]
 
-The generator is `raftd bench put`. Memory and disk of each node are sampled twice a second; a line every --every seconds shows
-their peaks. The history is short, so that the state has its size soon. Ends with 1 when a peak is above what the configuration
-allows (see state.py), or, after a quarter of the overwrites and a million of them, above what was needed until then by more than
---growth per cent and, on the disk, a segment of the log."""
+The generator is `raftd bench put`; with --bulk wrk, which writes a hundred keys in each transaction. Memory and disk of each node
+are sampled twice a second; a line every --every seconds shows their peaks. The history is short, so that the state has its size
+soon. Ends with 1 when a peak is above what the configuration allows (see state.py), or, after a quarter of the overwrites and a
+million of them, above what was needed until then by more than --growth per cent and, on the disk, a segment of the log."""
 import argparse
+import concurrent.futures
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ import subprocess
 import sys
 import time
 
+import txn
 from bench import work_dir
 from cluster import rss_kib
+from load import wrk
 from state import MIB, Nodes, bounds, effective, metrics, status
 
 WARM_OVERWRITES = 1_000_000  # Of several snapshots on each node.
@@ -35,18 +38,31 @@ class Peaks:
             self.disk[i] = max(self.disk[i], sum(self.cl.disk_bytes(i).values()) // MIB)
 
 
-def put_for(cl, peaks, a):
-    """Overwrites that were answered."""
-    command = [os.environ.get("RAFTD", "raftd"), "bench", "put", "--endpoints", f"127.0.0.1:{cl.http[cl.leader()]}", "--seconds", str(a.every),
-               "--connections", str(a.conns), "--keys", str(a.keys), "--value-size", str(a.vsize), "--output", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
-        while load.poll() is None:
-            peaks.sample()
-            time.sleep(0.5)
-        said = json.loads(load.stdout.read())
+def put_singly(port, a):
+    said = json.loads(subprocess.check_output(
+        [os.environ.get("RAFTD", "raftd"), "bench", "put", "--endpoints", f"127.0.0.1:{port}", "--seconds", str(a.every),
+         "--connections", str(a.conns), "--keys", str(a.keys), "--value-size", str(a.vsize), "--output", "json"]))
     if said["errors"]:
         print(f"# {said['errors']}")
     return sum(r["count"] for r in said["results"])
+
+
+def put_in_bulk(port, a):
+    said = wrk(f"http://127.0.0.1:{port}", txn.raftd([f"{i:03d}" for i in range(txn.PUTS)]), a.conns, a.every, a.keys // txn.PUTS, a.vsize)
+    errors = {k: n for k, n in said.items() if k.startswith("err_") and n}
+    if errors:
+        print(f"# {errors}")
+    return (said["requests"] - said["err_status"]) * txn.PUTS
+
+
+def put_for(cl, peaks, a):
+    """Overwrites that were answered."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        load = pool.submit(put_in_bulk if a.bulk else put_singly, cl.http[cl.leader()], a)
+        while not load.done():
+            peaks.sample()
+            time.sleep(0.5)
+    return load.result()
 
 
 def churn(cl, a):
@@ -77,6 +93,7 @@ def churn(cl, a):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--bulk", action="store_true")
     p.add_argument("--overwrites", type=int, default=100_000_000)
     p.add_argument("--keys", type=int, default=100_000)
     p.add_argument("--vsize", type=int, default=100)
