@@ -9,17 +9,14 @@ soon. Ends with 1 when a peak is above what the configuration allows (see state.
 million of them, above what was needed until then by more than --growth per cent and, on the disk, a segment of the log."""
 import argparse
 import concurrent.futures
-import json
-import os
 import signal
-import subprocess
 import sys
 import time
 
 import txn
 from bench import work_dir
 from cluster import rss_kib
-from load import wrk
+from load import raftd_bench, wrk
 from state import MIB, Nodes, bounds, effective, metrics, status
 
 WARM_OVERWRITES = 1_000_000  # Of several snapshots on each node.
@@ -39,16 +36,14 @@ class Peaks:
 
 
 def put_singly(port, a):
-    said = json.loads(subprocess.check_output(
-        [os.environ.get("RAFTD", "raftd"), "bench", "put", "--endpoints", f"127.0.0.1:{port}", "--seconds", str(a.every),
-         "--connections", str(a.conns), "--keys", str(a.keys), "--value-size", str(a.vsize), "--output", "json"]))
+    kinds, said = raftd_bench(port, "put", "--connections", a.conns, "--keys", a.keys, "--value-size", a.vsize, secs=a.every)
     if said["errors"]:
         print(f"# {said['errors']}")
-    return sum(r["count"] for r in said["results"])
+    return sum(kind["count"] for kind in kinds.values())
 
 
 def put_in_bulk(port, a):
-    said = wrk(f"http://127.0.0.1:{port}", txn.raftd([f"{i:03d}" for i in range(txn.PUTS)]), a.conns, a.every, a.keys // txn.PUTS, a.vsize)
+    said = wrk(f"http://127.0.0.1:{port}", txn.raftd([f"{i:03d}" for i in range(txn.PUTS)]), a.conns, a.every, max(1, a.keys // txn.PUTS), a.vsize)
     errors = {k: n for k, n in said.items() if k.startswith("err_") and n}
     if errors:
         print(f"# {errors}")
