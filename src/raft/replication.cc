@@ -49,7 +49,8 @@ Index Core::State::match_of(const Leader& leader, NodeId id) const {
 
 // Raft paper, figure 2: "If there exists an N such that N > commitIndex, a majority of
 // matchIndex[i] >= N, and log[N].term == currentTerm: set commitIndex = N". Not for entries of
-// earlier terms: figure 8 shows what would be lost. left: what has just been acknowledged.
+// earlier terms: figure 8 shows what would be lost. left: when that left here which
+// has just been acknowledged.
 void Core::State::advance_commit(Instant left) {
   Leader& leader = *as<Leader>();
   const Index reached =
@@ -148,6 +149,7 @@ bool Core::State::gathers(const Leader& leader, const Progress& peer) const {
          now < may_leave_at(leader, peer) && has_window(peer);
 }
 
+// Entries that wait for it, if there is room: from when on they may go; now at the earliest.
 Instant Core::State::may_leave_at(const Leader& leader, const Progress& peer) const {
   if (!peer.gathered(now, leader.appended)) return peer.gather_deadline();
   return leader.returning.awaited(now) ? leader.returning.until() : now;

@@ -77,7 +77,8 @@ struct Node::State final : node::Clients, node::Stopwatch, PeerEvents, PeerDirec
   void arm_timer(Instant now);
   void on_wakeup() noexcept { armed = Instant::never(); }  // turn() comes.
   bool has_more() const { return replica.has_more() || service.has_more(); }
-  // With one processor they may need it; then the timer is early enough.
+  // With one processor they may need it to come back: the loop sleeps until they do, or the timer
+  // ends the wait, which counts whole milliseconds.
   bool awaits_clients() const { return !busy_poll.one_processor() && replica.awaits_clients(); }
   void measure(Instant now);
   void housekeeping() noexcept;

@@ -10,6 +10,7 @@ namespace raftd::sim {
 namespace {
 
 constexpr Duration kCalmThink = std::chrono::milliseconds(500);
+// Long enough for some commits in a row, and clients are back before the next one.
 constexpr Duration kBurst = std::chrono::milliseconds(40);
 constexpr Duration kBurstThink = std::chrono::microseconds(50);
 constexpr Duration kCalmTimeout = std::chrono::seconds(10);
@@ -65,8 +66,8 @@ Duration Workload::think() const {
 }
 
 void Workload::next(std::size_t client) {
-  const Duration think = this->think();
-  cluster_.schedule().after(between(clients_[client].rng, think / 4, think * 2),
+  const Duration mean = think();
+  cluster_.schedule().after(between(clients_[client].rng, mean / 4, mean * 2),
                             [this, client] { act(client); });
 }
 
